@@ -1,0 +1,34 @@
+"""Words for people, in French and English, through gettext.
+
+The catalogue is chosen once for a process from $MAILLON_LANG, else from the locale of the environment; English
+is what stands in the code.
+"""
+
+from __future__ import annotations
+
+import gettext as _gettext
+import os
+from pathlib import Path
+
+LOCALES = Path(__file__).parent / "locale"
+
+
+def _languages() -> list[str]:
+    for name in ("MAILLON_LANG", "LC_ALL", "LC_MESSAGES", "LANG"):
+        value = os.environ.get(name)
+        if value:
+            return [value.split(".")[0], value[:2]]
+    return ["en"]
+
+
+_catalogue = _gettext.translation("maillon", localedir=LOCALES, languages=_languages(), fallback=True)
+
+
+def _(message: str) -> str:
+    """Return the message in the language of this process."""
+    return _catalogue.gettext(message)
+
+
+def ngettext(singular: str, plural: str, n: int) -> str:
+    """Return the form of a message that fits the number `n`."""
+    return _catalogue.ngettext(singular, plural, n)
