@@ -1,0 +1,88 @@
+"""Name every size, depth, count and wait that the protocol bounds (spec/01, table "Limits").
+
+A limit here is part of the format: two nodes that disagree on one of them disagree on which
+records exist. What a node bounds for its own sake (queues, caches) lives in the node's `bounds`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# --- Values (spec/01) ---------------------------------------------------------------------------
+
+INT_MAX: Final = 2**53 - 1
+"""Greatest integer either side of zero: JavaScript keeps integers exact up to here."""
+
+DEPTH_MAX: Final = 8
+"""Containers inside one another, the outermost counted. Our deepest record uses 5; a recursive
+reader in any language survives 8."""
+
+STRING_BYTES_MAX: Final = 8_192
+"""UTF-8 bytes in one string: twice the longest text of any kind (4,000 characters, most of them
+two bytes at worst in the languages written here)."""
+
+ARRAY_ITEMS_MAX: Final = 1_024
+"""Items in one array: 1,000 ids (a revocation's `keep`, a sync request) and a little room."""
+
+MAP_ITEMS_MAX: Final = 64
+"""Fields in one map: the widest kind has about 25, unknown fields of later versions fit."""
+
+KEY_BYTES_MAX: Final = 32
+"""Bytes in a map key, `[a-z][a-z0-9_]{0,31}`."""
+
+# --- Records (spec/03) --------------------------------------------------------------------------
+
+HEADER_BYTES_MAX: Final = 1_024
+"""A header with 16 references takes about 800 bytes."""
+
+PAYLOAD_BYTES_MAX: Final = 16_384
+"""An offer with 4,000 characters takes at most about 10 KiB; no pictures travel in records."""
+
+RECORD_BYTES_MAX: Final = 18_432
+"""Header, payload, signature (64) and framing (at most 12), rounded up to a multiple of 1 KiB."""
+
+REFS_MAX: Final = 16
+"""Records one header may point to; each costs every reader a look-up."""
+
+SKEW_S_MAX: Final = 300
+"""How far ahead of the reader's clock a record's `at` may be, in seconds."""
+
+SALT_BYTES: Final = 16
+"""Random bytes in each payload, so that the hash kept after erasure cannot be guessed from."""
+
+# --- Messages (spec/04, spec/05) ----------------------------------------------------------------
+
+BATCH_BYTES_MAX: Final = 65_536
+"""One gossip message, and one frame of records: large enough that the cost of a message is spread
+over about a hundred records, small enough that a relay forwards it without delay."""
+
+FRAME_BYTES_MAX: Final = 262_144
+"""One frame on a stream; nothing decoded at once is ever larger."""
+
+BIN_BYTES_MAX: Final = FRAME_BYTES_MAX
+"""Bytes in one binary value: only the whole it sits in bounds it (a frame carries a message, a
+message records, a record a payload)."""
+
+# --- Key files (spec/02) ------------------------------------------------------------------------
+
+KEYFILE_BYTES_MAX: Final = 1_024
+"""A sealed key file takes about 200 bytes."""
+
+KEYFILE_MEMORY_KIB_MIN: Final = 19 * 1_024
+"""Least Argon2id memory a reader accepts (OWASP's minimum for t = 2)."""
+
+KEYFILE_MEMORY_KIB_MAX: Final = 1_024 * 1_024
+"""Most Argon2id memory a reader spends on a file it was handed: 1 GiB. A hostile file could
+otherwise demand terabytes."""
+
+KEYFILE_ITERATIONS_MAX: Final = 16
+"""Most Argon2id passes a reader spends: with 1 GiB about a minute on a small machine."""
+
+KEYFILE_LANES_MAX: Final = 16
+"""Most Argon2id lanes a reader accepts."""
+
+KEYFILE_SECRET_BYTES_MAX: Final = 256
+"""Longest secret a key file carries (a seed takes 32)."""
+
+PASSWORD_BYTES_MAX: Final = 1_024
+"""Longest password, in UTF-8 bytes."""
