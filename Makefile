@@ -1,0 +1,78 @@
+# Every target installs what it needs. `make help` lists them.
+# MAILLON_VENV=dir   another virtual environment than .venv
+# ARGS="…"           more words for the command that a target runs
+
+VENV := $(or $(MAILLON_VENV),.venv)
+export MAILLON_VENV := $(VENV)
+PY := $(VENV)/bin/python
+NODE_MODULES := tests/interop/node_modules/.package-lock.json
+
+SEEDS ?= 200
+SECONDS ?= 10
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo install dev test interop lint types check vectors vectors-check simulate fuzz bench lock dist base-check clean
+
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: install ## Install everything and run a federation on this machine
+	$(VENV)/bin/maillon demo $(ARGS)
+
+install: ## Install the node and what it needs into .venv
+	@tools/bootstrap node
+
+dev: ## Install the development tools as well
+	@tools/bootstrap dev
+
+test: dev ## Run the tests (ARGS="-k name" chooses some)
+	$(PY) -m pytest $(ARGS)
+
+interop: dev $(NODE_MODULES) ## Run the tests against other implementations (fetches npm packages)
+	$(PY) -m pytest -m interop tests/interop $(ARGS)
+
+lint: dev ## Check style and the order of imports
+	$(PY) -m ruff check .
+	$(VENV)/bin/lint-imports
+
+types: dev $(NODE_MODULES) ## Check types with mypy and with pyright
+	$(PY) -m mypy
+	tools/pyright
+
+check: lint types vectors-check test ## lint, types, vectors-check and test
+
+vectors: dev ## Write the vectors of the specification anew from their seed
+	$(PY) spec/vectors/generate.py
+
+vectors-check: dev ## Compare the vectors of the specification with what the code makes
+	$(PY) spec/vectors/generate.py --check
+
+simulate: dev ## Run simulated federations: SEEDS=200 of them, or SEED=7 alone
+	PYTHONPATH=tests $(PY) -m simulation.run $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(ARGS)
+
+fuzz: dev ## Feed every decoder hostile bytes: SECONDS=10 for each
+	PYTHONPATH=tests $(PY) tests/fuzz/run.py --seconds $(SECONDS) $(ARGS)
+
+bench: dev ## Measure: all jobs, or JOBS=a,b
+	$(PY) benchmarks/run.py $(if $(JOBS),--jobs $(JOBS)) $(ARGS)
+
+lock: dev ## Choose the versions anew (UPGRADE=--upgrade for newer ones)
+	UPGRADE="$(UPGRADE)" tools/lock
+
+dist: dev ## Build the wheel and the source archive into dist/
+	rm -rf dist
+	$(PY) -m hatchling build
+
+base-check: dist ## Prove that the wheel works with its base dependencies alone
+	$(PY) tools/check_base_install.py dist/*.whl
+
+clean: ## Remove everything that can be made again, environments included
+	rm -rf $(VENV) .ci-venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache tests/interop/node_modules
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# npm writes this file last, which makes it a stamp.
+$(NODE_MODULES): tests/interop/package-lock.json tests/interop/package.json | dev
+	cd tests/interop && ../../tools/npm ci --no-progress
+	@touch $@
