@@ -47,7 +47,8 @@ class MaillonError(Exception):
             raise AttributeError(f"{type(self).__name__} has no fact {name!r}") from None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.message, self.facts)
+        # Exceptions cross process borders with all their attributes, not only their arguments.
+        return _rebuild, (type(self), self.message), self.__dict__
 
     def __str__(self) -> str:
         return self.message
@@ -57,8 +58,8 @@ class MaillonError(Exception):
         return f"{type(self).__name__}({self.message!r}{shown})"
 
 
-def _rebuild(cls: type[MaillonError], message: str, facts: dict[str, Any]) -> MaillonError:
-    return cls(message, **facts)
+def _rebuild(cls: type[MaillonError], message: str) -> MaillonError:
+    return cls(message)
 
 
 def _shown(fact: object) -> str:
@@ -85,15 +86,6 @@ class LocalError(MaillonError):
     ) -> None:
         super().__init__(message, **facts)
         self.hint = hint
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild_local, (type(self), self.message, self.hint, self.facts)
-
-
-def _rebuild_local(
-    cls: type[LocalError], message: str, hint: str | None, facts: dict[str, Any]
-) -> LocalError:
-    return cls(message, hint=hint, **facts)
 
 
 # --- The bytes (spec/01, spec/03) ---------------------------------------------------------------
@@ -353,10 +345,30 @@ class BadSecret(LocalError):
 
 
 class WordsError(LocalError):
-    """Recovery words cannot be read; `position` (from 1) and `suggestions` say which and why."""
+    """Recovery words cannot be read; `position` (from 1, or None) says which of them is wrong.
+
+    `suggestions` are words close to what was typed. They tell a good part of a secret, so they are
+    not among the facts: show them to the person who typed, and log nothing of them.
+    """
 
     code = "recovery_words"
     sentence = "The recovery words cannot be read."
+
+    position: int | None
+    suggestions: tuple[str, ...]
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        position: int | None = None,
+        suggestions: tuple[str, ...] = (),
+        hint: str | None = None,
+        **facts: Any,
+    ) -> None:
+        super().__init__(message, hint=hint, **facts)
+        self.position = position
+        self.suggestions = suggestions
 
 
 class WrongPassword(LocalError):

@@ -86,3 +86,35 @@ KEYFILE_SECRET_BYTES_MAX: Final = 256
 
 PASSWORD_BYTES_MAX: Final = 1_024
 """Longest password, in UTF-8 bytes."""
+
+# --- Kinds of records (spec/03, spec/registry.md) -----------------------------------------------
+
+REV_MAX: Final = 2**31 - 1
+"""Greatest revision. A thief who jumps to it blocks a series only until the stolen key is revoked:
+what it signed then stops counting, its revision with it."""
+
+KEEP_MAX: Final = 400
+"""Ids in a revocation's `keep`: 400 of 34 bytes are 13.6 kB of a payload's 16 KiB."""
+
+UNKNOWN_FIELDS_MAX: Final = 32
+"""Fields of later minor versions in one map of a known kind: half of a map's 64."""
+
+# --- The founding document, cards and invitations (spec/02) -------------------------------------
+
+COOPS_MAX: Final = 300
+"""Founding coops: the largest federation planned for."""
+
+FOUNDING_BYTES_MAX: Final = 131_072
+"""300 coops of about 250 bytes, and as much again for what the ledger adds."""
+
+FOUNDING_FILE_BYTES_MAX: Final = FOUNDING_BYTES_MAX + COOPS_MAX * 66 + 16
+"""The document, 300 signatures of 64 bytes with 2 bytes of framing each, and the frame."""
+
+ADDRESSES_MAX: Final = 8
+"""Addresses of one node: TCP, WebSocket and QUIC over two families, and two relays."""
+
+ADDRESS_CHARS_MAX: Final = 256
+"""Characters in one multiaddr: the longest in use, a relayed WebSocket one, takes about 200."""
+
+CARD_BYTES_MAX: Final = 4_096
+"""A card with 8 of the longest addresses takes about 2.5 kB."""
