@@ -63,6 +63,29 @@ BIN_BYTES_MAX: Final = FRAME_BYTES_MAX
 """Bytes in one binary value: only the whole it sits in bounds it (a frame carries a message, a
 message records, a record a payload)."""
 
+# --- Reconciliation (spec/05) --------------------------------------------------------------------
+
+RECONCILE_MESSAGE_BYTES: Final = 61_440
+"""Longest reconciliation message a node writes by default: with its framing one 64 KiB write. A
+node reads up to `FRAME_BYTES_MAX`."""
+
+RECONCILE_MESSAGE_BYTES_MIN: Final = 4_096
+"""Least limit for written messages (that of Negentropy v1): room for one split and one list."""
+
+RECONCILE_RANGES_MAX: Final = 16_384
+"""Ranges in one message that is read: more fingerprints than this do not fit a frame; it bounds
+the empty ranges a stranger can have us look up."""
+
+RECONCILE_ROUNDS_MAX: Final = 2_048
+"""Messages either side of one reconciliation takes: a million differences, ids listed, need about
+a thousand. What is not found by then is found by the next one."""
+
+RECONCILE_HAVE_IDS_MAX: Final = 8_192
+"""Ids of our own that one step reports as missing at the peer; the rest is asked about again."""
+
+RECONCILE_TODO_MAX: Final = 65_536
+"""Ranges an initiator remembers to ask about (about 12 MB); beyond that it joins the last ones."""
+
 # --- Key files (spec/02) ------------------------------------------------------------------------
 
 KEYFILE_BYTES_MAX: Final = 1_024
