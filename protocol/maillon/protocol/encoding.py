@@ -39,14 +39,14 @@ Value = bool | int | str | bytes | list["Value"] | dict[str, "Value"]
 Encodable = bool | int | str | bytes | Sequence["Encodable"] | Mapping[str, "Encodable"]
 """What writing accepts: lists or tuples, dicts with keys in any order."""
 
-# Typed here, because msgpack ships no types.
-_unpack: Callable[..., Any] = msgpack.unpackb  # pyright: ignore[reportUnknownMemberType]
+# msgpack ships no types: it is given them here.
+_unpack = cast("Callable[..., Any]", msgpack.unpackb)  # pyright: ignore[reportUnknownMemberType]
 # One packer for all: its buffer is kept between calls, which saves an allocation each time. It
 # holds the interpreter's lock throughout a call and calls nothing of ours, so threads may share it.
-_packer: Any = msgpack.Packer(  # pyright: ignore[reportUnknownMemberType]
-    use_bin_type=True, strict_types=True
+_pack = cast(
+    "Callable[[Any], bytes]",
+    msgpack.Packer(use_bin_type=True, strict_types=True).pack,  # pyright: ignore[reportUnknownMemberType]
 )
-_pack: Callable[[Any], bytes] = _packer.pack
 
 _KEY_FORM: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
@@ -90,7 +90,7 @@ def decode(data: bytes, *, bytes_max: int) -> Value:
 def _plain(items: Any, depth: int) -> bool:
     # This runs for every value of every record: no casts, no helper calls on the way.
     for item in items:
-        kind: type[object] = type(item)
+        kind = type(item)  # pyright: ignore[reportUnknownVariableType]  # of Any, on purpose
         if kind is str:
             if not item.isascii() and not is_nfc(item):
                 return False
@@ -134,7 +134,11 @@ def encode(value: Encodable, *, bytes_max: int = FRAME_BYTES_MAX) -> bytes:
 
     Raises: EncodingError, whose `rule` says what has no encoding.
     """
-    data = _pack(_ordered(value, 0))
+    try:
+        data = _pack(_ordered(value, 0))
+    except TypeError:
+        # A map key of a subclass of str passes for a known key; the packer tells them apart.
+        raise EncodingError("A map key is not a plain string.", rule="key_type") from None
     if len(data) > bytes_max:
         raise EncodingError(
             "The value is too long.", rule="total_length", got=len(data), limit=bytes_max
@@ -143,7 +147,7 @@ def encode(value: Encodable, *, bytes_max: int = FRAME_BYTES_MAX) -> bytes:
 
 
 def _ordered(value: Any, depth: int) -> Any:
-    kind: type[object] = type(value)
+    kind = type(value)  # pyright: ignore[reportUnknownVariableType]  # of Any, on purpose
     if kind is str:
         if value.isascii() and len(value) <= STRING_BYTES_MAX:
             return value

@@ -78,7 +78,7 @@ def from_words(text: str, lang: Language | None = None) -> bytes:
         raise WordsError(
             f"There are {len(typed)} words, not 12 or 24.", hint=_HINT_COUNT, count=len(typed)
         )
-    readings = {
+    readings: dict[Language, list[int | None]] = {
         language: [_load(language).places.get(word) for word in typed]
         for language in (LANGUAGES if lang is None else (lang,))
     }
@@ -104,7 +104,7 @@ def from_words(text: str, lang: Language | None = None) -> bytes:
             hint="All are in the list: one stands for another, or two have changed places.",
         )
     # The language of which the fewest words are missing is the one that was meant.
-    language = min(readings, key=lambda candidate: readings[candidate].count(None))
+    language = min(readings.items(), key=lambda reading: reading[1].count(None))[0]
     position = readings[language].index(None)
     raise WordsError(
         f"Word {position + 1} is not in the list.",
