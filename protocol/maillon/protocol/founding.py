@@ -1,0 +1,398 @@
+"""Found a federation (spec/02, "Founding").
+
+    document  = canonical map                 fed = SHA-256("maillon/1/federation" 0x00 document)
+    file      = [document, [signature, ...]]  one of each founding coop's root, purpose "founding"
+
+The document never changes, and its hash is the federation's id: every record names it, so a record
+of one federation is nothing in another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, cast
+
+from maillon.protocol.encoding import Value, decode, encode
+from maillon.protocol.errors import (
+    BadKey,
+    BadSignature,
+    LocalError,
+    Malformed,
+    WrongVersion,
+)
+from maillon.protocol.ids import CoopId, FedId, Key
+from maillon.protocol.keys import (
+    Backend,
+    SigningKey,
+    coop_id,
+    cryptography_backend,
+    key_ok,
+    verify,
+)
+from maillon.protocol.limits import (
+    COOPS_MAX,
+    FOUNDING_BYTES_MAX,
+    FOUNDING_FILE_BYTES_MAX,
+    INT_MAX,
+)
+from maillon.protocol.records.fields import ADDRESSES, CODE, KEY, LABELS, LANGUAGES, UNIT
+from maillon.protocol.records.kind import schema_error
+from maillon.protocol.records.schema import (
+    Broken,
+    Bytes,
+    Field,
+    Int,
+    ListOf,
+    OneOf,
+    Rule,
+    Struct,
+    Text,
+    compile_type,
+)
+
+VERSION: Final = 1
+FOUNDING_PURPOSE: Final = "founding"
+_NAME: Final = Text(120)
+
+
+class NotFounded(LocalError):
+    """The founding file is not signed by all its founders yet; `missing` names their coops."""
+
+    code = "not_founded"
+    sentence = "Not all founding coops have signed yet."
+
+
+def _distinct(name: str) -> Any:
+    def holds(document: Mapping[str, Any]) -> bool:
+        values = [entry[name] for entry in document["coops"]]
+        return len(set(values)) == len(values)
+
+    return holds
+
+
+def _keys_apart(document: Mapping[str, Any]) -> bool:
+    keys = [key for entry in document["coops"] for key in (entry["root"], entry["node_key"])]
+    return len(set(keys)) == len(keys)
+
+
+COOP_ENTRY: Final = Struct(
+    (
+        Field("root", KEY, True, "root key: its hash is the coop's id for ever"),
+        Field("node_key", KEY, True, "for dialling its node before its profile is known"),
+        Field("name", _NAME, True),
+        Field("addresses", ADDRESSES, False, "multiaddrs of its node"),
+    )
+)
+
+UNIT_ENTRY: Final = Struct(
+    (
+        Field("code", UNIT, True),
+        Field("kind", OneOf(("hours", "credit", "count")), True),
+        Field("decimals", Int(0, 6), True, "minor units are 10^-decimals; hours count minutes: 0"),
+        Field("label", _NAME, True),
+    )
+)
+
+CRITERION: Final = Struct((Field("code", CODE, True), Field("labels", LABELS, True)))
+
+DOCUMENT: Final = Struct(
+    (
+        Field("v", Int(1, 1), True),
+        Field("name", _NAME, True, "of the federation"),
+        Field("salt", Bytes((16,)), True, "random: no two federations have one id"),
+        Field("created", Int(0, INT_MAX), True, "Unix seconds"),
+        Field("coops", ListOf(COOP_ENTRY, COOPS_MAX, distinct=False), True, "the founding coops"),
+        Field("admission_quorum", Int(1, COOPS_MAX), True, "founding coops that admit another"),
+        Field("units", ListOf(UNIT_ENTRY, 16, low=0, distinct=False), True),
+        Field("criteria", ListOf(CRITERION, 16, low=0, distinct=False), True, "of attestations"),
+        Field("languages", LANGUAGES, True),
+    ),
+    (
+        Rule("keys_apart", "no key stands twice among roots and node keys", _keys_apart, {}),
+        Rule(
+            "quorum_reachable",
+            "`admission_quorum` is at most the number of founding coops",
+            lambda document: document["admission_quorum"] <= len(document["coops"]),
+            {"admission_quorum": COOPS_MAX},
+        ),
+        Rule(
+            "codes_apart",
+            "no code stands twice among units, nor among criteria",
+            lambda document: all(
+                len({entry["code"] for entry in document[part]}) == len(document[part])
+                for part in ("units", "criteria")
+            ),
+            {},
+        ),
+    ),
+)
+
+_check_document = compile_type(DOCUMENT)
+
+
+def checked_map(data: bytes, bytes_max: int, what: str, check: Any) -> dict[str, Value]:
+    value = decode(data, bytes_max=bytes_max)
+    if type(value) is dict and type(value.get("v")) is int and value["v"] != VERSION:
+        raise WrongVersion(got=value["v"], supported=VERSION)
+    try:
+        check(value)
+    except Broken as broken:
+        raise schema_error(what, broken.field, broken.rule, broken.limit) from None
+    return cast("dict[str, Value]", value)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundingCoop:
+    """A founding coop: `root` for ever, `node_key` and `addresses` until its profile is known."""
+
+    root: Key
+    node_key: Key
+    name: str
+    addresses: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> CoopId:
+        """Return the coop's permanent id."""
+        return coop_id(self.root)
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A unit of account: `kind` is "hours", "credit" or "count"."""
+
+    code: str
+    kind: str
+    decimals: int
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """A criterion of attestations, with a label for each language."""
+
+    code: str
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Founding:
+    """What a federation was founded on. `fed` is its id; it never changes.
+
+    `extra` holds the fields this version does not know (the ledger's, a later minor version's);
+    they are part of the id. `document` is the canonical encoding of everything.
+    """
+
+    name: str
+    salt: bytes
+    created: int
+    coops: tuple[FoundingCoop, ...]
+    admission_quorum: int
+    units: tuple[Unit, ...] = ()
+    criteria: tuple[Criterion, ...] = ()
+    languages: tuple[str, ...] = ("fr",)
+    extra: Mapping[str, Value] = field(default_factory=dict[str, Value])
+    v: int = VERSION
+    document: bytes = field(init=False, compare=False, repr=False)
+    fed: FedId = field(init=False, compare=False)
+    _by_id: Mapping[CoopId, FoundingCoop] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        document = encode(self._map(), bytes_max=FOUNDING_BYTES_MAX)
+        object.__setattr__(self, "document", document)
+        object.__setattr__(self, "fed", fed_id(document))
+        object.__setattr__(self, "_by_id", {coop.id: coop for coop in self.coops})
+
+    def _map(self) -> dict[str, Value]:
+        known: dict[str, Value] = {
+            "v": self.v,
+            "name": self.name,
+            "salt": self.salt,
+            "created": self.created,
+            "coops": [
+                {
+                    "root": coop.root,
+                    "node_key": coop.node_key,
+                    "name": coop.name,
+                    **({"addresses": list[Value](coop.addresses)} if coop.addresses else {}),
+                }
+                for coop in self.coops
+            ],
+            "admission_quorum": self.admission_quorum,
+            "units": [
+                {"code": u.code, "kind": u.kind, "decimals": u.decimals, "label": u.label}
+                for u in self.units
+            ],
+            "criteria": [
+                {"code": c.code, "labels": dict[str, Value](c.labels)} for c in self.criteria
+            ],
+            "languages": list(self.languages),
+        }
+        return {**self.extra, **known}
+
+    def encode(self) -> bytes:
+        """Return the founding document's bytes."""
+        return self.document
+
+    def founder(self, coop: bytes) -> FoundingCoop | None:
+        """Return the founding coop of this id, or None."""
+        return self._by_id.get(CoopId(coop))
+
+    def admits(self, coop: bytes, admitters: Sequence[bytes] | frozenset[bytes]) -> bool:
+        """Tell whether a coop belongs to the federation.
+
+        `admitters` are the ids of coops with a current admission for it; only distinct founding
+        coops count.
+        """
+        if coop in self._by_id:
+            return True
+        founders = {admitter for admitter in admitters if admitter in self._by_id}
+        return len(founders) >= self.admission_quorum
+
+
+def fed_id(document: bytes) -> FedId:
+    """Return the federation's id: the hash of its founding document under its prefix."""
+    return FedId(hashlib.sha256(b"maillon/1/federation\0" + document).digest())
+
+
+def decode_founding(document: bytes) -> Founding:
+    """Read a founding document, unsigned. Raises: Malformed and its kinds, SchemaError, BadKey."""
+    fields = cast(
+        "dict[str, Any]",
+        checked_map(document, FOUNDING_BYTES_MAX, "founding", _check_document),
+    )
+    for entry in fields["coops"]:
+        if set(entry) - _COOP_FIELDS:
+            # The coops' list is what `fed` and admission rest on: a field here that some readers
+            # do not know would be dropped when they write the document again.
+            raise schema_error("founding", "coops", "unknown_field")
+        for key in (entry["root"], entry["node_key"]):
+            if not key_ok(key):
+                raise BadKey(key=key)
+    for part, known in (("units", _UNIT_FIELDS), ("criteria", _CRITERION_FIELDS)):
+        if any(set(entry) - known for entry in fields[part]):
+            raise schema_error("founding", part, "unknown_field")
+    return Founding(
+        fields["name"],
+        fields["salt"],
+        fields["created"],
+        tuple(
+            FoundingCoop(
+                entry["root"], entry["node_key"], entry["name"], tuple(entry.get("addresses", ()))
+            )
+            for entry in fields["coops"]
+        ),
+        fields["admission_quorum"],
+        tuple(Unit(**entry) for entry in fields["units"]),
+        tuple(Criterion(entry["code"], entry["labels"]) for entry in fields["criteria"]),
+        tuple(fields["languages"]),
+        {name: value for name, value in fields.items() if name not in _DOCUMENT_FIELDS},
+    )
+
+
+_DOCUMENT_FIELDS: Final = frozenset(part.name for part in DOCUMENT.fields)
+_COOP_FIELDS: Final = frozenset(part.name for part in COOP_ENTRY.fields)
+_UNIT_FIELDS: Final = frozenset(part.name for part in UNIT_ENTRY.fields)
+_CRITERION_FIELDS: Final = frozenset(part.name for part in CRITERION.fields)
+
+
+def found(founding: Founding) -> Founding:
+    """Check a document that was made here, as a reader of it would.
+
+    Raises: SchemaError naming the field; EncodingError when it is too long.
+    """
+    return decode_founding(founding.document)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundingFile:
+    """The founding document with its founders' signatures, in the order of its coops.
+
+    While signatures are gathered the missing ones are empty; `open_founding` accepts only a
+    complete file.
+    """
+
+    founding: Founding
+    signatures: tuple[bytes, ...]
+
+    @classmethod
+    def unsigned(cls, founding: Founding) -> FoundingFile:
+        """Begin to gather signatures."""
+        return cls(founding, (b"",) * len(founding.coops))
+
+    def sign(self, root: SigningKey) -> FoundingFile:
+        """Add one founder's signature. Raises: LocalError when the key is not a founder's root."""
+        for place, coop in enumerate(self.founding.coops):
+            if coop.root == root.public:
+                signature = root.sign(FOUNDING_PURPOSE, self.founding.document)
+                return self._with(place, signature)
+        raise LocalError("This root key is not that of a founding coop.", key=root.public)
+
+    def _with(self, place: int, signature: bytes) -> FoundingFile:
+        signatures = (*self.signatures[:place], signature, *self.signatures[place + 1 :])
+        return replace(self, signatures=signatures)
+
+    def merge(self, other: FoundingFile) -> FoundingFile:
+        """Join the signatures gathered in two copies. Raises: LocalError when they differ."""
+        if other.founding.fed != self.founding.fed:
+            raise LocalError("The two files are of different federations.")
+        joined = zip(self.signatures, other.signatures, strict=True)
+        return replace(self, signatures=tuple(ours or theirs for ours, theirs in joined))
+
+    @property
+    def missing(self) -> tuple[FoundingCoop, ...]:
+        """Return the founding coops that have not signed."""
+        pairs = zip(self.founding.coops, self.signatures, strict=True)
+        return tuple(coop for coop, signature in pairs if not signature)
+
+    def encode(self) -> bytes:
+        """Return the file's bytes."""
+        signatures: list[Value] = list(self.signatures)
+        return encode([self.founding.document, signatures], bytes_max=FOUNDING_FILE_BYTES_MAX)
+
+
+def decode_founding_file(
+    data: bytes, *, backend: Backend = cryptography_backend
+) -> FoundingFile:
+    """Read a founding file and check the signatures that are there.
+
+    Raises: Malformed and its kinds, SchemaError, BadKey, BadSignature (naming `coop`).
+    """
+    value = decode(data, bytes_max=FOUNDING_FILE_BYTES_MAX)
+    if type(value) is not list or len(value) != 2:
+        raise Malformed(rule="founding_parts")
+    document, signatures = value
+    if type(document) is not bytes or type(signatures) is not list:
+        raise Malformed(rule="founding_parts")
+    founding = decode_founding(document)
+    if len(signatures) != len(founding.coops):
+        raise Malformed(rule="founding_signatures")
+    for coop, signature in zip(founding.coops, signatures, strict=True):
+        if type(signature) is not bytes or len(signature) not in (0, 64):
+            raise Malformed(rule="founding_signatures")
+        if signature:
+            try:
+                verify(coop.root, FOUNDING_PURPOSE, document, signature, backend=backend)
+            except BadSignature:
+                raise BadSignature(
+                    f"The signature of {coop.name} on the founding document is not valid.",
+                    key=coop.root,
+                    coop=coop.id,
+                ) from None
+    return FoundingFile(founding, tuple(cast("list[bytes]", signatures)))
+
+
+def open_founding(data: bytes, *, backend: Backend = cryptography_backend) -> Founding:
+    """Read a founding file that all founders have signed.
+
+    Raises: NotFounded naming who is missing, and what `decode_founding_file` raises.
+    """
+    file = decode_founding_file(data, backend=backend)
+    if file.missing:
+        names = ", ".join(coop.name for coop in file.missing)
+        raise NotFounded(
+            f"Not all founding coops have signed yet; missing: {names}.",
+            missing=tuple(coop.id for coop in file.missing),
+        )
+    return file.founding
