@@ -18,7 +18,6 @@ from typing import Any, Final, cast
 
 from maillon.protocol.encoding import Value, decode, encode
 from maillon.protocol.errors import BadKey, LocalError, Malformed, RemoteError, WrongVersion
-from maillon.protocol.founding import FoundingCoop, checked_map
 from maillon.protocol.ids import CoopId, FedId, Key
 from maillon.protocol.keys import (
     Backend,
@@ -33,6 +32,7 @@ from maillon.protocol.records.fields import ADDRESSES, KEY
 from maillon.protocol.records.kind import schema_error
 from maillon.protocol.records.schema import (
     Broken,
+    Check,
     Field,
     Int,
     ListOf,
@@ -61,6 +61,33 @@ _CARD: Final = Struct(
 
 _check_card = compile_type(_CARD)
 _check_addresses = compile_type(ListOf(ADDRESSES.item, ADDRESSES.high, low=0))
+
+
+def checked_map(data: bytes, bytes_max: int, what: str, check: Check) -> dict[str, Value]:
+    """Read a versioned map and check its fields. Raises: Malformed, WrongVersion, SchemaError."""
+    value = decode(data, bytes_max=bytes_max)
+    if type(value) is dict and type(value.get("v")) is int and value["v"] != VERSION:
+        raise WrongVersion(got=value["v"], supported=VERSION)
+    try:
+        check(value)
+    except Broken as broken:
+        raise schema_error(what, broken.field, broken.rule, broken.limit) from None
+    return cast("dict[str, Value]", value)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundingCoop:
+    """A founding coop: `root` for ever, `node_key` and `addresses` until its profile is known."""
+
+    root: Key
+    node_key: Key
+    name: str
+    addresses: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> CoopId:
+        """Return the coop's permanent id."""
+        return coop_id(self.root)
 
 
 class TextDamaged(LocalError):

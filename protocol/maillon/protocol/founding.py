@@ -14,19 +14,31 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 
+from maillon.protocol.cards import (
+    CARD_SCHEME,
+    INVITE_SCHEME,
+    CoopCard,
+    FoundingCoop,
+    Invitation,
+    TextDamaged,
+    card_from_text,
+    checked_map,
+    decode_card,
+    decode_invitation,
+    invitation_from_text,
+    make_card,
+)
 from maillon.protocol.encoding import Value, decode, encode
 from maillon.protocol.errors import (
     BadKey,
     BadSignature,
     LocalError,
     Malformed,
-    WrongVersion,
 )
-from maillon.protocol.ids import CoopId, FedId, Key
+from maillon.protocol.ids import CoopId, FedId
 from maillon.protocol.keys import (
     Backend,
     SigningKey,
-    coop_id,
     cryptography_backend,
     key_ok,
     verify,
@@ -40,7 +52,6 @@ from maillon.protocol.limits import (
 from maillon.protocol.records.fields import ADDRESSES, CODE, KEY, LABELS, LANGUAGES, UNIT
 from maillon.protocol.records.kind import schema_error
 from maillon.protocol.records.schema import (
-    Broken,
     Bytes,
     Field,
     Int,
@@ -51,6 +62,30 @@ from maillon.protocol.records.schema import (
     Text,
     compile_type,
 )
+
+__all__ = [
+    "CARD_SCHEME",
+    "INVITE_SCHEME",
+    "CoopCard",
+    "Criterion",
+    "Founding",
+    "FoundingCoop",
+    "FoundingFile",
+    "Invitation",
+    "NotFounded",
+    "TextDamaged",
+    "Unit",
+    "card_from_text",
+    "decode_card",
+    "decode_founding",
+    "decode_founding_file",
+    "decode_invitation",
+    "fed_id",
+    "found",
+    "invitation_from_text",
+    "make_card",
+    "open_founding",
+]
 
 VERSION: Final = 1
 FOUNDING_PURPOSE: Final = "founding"
@@ -130,32 +165,6 @@ DOCUMENT: Final = Struct(
 )
 
 _check_document = compile_type(DOCUMENT)
-
-
-def checked_map(data: bytes, bytes_max: int, what: str, check: Any) -> dict[str, Value]:
-    value = decode(data, bytes_max=bytes_max)
-    if type(value) is dict and type(value.get("v")) is int and value["v"] != VERSION:
-        raise WrongVersion(got=value["v"], supported=VERSION)
-    try:
-        check(value)
-    except Broken as broken:
-        raise schema_error(what, broken.field, broken.rule, broken.limit) from None
-    return cast("dict[str, Value]", value)
-
-
-@dataclass(frozen=True, slots=True)
-class FoundingCoop:
-    """A founding coop: `root` for ever, `node_key` and `addresses` until its profile is known."""
-
-    root: Key
-    node_key: Key
-    name: str
-    addresses: tuple[str, ...] = ()
-
-    @property
-    def id(self) -> CoopId:
-        """Return the coop's permanent id."""
-        return coop_id(self.root)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
+from maillon.protocol.encoding import Value
+from maillon.protocol.errors import LocalError
 from maillon.protocol.records.answers import ATTESTATION, REPLY, WITHDRAWAL_KIND
+from maillon.protocol.records.build import FieldError, build_payload
 from maillon.protocol.records.identity import ADMISSION, COOP_PROFILE, MANDATE, MEMBERSHIP
 from maillon.protocol.records.kind import (
     DAY_S,
@@ -61,8 +64,28 @@ _PRIORITY: Final = {
     for place, name in enumerate(("coop_profile", "admission", "membership", "mandate", "category"))
 }
 
+
+
+def build(kind: str, *, salt: bytes, **fields: Any) -> dict[str, Value]:
+    """Put the payload of a kind together out of what a person or an importer gives.
+
+    Texts are brought into NFC and stripped, fields that are None left out, everything checked.
+    `salt` is 16 random bytes, new for each revision. A field called `kind` (a withdrawal's) goes
+    in as `kind_`, because the first parameter takes its name.
+
+    Raises: FieldError (a LocalError) naming the field in words, LocalError for an unknown kind.
+    """
+    known = KINDS.get(kind)
+    if known is None:
+        raise LocalError(f"There is no kind of record called {kind}.", kind=kind)
+    if "kind_" in fields:
+        fields["kind"] = fields.pop("kind_")
+    return build_payload(known, salt, fields)
+
+
 __all__ = [
     "DAY_S",
+    "FieldError",
     "IDENTITY_KINDS",
     "KINDS",
     "MEMBER",
@@ -72,6 +95,7 @@ __all__ = [
     "UNKNOWN_LIFETIME_S_MAX",
     "WITHDRAWAL",
     "Kind",
+    "build",
     "check_payload",
     "derived_series",
     "priority",
