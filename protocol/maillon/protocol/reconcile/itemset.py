@@ -164,6 +164,7 @@ class ItemSet:
             block = self._blocks[number] = block[:half]
             self._insert_block(number + 1, upper)
             self._sums[number] = (self._sums[number] - self._sums[number + 1]) & _SUM_MASK
+            self._touch(number)
             if at > half:
                 number, at, block = number + 1, at - half, upper
         block[at:at] = key
