@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="maillon-base-") as folder:
         venv.create(folder, with_pip=True)
         python = str(Path(folder, "bin", "python"))
-        install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        install = [python, "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
         install += ["--no-deps"]
         locked = ["--require-hashes", "--only-binary", ":all:", "-r"]
         subprocess.run([*install, *locked, str(TOP / "requirements" / "base.txt")], check=True)
