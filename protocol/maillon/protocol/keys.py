@@ -14,6 +14,7 @@ The first half removes every case on which the backends of the second are known 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from typing import Final, NoReturn
 
@@ -35,6 +36,8 @@ Backend = Callable[[bytes, bytes, bytes], bool]
 _P: Final = 2**255 - 19
 _L: Final = 2**252 + 27742317777372353535851937790883648493
 _SIGN_BIT: Final = 1 << 255
+
+_PURPOSE: Final = re.compile(r"[a-z0-9/-]{1,32}")
 
 # The curve has eight points whose order divides 8. Their y coordinates are 1 (order 1), -1 (2),
 # 0 (4, twice) and the two below (8, twice each). With both values of the sign bit, and with 0 and
@@ -103,8 +106,12 @@ def signature_ok(
 def signing_bytes(purpose: str, body: bytes) -> bytes:
     """Return what is signed: the purpose keeps a signature from counting as another kind.
 
-    `purpose` is lower-case ASCII without a zero byte, so that no two (purpose, body) collide.
+    `purpose` is 1 to 32 of `a-z`, `0-9`, `-` and `/`, without the zero byte that ends it: no two
+    pairs of purpose and body give the same bytes. Raises: ValueError for another purpose, which is
+    a mistake in the calling code and never comes from a peer.
     """
+    if not _PURPOSE.fullmatch(purpose):
+        raise ValueError("a purpose is 1 to 32 of a-z, 0-9, - and /")
     return b"maillon/1/" + purpose.encode("ascii") + b"\0" + body
 
 
