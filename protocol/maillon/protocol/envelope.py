@@ -289,9 +289,10 @@ def decode_record(data: bytes) -> Signed:
     if parts != b"\x93" and parts != b"\x92":
         raise Malformed(rule="record_parts")
     header_bytes, end = _read_bin(data, 1, "header", HEADER_BYTES_MAX)
-    signature, end = _read_bin(data, end, "signature", _SIGNATURE)
-    if len(signature) != _SIGNATURE:
-        raise Malformed(rule="signature_length", got=len(signature))
+    signature = data[end + 2 : end + 2 + _SIGNATURE]
+    if data[end : end + 2] != _SIGNATURE_HEAD or len(signature) != _SIGNATURE:
+        raise _bad_signature_part(data, end)
+    end += 2 + _SIGNATURE
     payload_bytes: bytes | None = None
     if parts == b"\x93":
         payload_bytes, end = _read_bin(data, end, "payload", PAYLOAD_BYTES_MAX)
@@ -316,6 +317,14 @@ def decode_record(data: bytes) -> Signed:
         payload_bytes,
         payload,
     )
+
+
+def _bad_signature_part(data: bytes, at: int) -> Malformed:
+    try:
+        signature, _ = _read_bin(data, at, "signature", _SIGNATURE)
+    except Malformed as error:
+        return error
+    return Malformed(rule="signature_length", got=len(signature))
 
 
 def record_id(data: bytes) -> RecordId:

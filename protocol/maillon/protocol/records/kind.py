@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from maillon.protocol.errors import SchemaError
 from maillon.protocol.ids import SeriesId
 from maillon.protocol.limits import SALT_BYTES
+from maillon.protocol.records._fast import compile_fits
 from maillon.protocol.records.schema import Broken, Bytes, Check, Field, Struct, compile_type
 
 if TYPE_CHECKING:
@@ -67,7 +68,13 @@ class Kind:
     @cached_property
     def check(self) -> Check:
         """Return the compiled check of the payload; it raises `Broken`."""
-        return compile_type(self.schema)
+        fits, explain = compile_fits(self.schema), compile_type(self.schema)
+
+        def check(payload: Any) -> None:
+            if not fits(payload):
+                explain(payload)
+
+        return check
 
 
 @lru_cache(maxsize=1024)

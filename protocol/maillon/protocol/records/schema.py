@@ -20,8 +20,8 @@ Check = Callable[[Any], None]
 
 # Control characters say nothing to a reader of a page and can rewrite a terminal; U+2028 and
 # U+2029 end a line where no line end is expected.
-_LINE_BAD: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_LINES_BAD: Final = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+LINE_BAD: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+LINES_BAD: Final = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class Broken(Exception):
@@ -198,7 +198,7 @@ def compile_type(kind: Type) -> Check:
 
 def _text(kind: Text) -> Check:
     low, high = kind.min_chars, kind.max_chars
-    bad = (_LINES_BAD if kind.lines else _LINE_BAD).search
+    bad = (LINES_BAD if kind.lines else LINE_BAD).search
 
     def check(value: Any) -> None:
         if type(value) is not str:
@@ -281,7 +281,7 @@ def _list(kind: ListOf) -> Check:
     low, high, distinct = kind.low, kind.high, kind.distinct
     check_item = compile_type(kind.item)
     # Only what has a hash can be compared through a set; maps and arrays are compared in pairs.
-    hashable = isinstance(kind.item, Text | Pattern | OneOf | Int | Bytes)
+    by_set = hashable(kind.item)
 
     def check(value: Any) -> None:
         if type(value) is not list:
@@ -298,7 +298,7 @@ def _list(kind: ListOf) -> Check:
             broken.path.append(f"[{index}]")
             raise
         if distinct and len(items) > 1:
-            if hashable:
+            if by_set:
                 if len(set(items)) != len(items):
                     raise Broken("twice")
             elif any(item in items[:at] for at, item in enumerate(items)):
@@ -351,7 +351,7 @@ def _map(kind: MapOf) -> Check:
 def _any(kind: AnyOf) -> Check:
     python: dict[type, Check] = {}
     for option in kind.options:
-        python[_python_type(option)] = compile_type(option)
+        python[python_type(option)] = compile_type(option)
 
     def check(value: Any) -> None:
         chosen = python.get(type(value))
@@ -362,7 +362,13 @@ def _any(kind: AnyOf) -> Check:
     return check
 
 
-def _python_type(kind: Type) -> type:
+def hashable(kind: Type) -> bool:
+    """Tell whether values of the type can be compared through a set."""
+    return isinstance(kind, Text | Pattern | OneOf | Int | Bytes)
+
+
+def python_type(kind: Type) -> type:
+    """Return the Python type that values of a type decode to."""
     match kind:
         case Text() | Pattern() | OneOf():
             return str
