@@ -13,6 +13,8 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+# Two installations into one environment at a time would break it.
+.NOTPARALLEL:
 .PHONY: help demo install dev test interop lint types check vectors vectors-check simulate fuzz bench lock dist base-check clean
 
 help: ## Show this list

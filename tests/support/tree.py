@@ -25,7 +25,9 @@ _UNPACKED_SKIP = {".venv", ".ci-venv", "node_modules", "__pycache__", "dist"}
 def files() -> tuple[Path, ...]:
     """Return every file that is, or would be, in the repository (ignored ones are not)."""
     if (TOP / ".git").exists():
-        command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        # A clone that belongs to somebody else (a mounted one) is read all the same.
+        command = ["git", "-c", "safe.directory=*", "ls-files", "-z"]
+        command += ["--cached", "--others", "--exclude-standard"]
         listed = subprocess.run(command, cwd=TOP, check=True, capture_output=True).stdout.decode()
         paths = [TOP / name for name in listed.split("\0") if name]
     else:  # unpacked from a source archive
