@@ -94,15 +94,15 @@ def test_both_libraries_and_plain_arithmetic_agree_on_hostile_signatures() -> No
         (curve.P + offset).to_bytes(32, "little") for offset in range(-3, 19)
     ]
     counted = 0
-    for _ in range(60):
+    for _ in range(120):
         secret = rng.randrange(curve.L)
         key_torsion, r_torsion = (rng.choice((torsion[0], rng.choice(torsion))) for _ in range(2))
         public = curve.encode(curve.add(curve.multiply(secret, curve.BASE), key_torsion))
         nonce = rng.choice((0, 1, rng.randrange(curve.L), rng.randrange(curve.L)))
         r = curve.encode(curve.add(curve.multiply(nonce, curve.BASE), r_torsion))
-        if rng.random() < 0.2:
+        if rng.random() < 0.1:
             r = rng.choice(edges)
-        if rng.random() < 0.2:
+        if rng.random() < 0.1:
             public = rng.choice(edges)
         message = rng.randbytes(rng.randrange(40))
         s = (nonce + curve.challenge(r, public, message) * secret) % curve.L
@@ -115,7 +115,7 @@ def test_both_libraries_and_plain_arithmetic_agree_on_hostile_signatures() -> No
         assert len(answers) == 1, (public.hex(), message.hex(), signature.hex())
         counted += answers.pop()
     # Both answers occur, or the agreement would say nothing.
-    assert 5 < counted < 55
+    assert 10 < counted < 110
 
 
 def test_both_libraries_agree_on_honest_signatures_and_on_one_changed_bit() -> None:

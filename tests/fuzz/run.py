@@ -1,0 +1,262 @@
+"""Throw mutated bytes at every target of fuzz_*.py and keep the input that breaks one.
+
+    python tests/fuzz/run.py --seconds 30               every target for 30 seconds
+    python tests/fuzz/run.py --only encoding            the targets of fuzz_encoding.py
+    python tests/fuzz/run.py --replay encoding.decode 81a161c0
+
+A fuzz_*.py has `TARGETS: dict[name, function of bytes]` and `SEEDS: list[bytes]` (or a dict from
+target to list). A target returns for any bytes; whatever it raises is a finding. Each runs in a
+process of its own, guided by coverage where atheris can be imported and by plain mutation where it
+cannot. The exit status is 1 when there was a finding, and the input is printed in hexadecimal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import os
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
+
+HERE = Path(__file__).resolve().parent
+TOP = HERE.parents[1]
+Target = Callable[[bytes], None]
+
+SEED_DEFAULT = 1
+INPUT_BYTES_MAX = 65_536
+# A target that hangs is a finding too: this much longer than it was given, then it is ended.
+GRACE_S = 60.0
+
+
+def _load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def modules(folder: Path, only: str | None = None) -> dict[str, Path]:
+    """Return the fuzz modules of a folder by their short names."""
+    found = {path.stem.removeprefix("fuzz_"): path for path in sorted(folder.glob("fuzz_*.py"))}
+    return {name: path for name, path in found.items() if only in (None, name)}
+
+
+def seeds_of(module: ModuleType, target: str) -> list[bytes]:
+    """Return the examples that a module gives for one of its targets."""
+    seeds: object = getattr(module, "SEEDS", [])
+    if isinstance(seeds, dict):
+        return list(cast("dict[str, list[bytes]]", seeds).get(target, []))
+    return list(cast("list[bytes]", seeds))
+
+
+def mutated(rng: random.Random, seeds: list[bytes]) -> bytes:
+    """Return one of the seeds with a few bytes changed, cut, repeated or joined with another's."""
+    data = bytearray(rng.choice(seeds)) if seeds else bytearray(rng.randbytes(rng.randrange(64)))
+    for _ in range(1 << rng.randrange(4)):
+        place = rng.randrange(len(data) + 1)
+        action = rng.randrange(7)
+        if action == 0:
+            data.insert(place, rng.randrange(256))
+        elif action == 1 and data:
+            del data[place : place + 1 + rng.randrange(4)]
+        elif action == 2 and data:
+            data[place - 1] ^= 1 << rng.randrange(8)
+        elif action == 3 and data:
+            data[place - 1] = rng.choice((0, 1, 0x7F, 0x80, 0xC0, 0xC1, 0xD9, 0xFF))
+        elif action == 4:
+            end = place + rng.randrange(32)
+            data[place:place] = data[place:end]
+        elif action == 5 and seeds:
+            other = rng.choice(seeds)
+            start = rng.randrange(len(other) + 1)
+            data[place:] = other[start : start + rng.randrange(len(other) + 1)]
+        elif action == 6:
+            del data[place:]
+    return bytes(data[:INPUT_BYTES_MAX])
+
+
+def _finding(target: Target, data: bytes) -> str | None:
+    try:
+        target(data)
+    except Exception:
+        return traceback.format_exc()
+    return None
+
+
+def _report(name: str, data: bytes, trace: str) -> None:
+    print(trace, end="", flush=True)
+    print(f"FINDING {name} {data.hex()}", flush=True)
+
+
+def _run_plain(name: str, target: Target, seeds: list[bytes], seconds: float, seed: int) -> int:
+    rng = random.Random(f"{seed} {name}")
+    executions = 0
+    end = time.monotonic() + seconds
+    pending = list(seeds)
+    while time.monotonic() < end:
+        data = pending.pop() if pending else mutated(rng, seeds)
+        executions += 1
+        trace = _finding(target, data)
+        if trace:
+            _report(name, data, trace)
+            print(f"EXECUTIONS {executions}", flush=True)
+            return 1
+    print(f"EXECUTIONS {executions}", flush=True)
+    return 0
+
+
+def _run_atheris(
+    atheris: Any, name: str, path: Path, seeds: list[bytes], seconds: float, seed: int
+) -> int:
+    target: Target = _load(path).TARGETS[name.partition(".")[2]]
+    corpus = Path(tempfile.mkdtemp(prefix="maillon-fuzz-"))
+    for number, example in enumerate(seeds):
+        (corpus / f"seed-{number:04}").write_bytes(example)
+
+    def one(data: bytes) -> None:
+        trace = _finding(target, data)
+        if trace:
+            _report(name, data, trace)
+            sys.stdout.flush()
+            # libFuzzer would go on to write files and a report of its own.
+            os._exit(1)
+
+    atheris.Setup(
+        [
+            sys.argv[0],
+            str(corpus),
+            f"-seed={seed}",
+            f"-max_total_time={max(1, int(seconds))}",
+            f"-max_len={INPUT_BYTES_MAX}",
+            "-timeout=25",
+            "-rss_limit_mb=2048",
+            "-print_final_stats=1",
+            f"-artifact_prefix={corpus}/",
+        ],
+        one,
+    )
+    atheris.Fuzz()
+    return 0
+
+
+def child(name: str, path: Path, seconds: float, seed: int, plain: bool) -> int:
+    """Fuzz one target in this process."""
+    atheris: Any = None
+    if not plain:
+        try:
+            atheris = importlib.import_module("atheris")
+        except ImportError:
+            print("NOTE atheris cannot be imported: plain mutation, not guided by coverage")
+    target_name = name.partition(".")[2]
+    if atheris is None:
+        module = _load(path)
+        seeds = seeds_of(module, target_name)
+        return _run_plain(name, module.TARGETS[target_name], seeds, seconds, seed)
+    # Importing a first time for the seeds loads the packages uninstrumented: they are dropped, and
+    # imported again under instrumentation.
+    seeds = seeds_of(_load(path), target_name)
+    for loaded in [key for key in sys.modules if key == "maillon" or key.startswith("maillon.")]:
+        del sys.modules[loaded]
+    with atheris.instrument_imports(include=["maillon"]):
+        _load(path)
+    return _run_atheris(atheris, name, path, seeds, seconds, seed)
+
+
+def fuzz(name: str, path: Path, seconds: float, seed: int, plain: bool) -> tuple[int, bool]:
+    """Fuzz one target in a process of its own; return executions and whether it held."""
+    command = [sys.executable, str(HERE / "run.py"), "--child", name, "--file", str(path)]
+    command += ["--seconds", str(seconds), "--seed", str(seed), *(["--plain"] if plain else [])]
+    try:
+        ended = subprocess.run(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=seconds + GRACE_S,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(_import_path())},
+            check=False,
+        )
+        output, status = ended.stdout.decode(errors="replace"), ended.returncode
+    except subprocess.TimeoutExpired as expired:
+        output, status = (expired.stdout or b"").decode(errors="replace"), -1
+        print(f"{name}: did not come to an end")
+    for line in output.splitlines():
+        if line.startswith("NOTE"):
+            print(f"{name}: {line.removeprefix('NOTE ')}")
+    counts = re.findall(r"(?:EXECUTIONS |stat::number_of_executed_units: )(\d+)", output)
+    if status != 0:
+        print(output[-6_000:], end="")
+        for found in re.findall(r"^FINDING (\S+) ([0-9a-f]*)$", output, re.MULTILINE):
+            print(f"replay with: python tests/fuzz/run.py --replay {found[0]} {found[1] or '-'}")
+    return int(counts[-1]) if counts else 0, status == 0
+
+
+def _import_path() -> list[str]:
+    roots = [TOP / "protocol", TOP / "ledger", TOP / "node", TOP / "tests"]
+    inherited = os.environ.get("PYTHONPATH")
+    return [*map(str, roots), *([inherited] if inherited else [])]
+
+
+def replay(folder: Path, name: str, hexadecimal: str) -> int:
+    """Run one input through one target; the finding shows as its traceback."""
+    short, _, target = name.partition(".")
+    path = modules(folder).get(short)
+    functions: dict[str, Target] = _load(path).TARGETS if path else {}
+    if target not in functions:
+        print(f"there is no target {name}")
+        return 2
+    data = b"" if hexadecimal == "-" else bytes.fromhex(hexadecimal)
+    trace = _finding(functions[target], data)
+    print(trace or f"{name}: holds for these {len(data)} bytes")
+    return 1 if trace else 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seconds", type=float, default=10.0, help="for each target")
+    parser.add_argument("--seed", type=int, default=SEED_DEFAULT)
+    parser.add_argument("--only", metavar="MODULE", help="one module, as `encoding`")
+    parser.add_argument("--plain", action="store_true", help="plain mutation, without atheris")
+    parser.add_argument("--folder", type=Path, default=HERE, help=argparse.SUPPRESS)
+    parser.add_argument("--replay", nargs=2, metavar=("TARGET", "HEX"))
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    sys.path[:0] = [root for root in _import_path() if root not in sys.path]
+    if options.child:
+        return child(options.child, options.file, options.seconds, options.seed, options.plain)
+    if options.replay:
+        return replay(options.folder, *options.replay)
+    print(f"seed {options.seed}, {options.seconds:g} s a target")
+    results: dict[str, tuple[int, bool]] = {}
+    for short, path in modules(options.folder, options.only).items():
+        targets: dict[str, Target] = _load(path).TARGETS
+        for target in targets:
+            name = f"{short}.{target}"
+            results[name] = fuzz(name, path, options.seconds, options.seed, options.plain)
+            executions, held = results[name]
+            print(f"{name}: {executions} executions, {'held' if held else 'FINDING'}", flush=True)
+    findings = [name for name, (_, held) in results.items() if not held]
+    total = sum(executions for executions, _ in results.values())
+    print(
+        f"{len(results)} targets, {total} executions, {len(findings)} findings"
+        + (f": {', '.join(findings)}" if findings else "")
+    )
+    return 1 if findings or not results else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
