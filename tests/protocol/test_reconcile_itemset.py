@@ -26,19 +26,21 @@ def naive_fingerprint(items: list[Item]) -> bytes:
     return digest.digest()[:16]
 
 
+def _plain(data: bytes) -> bytes:
+    return bytes(byte & 1 for byte in data).ljust(32, b"\0")
+
+
+def _bound(timestamp: int, prefix: bytes) -> Bound:
+    return Bound(timestamp, prefix.rstrip(b"\0"))
+
+
 # Few distinct bytes and times, so that collisions, shared prefixes and equal times are common.
-ids = st.builds(
-    lambda head, tail: head + tail,
-    st.binary(min_size=0, max_size=32).map(lambda b: bytes(x & 1 for x in b)),
-    st.just(b""),
-).map(lambda b: b.ljust(32, b"\0"))
+plain_ids: st.SearchStrategy[bytes] = st.binary(max_size=32).map(_plain)
 times = st.one_of(
     st.integers(0, 3), st.integers(1_700_000_000, 1_700_000_050), st.just(2**64 - 2)
 )
-items_ = st.tuples(times, st.one_of(ids, st.binary(min_size=32, max_size=32)))
-bounds = st.builds(
-    lambda t, p: Bound(t, p.rstrip(b"\0")), times, st.binary(max_size=32)
-) | st.sampled_from([MIN_BOUND, INFINITY])
+items_ = st.tuples(times, st.one_of(plain_ids, st.binary(min_size=32, max_size=32)))
+bounds = st.builds(_bound, times, st.binary(max_size=32)) | st.sampled_from([MIN_BOUND, INFINITY])
 
 
 def below(item: Item, bound: Bound) -> bool:

@@ -132,7 +132,7 @@ class ItemSet:
             return False
         block = self._blocks[self._block_of(key)]
         at = _lower_bound(block, key)
-        return block[at : at + _KEY_BYTES] == key
+        return bytes(block[at : at + _KEY_BYTES]) == key
 
     def add(self, timestamp: int, id_: bytes) -> bool:
         """Add an item; say whether it was not there yet.
@@ -149,7 +149,7 @@ class ItemSet:
         number = self._block_of(key)
         block = self._blocks[number]
         at = _lower_bound(block, key)
-        if block[at : at + _KEY_BYTES] == key:
+        if bytes(block[at : at + _KEY_BYTES]) == key:
             return False
         self._count += 1
         if len(block) >= _BLOCK_ITEMS_MAX * _KEY_BYTES:
@@ -182,7 +182,7 @@ class ItemSet:
         number = self._block_of(key)
         block = self._blocks[number]
         at = _lower_bound(block, key)
-        if block[at : at + _KEY_BYTES] != key:
+        if bytes(block[at : at + _KEY_BYTES]) != key:
             return False
         self._count -= 1
         del block[at : at + _KEY_BYTES]
