@@ -27,7 +27,7 @@ from libp2p.host.ping import ID as PING
 from libp2p.host.ping import PingService, perform_ping_roundtrip
 from libp2p.identity.identify.identify import ID as IDENTIFY
 from libp2p.identity.identify.identify import identify_handler_for
-from libp2p.io.exceptions import IOException
+from libp2p.io.exceptions import IOException, MessageTooLarge
 from libp2p.network.config import ConnectionConfig, RetryConfig
 from libp2p.network.connection.raw_connection import RawConnection
 from libp2p.network.connection.swarm_connection import SwarmConn
@@ -132,7 +132,7 @@ class BoundedCommunicator(MultiselectCommunicator):
             if line[-1:] != b"\n":
                 raise ParseError("no newline at the end of a protocol name")
             return line[:-1].decode("utf-8")
-        except (ParseError, IOException, UnicodeDecodeError) as error:
+        except (ParseError, IOException, MessageTooLarge, UnicodeDecodeError) as error:
             raise MultiselectCommunicatorError("unreadable protocol name") from error
 
 
@@ -482,7 +482,7 @@ class GuardedHost(BasicHost):
             except MultiselectError as error:
                 # Running out of time is a slow network; unreadable bytes are not.
                 garbled = isinstance(error.__cause__, MultiselectCommunicatorError) and isinstance(
-                    error.__cause__.__cause__, ParseError | UnicodeDecodeError
+                    error.__cause__.__cause__, ParseError | MessageTooLarge | UnicodeDecodeError
                 )
                 if garbled or "mismatch" in str(error):
                     self.ward.penalise(key, 10.0, "negotiation", self._now())

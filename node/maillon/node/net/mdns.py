@@ -130,7 +130,8 @@ async def announce_and_browse(net: Libp2pNetwork) -> None:
                     browser.cancel()
                 zeroconf.close()
 
-            await trio.to_thread.run_sync(stop, abandon_on_cancel=True)
+            # The stubs that come with libp2p describe an older trio.
+            await trio.to_thread.run_sync(stop, abandon_on_cancel=True)  # type: ignore[call-arg]
 
 
 def _service(addresses: list[str], key: bytes) -> ServiceInfo | None:
