@@ -1,0 +1,181 @@
+"""The options of `maillon demo`, its summary and its exit code."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import secrets
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from maillon.node.demo.display import GOOD, Screen, seconds, size
+from maillon.node.demo.nodes import DemoFailed, running
+from maillon.node.demo.scenario import Figures, Scenario
+from maillon.node.i18n import _
+from maillon.protocol.errors import MaillonError
+
+NOT_AGREED = 6
+
+
+@click.command(
+    help=_(
+        """Show a federation of real nodes at work on this machine.
+
+        Five coops found a federation, publish the real France services places of their
+        département and synthetic demands, a sixth arrives late, one is killed and comes back, a
+        resident searches, an offer is withdrawn. Exits with 6 when the nodes do not agree.
+
+        \b
+          maillon demo
+          maillon demo --keep
+          maillon demo --france --json
+        """
+    ),
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.option("--keep", is_flag=True, help=_("Leave it running, and say how to use it."))
+@click.option("--directory", type=click.Path(path_type=Path), help=_("Where the nodes live."))
+@click.option("--france", is_flag=True, help=_("Share out all 2,845 places of France."))
+@click.option("--seed", type=int, help=_("Repeat the residents of an earlier run."))
+@click.option("--json", "as_json", is_flag=True, help=_("Print the figures for programs."))
+def demo(
+    keep: bool, directory: Path | None, france: bool, seed: int | None, as_json: bool
+) -> int:
+    console = Console(highlight=False)
+    screen = Screen(console, quiet=as_json)
+    root = Path(directory or tempfile.mkdtemp(prefix="maillon-demo-")).absolute()
+    if directory is not None:
+        if root.exists() and any(root.iterdir()):
+            raise DemoFailed(
+                _("{path} is not empty.").format(path=root),
+                hint=_("Name a directory that does not exist yet."),
+            )
+        root.mkdir(parents=True, exist_ok=True)
+    chosen = secrets.randbelow(2**31) if seed is None else seed
+    scenario = Scenario(root, screen, chosen, everywhere=france)
+    began = time.monotonic()
+    screen.title(
+        _("Maillon — a federation without a centre"),
+        _(
+            "Real nodes, each its own process, over libp2p on this machine.\n"
+            "Offers: France services places (ANCT, data.gouv.fr, 2024-08-01, "
+            "Licence Ouverte 2.0).\n"
+            "Residents and their demands: made up (seed {seed})."
+        ).format(seed=chosen),
+    )
+    stay = [False]
+    try:
+        with running([*scenario.nodes, scenario.late], keep=lambda: stay[0]):
+            for part in (
+                scenario.found,
+                scenario.start,
+                scenario.publish,
+                scenario.arrive_late,
+                scenario.crash,
+                scenario.search,
+                scenario.withdraw,
+                scenario.summarise,
+            ):
+                part()
+            took = time.monotonic() - began
+            stay[0] = keep and scenario.figures.agree
+    except (MaillonError, OSError) as fault:
+        _failed(fault, root, chosen, as_json)
+        return NOT_AGREED
+    if as_json:
+        figures = dataclasses.asdict(scenario.figures)
+        click.echo(json.dumps(figures | {"seed": chosen, "took_s": round(took, 1)}, indent=2))
+    else:
+        _summary(console, scenario.figures, took)
+    if not scenario.figures.agree:
+        click.echo(_("The nodes do not agree. Their directories are in {path}.").format(path=root))
+        return NOT_AGREED
+    if stay[0]:
+        _how_to_go_on(console, scenario, as_json)
+    elif directory is None:
+        shutil.rmtree(root, ignore_errors=True)
+    return 0
+
+
+def _failed(fault: Exception, root: Path, seed: int, as_json: bool) -> None:
+    text = str(fault)
+    hint = getattr(fault, "hint", None) or _(
+        "The nodes' directories and logs are in {path}. Repeat with --seed {seed}."
+    ).format(path=root, seed=seed)
+    if as_json:
+        error = {"code": getattr(fault, "code", "demo"), "message": text, "hint": hint}
+        click.echo(json.dumps({"error": error}, ensure_ascii=False), err=True)
+    else:
+        click.echo(f"\nmaillon demo: {text}\n  {hint}", err=True)
+
+
+def _summary(console: Console, figures: Figures, took: float) -> None:
+    table = Table(box=None, pad_edge=False, padding=(0, 2), header_style="grey50")
+    table.add_column(_("coop"))
+    table.add_column(_("records"), justify="right")
+    table.add_column(_("set"), justify="right")
+    table.add_column(_("sent"), justify="right")
+    table.add_column(_("signatures checked"), justify="right")
+    for node in figures.nodes:
+        table.add_row(
+            node["name"],
+            str(node["records"]),
+            node["fingerprint"][:8],
+            size(node["bytes_out"]),
+            str(node["signatures_checked"]),
+        )
+    facts = Table.grid(padding=(0, 2))
+    for label, value in (
+        (_("time to spread"), _("p50 {p50}, p99 {p99}").format(
+            p50=seconds(figures.spread_ms_p50 / 1000), p99=seconds(figures.spread_ms_p99 / 1000))),
+        (_("catching up"), _("{n} records in {time}").format(
+            n=figures.catch_up_records, time=seconds(figures.catch_up_s))),
+        (_("back after SIGKILL"), seconds(figures.restart_s)),
+        (_("withdrawn everywhere"), seconds(figures.withdrawn_everywhere_s)),
+        (_("sent per record and node"), size(figures.bytes_sent_per_record)),
+        (_("signatures checked"), str(figures.signatures_checked)),
+        (_("the whole"), seconds(took)),
+    ):  # fmt: skip
+        facts.add_row(Text(label, style="grey50"), value)
+    verdict = (
+        Text(_("All {n} nodes agree on {records} records.").format(
+            n=len(figures.nodes), records=figures.records), style=f"bold {GOOD}")
+        if figures.agree
+        else Text(_("The nodes do not agree."), style="bold red3")
+    )  # fmt: skip
+    grid = Table.grid()
+    for part in (verdict, "", table, "", facts):
+        grid.add_row(part)
+    console.print()
+    console.print(Panel(grid, title=_("Summary"), border_style=GOOD, width=86))
+
+
+def _how_to_go_on(console: Console, scenario: Scenario, as_json: bool) -> None:
+    program = Path(sys.argv[0]).name or "maillon"
+    home = scenario.nodes[0].home.path
+    lines = [
+        _("The federation goes on running. In this directory are the nodes: {path}").format(
+            path=scenario.root
+        ),
+        "",
+        f"  export MAILLON_HOME={home}",
+        f"  {program} status",
+        f"  {program} search vélo",
+        f"  {program} offer list",
+        f"  {program} offer publish --title '…' --category …",
+        "",
+        _("To end it: kill {pids}").format(
+            pids=" ".join(str(n.process.pid) for n in scenario.all if n.process)
+        ),
+    ]
+    target = sys.stderr if as_json else sys.stdout
+    click.echo("\n".join(lines), file=target)

@@ -1,0 +1,127 @@
+"""How the demonstration looks: steps with a mark, a table that moves while nodes work."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.rule import Rule
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from maillon.node.i18n import _
+
+ACCENT = "dark_orange3"
+GOOD = "green4"
+
+
+class Screen:
+    """Prints to a terminal, or plain lines when the output goes elsewhere; silent for programs."""
+
+    def __init__(self, console: Console, *, quiet: bool) -> None:
+        self.console = console
+        self.quiet = quiet
+
+    def title(self, text: str, below: str) -> None:
+        """Print the opening."""
+        if not self.quiet:
+            heading = Text(text, style=f"bold {ACCENT}")
+            self.console.print(Panel(Group(heading, Text(below)), border_style=ACCENT, width=86))
+
+    def chapter(self, number: int, text: str) -> None:
+        """Print the heading of a part."""
+        if not self.quiet:
+            self.console.print()
+            self.console.print(
+                Rule(Text(f"{number}  {text}", style="bold"), align="left", style="grey50")
+            )
+
+    def done(self, text: str, detail: str = "") -> None:
+        """Print a finished step."""
+        if not self.quiet:
+            line = Text.assemble(("  ✓ ", f"bold {GOOD}"), text)
+            if detail:
+                line.append(f"  {detail}", style="grey50")
+            self.console.print(line)
+
+    def note(self, text: str) -> None:
+        """Print a line of explanation."""
+        if not self.quiet:
+            self.console.print(Text("    " + text, style="grey50"))
+
+    def show(self, renderable: RenderableType) -> None:
+        """Print anything that rich can draw."""
+        if not self.quiet:
+            self.console.print(renderable)
+
+    @contextmanager
+    def live(self, text: str) -> Generator[Moving]:
+        """Show something that moves while the block runs."""
+        moving = Moving(text)
+        if self.quiet or not self.console.is_terminal:
+            yield moving
+            return
+        with Live(moving, console=self.console, refresh_per_second=8, transient=True):
+            yield moving
+
+
+class Moving:
+    """A spinner with a sentence, and under it the table of the nodes once there is one."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.body: RenderableType = Text("")
+
+    def __rich__(self) -> RenderableType:
+        return Group(Spinner("dots", text=Text(" " + self.text), style=ACCENT), self.body)
+
+
+def bar(part: int, whole: int, width: int = 24) -> Text:
+    """Return a bar that is `part` of `whole` full."""
+    full = 0 if whole <= 0 else min(width, round(width * part / whole))
+    return Text.assemble(("━" * full, ACCENT), ("━" * (width - full), "grey35"))
+
+
+def node_table(rows: Sequence[tuple[str, dict[str, Any] | None]]) -> Table:
+    """Return the table of nodes: records, neighbours, traffic."""
+    most = max((s["live"] for _name, s in rows if s), default=0)
+    table = Table(box=None, pad_edge=False, padding=(0, 2), header_style="grey50")
+    table.add_column("    " + _("coop"))
+    table.add_column(_("records"), justify="right")
+    table.add_column("")
+    table.add_column(_("neighbours"), justify="right")
+    table.add_column(_("sent"), justify="right")
+    table.add_column(_("checked"), justify="right")
+    for name, status in rows:
+        if status is None:
+            table.add_row("    " + name, Text(_("down"), style="red3"), bar(0, 1), "", "", "")
+            continue
+        table.add_row(
+            "    " + name,
+            f"{status['live']}",
+            bar(status["live"], most),
+            f"{status['peers']['connected']}",
+            size(status["bytes_out"]),
+            f"{status['signatures']['checked']}",
+        )
+    return table
+
+
+def size(count: float) -> str:
+    """Return a number of bytes as people read it."""
+    value = float(count)
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"
+
+
+def seconds(value: float) -> str:
+    """Return a duration as people read it."""
+    return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.1f} s"
