@@ -5,82 +5,26 @@ The peer is a Node.js process with the protocol author's own implementation and 
 
 from __future__ import annotations
 
-import json
 import random
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from maillon.protocol.reconcile import Initiator, ItemSet, Responder
+from support.negentropy_js import Peer, missing
 from support.reconciling import Item
 
-TOP = Path(__file__).resolve().parents[2]
-HERE = Path(__file__).resolve().parent
-MODULES = HERE / "node_modules"
 SEED = 20_260_503
 
-for needed in ("@welshman/net", "nostr-tools"):
-    if not (MODULES / needed / "package.json").is_file():
-        pytest.skip(
-            f"{needed} is not installed in tests/interop: make tests/interop/node_modules",
-            allow_module_level=True,
-        )
-
-
-class Peer:
-    """Talk to the other process, a question and an answer at a time."""
-
-    def __init__(self) -> None:
-        self.process = subprocess.Popen(
-            [TOP / "tools/node", HERE / "negentropy_peer.mjs"],
-            cwd=HERE,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def ask(self, **question: Any) -> dict[str, Any]:
-        """Return the answer; the peer's exceptions fail the test."""
-        assert self.process.stdin is not None and self.process.stdout is not None
-        self.process.stdin.write(json.dumps(question) + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        assert line, "the peer process has ended"
-        answer: dict[str, Any] = json.loads(line)
-        assert "error" not in answer, answer["error"]
-        return answer
-
-    def new(self, implementation: str, items: list[Item], frame: int) -> None:
-        """Have the peer hold these items."""
-        listed = [[at, id_.hex()] for at, id_ in items]
-        self.ask(op="new", implementation=implementation, items=listed, frame=frame)
-
-    def reconcile(self, message: bytes) -> tuple[bytes | None, set[bytes], set[bytes]]:
-        """Hand the peer a message; return its own, and the ids it says it has and needs."""
-        answer = self.ask(op="reconcile", message=message.hex())
-        reply = answer["message"]
-        return (
-            None if reply is None else bytes.fromhex(reply),
-            {bytes.fromhex(id_) for id_ in answer["have"]},
-            {bytes.fromhex(id_) for id_ in answer["need"]},
-        )
+if reason := missing():
+    pytest.skip(reason, allow_module_level=True)
 
 
 @pytest.fixture(scope="module")
 def peer() -> Iterator[Peer]:
     peer = Peer()
     yield peer
-    assert peer.process.stdin is not None and peer.process.stdout is not None
-    peer.process.stdin.close()
-    try:
-        assert peer.process.wait(timeout=20) == 0
-    finally:
-        peer.process.kill()
-        peer.process.wait()
-        peer.process.stdout.close()
+    assert peer.close() == 0
 
 
 # Timestamps stay below 2^31: the JavaScript peers read varints with 32-bit shifts.
