@@ -100,6 +100,11 @@ SYNC_PAGE_RECORDS = 512
 GOSSIP_RECORDS_MAX = 1_024
 """Records in one gossip message: an array of the protocol."""
 
+GOSSIP_RECORDS_RATE = 2_000.0
+GOSSIP_RECORDS_BURST = 20_000.0
+"""Records a second from one peer by gossip, and how many at once: a fifth of what a core verifies.
+What is beyond is not read, costs no score, and comes by reconciliation."""
+
 EXPIRE_SLICE = 500
 """Records forgotten in one tick: some ten milliseconds, between which others are served."""
 
@@ -110,8 +115,12 @@ RECORDS_LIVE_MAX = 5_000_000
 """Live records after which a node takes in no more and alerts its operator: what a small machine
 holds. See docs/decisions/0003 for why this is the only quota on what others wrote."""
 
-AUTHOR_COOP_LIVE_MAX = 1_000_000
-"""Live records a node signs for its own coop's people and itself."""
+AUTHOR_LIVE_MAX = 4_500_000
+"""Live records after which a node signs no new ones for its own people: the rest of the room is for
+identity records and withdrawals, and for what others wrote."""
+
+AUTHOR_KEYS_MAX = 100_000
+"""Keys whose records of the last hour are counted; beyond it idle ones are forgotten first."""
 
 AUTHOR_KEY_RECORDS_MAX = 600
 """Records one key may author through its node in a window: an import by hand of a whole catalogue
@@ -129,6 +138,54 @@ POINTS_PER_CALL_MAX = 60.0
 
 
 # --- store and search ---------------------------------------------------------------------------
+
+STORE_BUSY_S_MAX = 2.0
+"""Wait for another program that holds a database; `node.lock` keeps a second node out already."""
+
+STORE_CACHE_KIB = 32_768
+"""Page cache of the writing connection: the upper levels of every index at a million records."""
+
+SEARCH_CACHE_KIB = 8_192
+"""Page cache of one reading connection; what it reads lies in the mapped file anyway."""
+
+STORE_MMAP_BYTES = 1 << 30
+"""Part of the file that readers map. Mapped pages belong to the system and are given back to it."""
+
+STORE_WAL_PAGES = 4_096
+"""Pages (16 MiB) in the write-ahead log before it is moved into the file: a page that changes often
+is then moved once. A quarter costs a fifth more an insert at a million records."""
+
+STORE_WAL_BYTES_MAX = 64 * 1024 * 1024
+"""What is left of the log after a big transaction."""
+
+STORE_BLOCK_CACHE_MAX = 256
+"""Blocks of sealing keys kept at hand, 2 KiB each."""
+
+STORE_KEYS_FRESH_MAX = 65_536
+"""Entries in the young half of the key index. Its pages (about 350) stay hot, and each entry is
+moved once, in key order, into the old half."""
+
+STORE_KEYS_SLICE = 2_048
+"""Fewest entries moved to the old half at a time."""
+
+STORE_INDEX_BATCH = 256
+"""Records that wait for the word index at most before a commit indexes them: one record at a time
+costs the index five times as much."""
+
+STORE_SCRUB_ERASURES = 4_096
+"""Erasures after which the log is cut without waiting for the next `maintain`."""
+
+STORE_PURGE_PAGES = 64
+"""Index pages rewritten in one slice of removing the words of erased records: some milliseconds."""
+
+STORE_SIGNERS_MAX = 8_192
+"""Pairs of key and author known to be noted already."""
+
+STORE_ABSENT_MAX = 8_192
+"""Ids just found absent, so that `put` need not look again."""
+
+STORE_PURGE_S = 86_400
+"""Words of erased records stay in the word index, unfindable, at most this long."""
 
 # --- network ------------------------------------------------------------------------------------
 
