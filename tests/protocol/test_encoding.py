@@ -5,9 +5,11 @@ from __future__ import annotations
 import enum
 import json
 import random
+import sys
 import tracemalloc
 import unicodedata
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
 import msgpack  # type: ignore[import-untyped]  # msgpack ships no types
@@ -255,6 +257,36 @@ def test_bytes_that_claim_much_allocate_little(bomb: bytes) -> None:
     finally:
         tracemalloc.stop()
     assert peak < 10 * 2**20
+
+
+def test_threads_that_read_and_write_at_once_do_not_disturb_one_another() -> None:
+    values = [{"n": number, "t": "é" * number, "b": bytes(number * 37)} for number in range(1, 9)]
+    wanted = [encoding.encode(value) for value in values]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+
+    def work(place: int) -> bool:
+        return all(
+            encoding.encode(values[place]) == wanted[place]
+            and fast(wanted[place]) == values[place]
+            for _ in range(300)
+        )
+
+    try:
+        with ThreadPoolExecutor(len(values)) as pool:
+            assert all(pool.map(work, range(len(values))))
+    finally:
+        sys.setswitchinterval(interval)
+
+
+@given(st.lists(st.sampled_from("aé\u0300\u0301\u0316\u0327\u1100\u1161"), max_size=12))
+@PROPERTY
+def test_combining_marks_are_accepted_in_their_one_order_and_composition(parts: list[str]) -> None:
+    text = "".join(parts)
+    raw = text.encode()
+    data = (b"\xd9" if len(raw) > 31 else b"") + bytes([len(raw) | 0xA0 * (len(raw) <= 31)]) + raw
+    expected = "ok" if unicodedata.normalize("NFC", text) == text else "not_canonical"
+    assert answer(fast, data)[0] == expected
 
 
 # --- NFC by the tables of Unicode 14.0 ----------------------------------------------------------

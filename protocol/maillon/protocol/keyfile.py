@@ -72,6 +72,8 @@ def password_bytes(password: str) -> bytes:
     in NFC and every space made U+0020 (RFC 8265, OpaqueString). Raises: LocalError when it is empty
     or too long.
     """
+    if len(password) > PASSWORD_BYTES_MAX:
+        raise _password_length()
     spaced = "".join(" " if unicodedata.category(c) == "Zs" else c for c in password)
     try:
         encoded = unicodedata.normalize("NFC", spaced).encode()
@@ -191,6 +193,10 @@ def _key(password: bytes, salt: bytes, cost: Cost) -> bytes:
 
 def _check_password(password: bytes) -> None:
     if not 0 < len(password) <= PASSWORD_BYTES_MAX:
-        raise LocalError(
-            "The password is empty or too long.", hint=f"Between 1 and {PASSWORD_BYTES_MAX} bytes."
-        )
+        raise _password_length()
+
+
+def _password_length() -> LocalError:
+    return LocalError(
+        "The password is empty or too long.", hint=f"Between 1 and {PASSWORD_BYTES_MAX} bytes."
+    )
