@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from maillon.node.net.identity import peer_id
+from maillon.node.net.interfaces import local_hosts
+from maillon.protocol.keys import SigningKey
 from support.nethost import Child, Refused, attacker, link
 
 
@@ -323,3 +325,23 @@ def test_addresses_name_real_interfaces_and_the_peer() -> None:
         for address in wide.addresses:
             assert "/0.0.0.0/" not in address
             assert address.endswith(f"/p2p/{peer_id(wide.key)}")
+
+
+@pytest.mark.skipif(not local_hosts(), reason="the machine has no network interface but loopback")
+def test_nodes_of_one_local_network_find_each_other_and_nobody_else() -> None:
+    everywhere = {"listen": ["/ip4/0.0.0.0/tcp/0"], "mdns": True}
+    with ExitStack() as stack:
+        keys = [SigningKey.from_seed(n.encode().ljust(32, b".")).public.hex() for n in ("m1", "m2")]
+        one = Child("m1", admit="listed", admitted=keys, **everywhere)
+        stack.callback(one.kill)
+        other = Child("m2", admit="listed", admitted=keys, **everywhere)
+        stack.callback(other.kill)
+        alone = Child("outsider", admit="listed", admitted=[], **everywhere)
+        stack.callback(alone.kill)
+        assert one.ask("connected", peer=other.hex, seconds=30.0)
+        assert other.ask("connected", peer=one.hex)
+        gossips(one, other, "neighbour")
+        assert alone.count("dials") == 0
+        assert [peer["key"] for peer in one.ask("peers")] == [other.hex]
+        for child in (one, other, alone):
+            assert child.stop() == 0
