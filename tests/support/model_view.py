@@ -185,8 +185,8 @@ class ModelNode:
         found: list[Valid] = []
         for _ in range(2 * len(KINDS)):
             view = ModelView(self.founding, self.transfers)
-            for valid in self.live.values():
-                view.add(valid)
+            for known in self.live.values():
+                view.add(known)
             found = [
                 valid
                 for signed in self.full.values()

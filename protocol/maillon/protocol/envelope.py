@@ -20,9 +20,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import msgpack  # type: ignore[import-untyped]  # msgpack ships no types
 
@@ -59,8 +59,12 @@ _BIN8: Final = 0xC4
 _BIN16: Final = 0xC5
 _SIGNATURE_HEAD: Final = bytes([_BIN8, _SIGNATURE])
 
-_unpack = msgpack.unpackb
-_pack = msgpack.Packer(use_bin_type=True, strict_types=True).pack
+# msgpack ships no types: it is given them here.
+_unpack = cast("Callable[..., Any]", msgpack.unpackb)  # pyright: ignore[reportUnknownMemberType]
+_pack = cast(
+    "Callable[[object], bytes]",
+    msgpack.Packer(use_bin_type=True, strict_types=True).pack,  # pyright: ignore[reportUnknownMemberType]
+)
 _sha256 = hashlib.sha256
 
 
@@ -196,12 +200,12 @@ def draft(
     known = KINDS.get(kind)
     if known is not None and known.subject is not None:
         try:
-            subject = known.subject(header, payload)
-        except (KeyError, TypeError):
+            derived = derived_series(kind, known.subject(header, payload))
+        except (KeyError, TypeError, AttributeError):
             # The field it is derived from is missing or of another type; the check of the payload
             # will say so by name.
             return Draft(header, payload)
-        header = replace(header, series=derived_series(kind, subject))
+        header = replace(header, series=derived)
     return Draft(header, payload)
 
 

@@ -99,14 +99,6 @@ class NotFounded(LocalError):
     sentence = "Not all founding coops have signed yet."
 
 
-def _distinct(name: str) -> Any:
-    def holds(document: Mapping[str, Any]) -> bool:
-        values = [entry[name] for entry in document["coops"]]
-        return len(set(values)) == len(values)
-
-    return holds
-
-
 def _keys_apart(document: Mapping[str, Any]) -> bool:
     keys = [key for entry in document["coops"] for key in (entry["root"], entry["node_key"])]
     return len(set(keys)) == len(keys)

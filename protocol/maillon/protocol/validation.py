@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from maillon.protocol.envelope import PURPOSE, Checked, Header, Signed, Valid, signed_message
 from maillon.protocol.errors import (
@@ -121,7 +121,7 @@ def check_structure(signed: Signed, *, fed: bytes, now: int) -> None:
         raise LifetimeTooLong(at=header.at, until=header.until, lifetime_s_max=lifetime_s_max)
     if payload is None:
         raise BodyMismatch("The record comes without its payload.", what="absent")
-    fields: Mapping[str, Any] = payload
+    fields = cast("Mapping[str, Any]", payload)
     if kind is None:
         # A name whose tag equals a known kind's is easily found; it opens no door to that kind.
         if header.series[:TAG_BYTES] != tag(header.kind) or header.series[:TAG_BYTES] in TAGS:
@@ -498,7 +498,7 @@ def affected_by(valid: Valid) -> Affected:
     A withdrawn identity record is asked about with the record that was current before, too.
     """
     header, payload = valid.signed.header, valid.signed.payload
-    fields: Mapping[str, Any] = payload or {}
+    fields = cast("Mapping[str, Any]", payload or {})
     match header.kind:
         case "coop_profile":
             return Affected(coop=header.coop)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from maillon.protocol.envelope import Header, Valid
 from maillon.protocol.founding import Founding
@@ -129,7 +129,7 @@ class MandateInfo:
         """Read a valid mandate record. Its payload must be there."""
         header, payload = valid.signed.header, valid.signed.payload
         assert payload is not None  # only records with their payload become Valid
-        fields: Mapping[str, Any] = payload
+        fields = cast("Mapping[str, Any]", payload)
         ended = None
         if "revoked" in fields:
             ended = _key_end({"until_at": header.at, **fields})

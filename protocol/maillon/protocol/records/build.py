@@ -7,7 +7,7 @@ else: a reader changes nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from maillon.protocol.encoding import Value, encode, nfc
 from maillon.protocol.errors import EncodingError, LocalError
@@ -53,17 +53,14 @@ _SENTENCES = {
 }
 
 
-def _tidied(value: Any) -> Any:
+def _tidied(value: object) -> Any:
     if isinstance(value, str):
         return nfc(value).strip()
     if isinstance(value, Mapping):
-        return {
-            str(name): _tidied(item)
-            for name, item in value.items()  # pyright: ignore[reportUnknownVariableType]
-            if item is not None
-        }
-    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
-        return [_tidied(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+        fields = cast("Mapping[str, object]", value)
+        return {name: _tidied(item) for name, item in fields.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [_tidied(item) for item in cast("Sequence[object]", value)]
     return value
 
 

@@ -12,11 +12,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from maillon.protocol.limits import UNKNOWN_FIELDS_MAX
 
-Check = Callable[[Any], None]
+Check = Callable[[object], None]
 
 # Control characters say nothing to a reader of a page and can rewrite a terminal; U+2028 and
 # U+2029 end a line where no line end is expected.
@@ -200,7 +200,7 @@ def _text(kind: Text) -> Check:
     low, high = kind.min_chars, kind.max_chars
     bad = (LINES_BAD if kind.lines else LINE_BAD).search
 
-    def check(value: Any) -> None:
+    def check(value: object) -> None:
         if type(value) is not str:
             raise Broken("type", "text")
         if not low <= len(value) <= high:
@@ -217,7 +217,7 @@ def _pattern(kind: Pattern) -> Check:
     high = kind.max_chars
     fits = re.compile(kind.regex).fullmatch
 
-    def check(value: Any) -> None:
+    def check(value: object) -> None:
         if type(value) is not str:
             raise Broken("type", "text")
         if len(value) > high:
@@ -231,7 +231,7 @@ def _pattern(kind: Pattern) -> Check:
 def _one_of(kind: OneOf) -> Check:
     allowed = frozenset(kind.values)
 
-    def check(value: Any) -> None:
+    def check(value: object) -> None:
         if type(value) is not str:
             raise Broken("type", "text")
         if value not in allowed:
@@ -243,7 +243,7 @@ def _one_of(kind: OneOf) -> Check:
 def _int(kind: Int) -> Check:
     low, high = kind.low, kind.high
 
-    def check(value: Any) -> None:
+    def check(value: object) -> None:
         if type(value) is not int:
             raise Broken("type", "integer")
         if not low <= value <= high:
@@ -252,13 +252,13 @@ def _int(kind: Int) -> Check:
     return check
 
 
-def _bool(value: Any) -> None:
+def _bool(value: object) -> None:
     if type(value) is not bool:
         raise Broken("type", "boolean")
 
 
 def _always(kind: Always) -> Check:
-    def check(value: Any) -> None:
+    def check(value: object) -> None:
         if value is not kind.value:
             raise Broken("one_of" if type(value) is bool else "type", str(kind.value).lower())
 
@@ -268,7 +268,7 @@ def _always(kind: Always) -> Check:
 def _bytes(kind: Bytes) -> Check:
     sizes = frozenset(kind.sizes)
 
-    def check(value: Any) -> None:
+    def check(value: object) -> None:
         if type(value) is not bytes:
             raise Broken("type", "bytes")
         if len(value) not in sizes:
@@ -283,10 +283,10 @@ def _list(kind: ListOf) -> Check:
     # Only what has a hash can be compared through a set; maps and arrays are compared in pairs.
     by_set = hashable(kind.item)
 
-    def check(value: Any) -> None:
+    def check(value: object) -> None:
         if type(value) is not list:
             raise Broken("type", "array")
-        items: list[Any] = value
+        items: list[Any] = value  # pyright: ignore[reportUnknownVariableType]
         if not low <= len(items) <= high:
             raise Broken("too_many" if len(items) > high else "too_few", high)
         index = 0
@@ -310,10 +310,10 @@ def _list(kind: ListOf) -> Check:
 def _pair(kind: PairOf) -> Check:
     check_item = compile_type(kind.item)
 
-    def check(value: Any) -> None:
+    def check(value: object) -> None:
         if type(value) is not list:
             raise Broken("type", "array")
-        items: list[Any] = value
+        items: list[Any] = value  # pyright: ignore[reportUnknownVariableType]
         if len(items) != 2:
             raise Broken("too_many" if len(items) > 2 else "too_few", 2)
         check_item(items[0])
@@ -329,10 +329,10 @@ def _map(kind: MapOf) -> Check:
     keys = frozenset(kind.keys)
     check_item = compile_type(kind.item)
 
-    def check(value: Any) -> None:
+    def check(value: object) -> None:
         if type(value) is not dict:
             raise Broken("type", "map")
-        items: dict[str, Any] = value
+        items = cast("dict[str, Any]", value)
         if not low <= len(items) <= high:
             raise Broken("too_many" if len(items) > high else "too_few", high)
         name = ""
@@ -353,7 +353,7 @@ def _any(kind: AnyOf) -> Check:
     for option in kind.options:
         python[python_type(option)] = compile_type(option)
 
-    def check(value: Any) -> None:
+    def check(value: object) -> None:
         chosen = python.get(type(value))
         if chosen is None:
             raise Broken("type", " or ".join(sorted(t.__name__ for t in python)))
@@ -393,10 +393,10 @@ def _struct(kind: Struct) -> Check:
     rules = tuple((rule.holds, rule.name) for rule in kind.rules)
     find = checks.get
 
-    def check(value: Any) -> None:
+    def check(value: object) -> None:
         if type(value) is not dict:
             raise Broken("type", "map")
-        fields: dict[str, Any] = value
+        fields = cast("dict[str, Any]", value)
         unknown = 0
         name = ""
         try:
