@@ -1,7 +1,7 @@
 """What reconciliation costs: bytes on the wire and CPU for each record that one side lacks.
 
-Bytes are exact and need no rounds: the same sets give the same messages. They are counted both ways,
-with the frames that ask for whole ranges. CPU is both sides' together, in one process.
+Bytes are exact and need no rounds: the same sets give the same messages. They are counted both
+ways, with the frames that ask for whole ranges. CPU is that of both sides, in one process.
 """
 
 from __future__ import annotations
