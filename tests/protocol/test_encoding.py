@@ -260,7 +260,9 @@ def test_bytes_that_claim_much_allocate_little(bomb: bytes) -> None:
 
 
 def test_threads_that_read_and_write_at_once_do_not_disturb_one_another() -> None:
-    values = [{"n": number, "t": "é" * number, "b": bytes(number * 37)} for number in range(1, 9)]
+    values: list[encoding.Encodable] = [
+        {"n": number, "t": "é" * number, "b": bytes(number * 37)} for number in range(1, 9)
+    ]
     wanted = [encoding.encode(value) for value in values]
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
