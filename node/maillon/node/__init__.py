@@ -1,1 +1,1 @@
-"""The node: the daemon one coop or municipality runs (engine, store, network, API, command line)."""
+"""The node: the daemon that one coop or municipality runs, and its command line."""

@@ -1,4 +1,4 @@
-"""What happens to a node and what it wants done: the vocabulary between the engine and the runner."""
+"""What happens to a node and what it wants done: between the engine and the runner."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Words for people, in French and English, through gettext.
 
-The catalogue is chosen once for a process from $MAILLON_LANG, else from the locale of the environment; English
-is what stands in the code.
+The catalogue is chosen once for a process from $MAILLON_LANG, else from the locale of the
+environment; English is what stands in the code.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ def _languages() -> list[str]:
     return ["en"]
 
 
-_catalogue = _gettext.translation("maillon", localedir=LOCALES, languages=_languages(), fallback=True)
+_catalogue = _gettext.translation(
+    "maillon", localedir=LOCALES, languages=_languages(), fallback=True
+)
 
 
 def _(message: str) -> str:

@@ -1,9 +1,9 @@
-"""The seams between the engine and the world: what the engine asks of a store, and the node of a network.
+"""The seams between the engine and the world: a store for the engine, a network for the node.
 
-The engine decides and never does I/O of its own. It reads and writes history through `Store`, which is
-synchronous on purpose: a decision and what it changes are one step, so a whole federation of engines replays
-identically from a seed. Two stores implement it (SQLite for a node, a dictionary for the simulator) and pass
-the same tests; two networks implement `Network` (libp2p and the simulated one).
+The engine decides and never does I/O of its own. It reads and writes history through `Store`, which
+is synchronous on purpose: a decision and what it changes are one step, so a whole federation of
+engines replays identically from a seed. Two stores implement it (SQLite for a node, a mapping for
+the simulator) and pass the same tests; two networks do `Network` (libp2p and the simulated one).
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from maillon.protocol.envelope import Header, Signed, Valid
-
 from maillon.node.events import NetworkEvent
+from maillon.protocol.envelope import Header, Signed, Valid
 
 # (public key, signed message, signature)
 SignatureItem = tuple[bytes, bytes, bytes]
@@ -37,11 +36,11 @@ class Store(Protocol):
     """Durable records of one node. Every method is synchronous; writes are grouped by `batch`."""
 
     def batch(self) -> AbstractContextManager[None]:
-        """Open one transaction; leaving it normally commits, an exception undoes all of it. Nests as one."""
+        """Open a transaction: leaving it commits, an exception undoes all. Nests as one."""
         ...
 
     def known(self, id: bytes) -> bool:
-        """Tell whether the record was ever stored here and is not yet forgotten (live, superseded, withdrawn)."""
+        """Tell whether the record was stored here, live or retired, and is not yet forgotten."""
         ...
 
     def live(self, id: bytes) -> bool:
@@ -53,18 +52,21 @@ class Store(Protocol):
         ...
 
     def put(self, valid: Valid) -> None:
-        """Insert a record as the current one of its series, live and indexed for search by its kind."""
+        """Insert a record as the current one of its series, live and indexed for search."""
         ...
 
     def retire(self, id: bytes, *, reason: str) -> None:
-        """Take a record out of the live set and erase its payload and index entries; its header stays.
+        """Take a record out of the live set; erase its payload and index, keep its header.
 
         `reason` is one of "superseded", "withdrawn", "revoked", "erased".
         """
         ...
 
     def forget_expired(self, now: int, limit: int) -> list[tuple[int, bytes]]:
-        """Delete at most `limit` records whose `until` is before `now`, header too; return their (at, id) that were live."""
+        """Delete at most `limit` records whose `until` is before `now`, headers too.
+
+        Return (at, id) of those that were live.
+        """
         ...
 
     def header(self, id: bytes) -> Header | None:
@@ -76,13 +78,13 @@ class Store(Protocol):
         ...
 
     def encoded(self, ids: Sequence[bytes]) -> list[bytes]:
-        """Return the encoded bytes of the live records among `ids`, in the order of sync (kind priority, at, id)."""
+        """Return the live records among `ids` encoded, by (kind priority, at, id)."""
         ...
 
     def encoded_range(
         self, low: tuple[int, bytes], high: tuple[int, bytes], limit: int
     ) -> list[tuple[int, bytes, bytes]]:
-        """Return up to `limit` live records with low <= (at, id) < high as (at, id, encoded), by (at, id)."""
+        """Return up to `limit` live records from low to before high, as (at, id, encoded)."""
         ...
 
     def iterate_live(self) -> Iterator[tuple[int, bytes]]:
@@ -90,7 +92,7 @@ class Store(Protocol):
         ...
 
     def by_kinds(self, kinds: Iterable[str]) -> Iterator[Valid]:
-        """Yield the live records of some kinds with their payloads, by (at, id): how the engine refills its view."""
+        """Yield the live records of some kinds, by (at, id): the engine refills its view so."""
         ...
 
     def signed_by(self, key: bytes) -> list[tuple[bytes, Header]]:
@@ -125,7 +127,7 @@ class PeerInfo:
 
 
 class FrameStream(Protocol):
-    """An ordered, bounded stream of frames (at most FRAME_BYTES_MAX each) to one peer; every wait is bounded."""
+    """A stream of frames of at most FRAME_BYTES_MAX to one peer; every wait is bounded."""
 
     @property
     def peer(self) -> bytes:
@@ -158,7 +160,9 @@ class Network(Protocol):
 
     async def open_stream(self, peer: bytes, protocol: str) -> FrameStream: ...
 
-    def set_handler(self, protocol: str, handler: StreamHandler, *, strangers: bool = False) -> None: ...
+    def set_handler(
+        self, protocol: str, handler: StreamHandler, *, strangers: bool = False
+    ) -> None: ...
 
     def dial(self, peer: bytes, addresses: Sequence[str]) -> None:
         """Add a peer to be kept connected, with what is known of its addresses; returns at once."""
