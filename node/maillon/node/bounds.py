@@ -105,6 +105,10 @@ GOSSIP_RECORDS_BURST = 20_000.0
 """Records a second from one peer by gossip, and how many at once: a fifth of what a core verifies.
 What is beyond is not read, costs no score, and comes by reconciliation."""
 
+INTRODUCTION_RECORDS_MAX = 64
+"""Records read of what a stranger says of itself: a profile, and as many admissions as a large
+federation's quorum."""
+
 EXPIRE_SLICE = 500
 """Records forgotten in one tick: some ten milliseconds, between which others are served."""
 
@@ -183,6 +187,15 @@ STORE_SIGNERS_MAX = 8_192
 
 STORE_ABSENT_MAX = 8_192
 """Ids just found absent, so that `put` need not look again."""
+
+SEARCH_STEMS_MAX = 65_536
+"""Stems remembered for a language: a year of offers uses some 40,000 words."""
+
+SEARCH_WORD_CHARS_MAX = 40
+"""Letters of a word that count; the longest ordinary French word has 25."""
+
+SEARCH_WORDS_MAX = 1_000
+"""Words of a record that are indexed: four thousand characters have about 700."""
 
 STORE_PURGE_S = 86_400
 """Words of erased records stay in the word index, unfindable, at most this long."""
@@ -335,9 +348,34 @@ RESTART_CALM_S = 300.0
 CLOSE_S = 3.0
 """How long shutting the host down may take before it is cut off."""
 
+RELAY_MESSAGE_BYTES_MAX = 4_096
+"""One message of the relay protocol (the standard's bound)."""
+
+RELAY_RESERVATIONS_MAX = 64
+RELAY_RESERVATION_S = 3_600.0
+"""Places a serving relay gives, and how long one lasts without being renewed."""
+
+RELAY_CIRCUITS_MAX = 32
+RELAY_CIRCUITS_PER_PEER_MAX = 8
+"""Circuits at once through a relay, and of one node in either direction."""
+
+RELAY_BYTES_MAX = 128 * 1_048_576
+RELAY_CIRCUIT_S = 7_200.0
+RELAY_BYTES_RATE = 1_048_576.0
+RELAY_IDLE_S = 120.0
+"""Bytes, seconds, bytes a second and silence after which a circuit ends: a first reconciliation of
+100,000 records fits into one, and a relay's line of 10 Mbit/s carries it. Nodes ping every 15 s."""
+
+RELAYS_USED = 2
+RELAY_LOOK_S = 5.0
+RELAY_ASK_AGAIN_S = 600.0
+"""Relays at which a node keeps a place, how often it looks whether it should ask for one, and when
+it asks a node again that gave none."""
+
+PEERS_ASK_AGAIN_S = 60.0
 PEERS_ASKED_S = 10.0
 PEERS_ANSWER_MAX = 64
-"""Time and entries of one answer to "which addresses do you know"."""
+"""How often others are asked which addresses they know, and time and entries of one answer."""
 
 # --- api, import, command line ------------------------------------------------------------------
 

@@ -1,0 +1,1 @@
+"""Find offers and demands: read words, index them, rank what matches, say why."""

@@ -1,0 +1,725 @@
+"""Keep records in SQLite: the store of a node (`ports.Store`).
+
+What is put inside a batch is collected and written at its end by a few `executemany`; questions
+asked meanwhile see it. The tables are explained in `schema`, the sealing of payloads in `sealing`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from maillon.node import bounds
+from maillon.node.i18n import _
+from maillon.node.ports import StoredHead
+from maillon.node.search.documents import INDEX_VERSION, SEARCHED_KINDS, tokens_of
+from maillon.node.store import sealing
+from maillon.node.store.database import (
+    StoreDamaged,
+    StoreError,
+    back_up,
+    examine,
+    faults_in_words,
+    open_database,
+    open_reader,
+    scrub_wal,
+    translated,
+)
+from maillon.node.store.keyindex import KeyIndex
+from maillon.node.store.schema import BULK_KINDS, BULK_SQL, NODE_DB
+from maillon.node.store.wordindex import Saved as WordsSaved
+from maillon.node.store.wordindex import WordIndex
+from maillon.protocol.encoding import Value
+from maillon.protocol.envelope import Header, Signed, Valid, decode_header, decode_record
+from maillon.protocol.errors import MaillonError
+from maillon.protocol.ids import RecordId
+from maillon.protocol.records import priority, thing_id
+
+if TYPE_CHECKING:
+    import sqlite3
+else:
+    import pysqlite3 as sqlite3
+
+_LIVE: Final = 0
+_STATES: Final = {"superseded": 1, "withdrawn": 2, "revoked": 3, "erased": 4}
+_SIGNATURE: Final = 64
+
+_FIND: Final = (
+    "SELECT r.n, r.state, r.at, r.until, r.kind, r.author, r.head FROM records r, "
+    "(SELECT n FROM keys_new WHERE k = ?1 UNION ALL SELECT n FROM keys WHERE k = ?1) f "
+    "WHERE r.n = f.n"
+)
+
+Indexer = Callable[[Header, Mapping[str, Value]], str]
+
+_blake = hashlib.blake2b
+_sha256 = hashlib.sha256
+
+
+def id_key(id: bytes) -> int:
+    """Return where a record is found by its id: equal for at most a few records."""
+    return int.from_bytes(id[:8], "big", signed=True)
+
+
+def series_key(author: bytes, series: bytes) -> int:
+    """Return where a record is found by its author and series.
+
+    The first half is the author's, so that everything of one author lies together. Hashed, so that
+    nobody makes another's series collide except by 2**32 tries each.
+    """
+    return int.from_bytes(
+        _blake(author, digest_size=4).digest() + _blake(author + series, digest_size=4).digest(),
+        "big",
+        signed=True,
+    )
+
+
+def author_keys(author: bytes) -> tuple[int, int]:
+    """Return the first and last `series_key` of an author."""
+    half = _blake(author, digest_size=4).digest()
+    return (
+        int.from_bytes(half + bytes(4), "big", signed=True),
+        int.from_bytes(half + b"\xff\xff\xff\xff", "big", signed=True),
+    )
+
+
+def _frame(head: bytes, payload: bytes | None) -> bytes:
+    """Put the record's bytes together again (spec/03): the same bytes as `Signed.encode`."""
+    size = len(head) - _SIGNATURE
+    parts = [
+        b"\x92" if payload is None else b"\x93",
+        _bin_head(size),
+        head[:size],
+        b"\xc4\x40",
+        head[size:],
+    ]
+    if payload is not None:
+        parts += [_bin_head(len(payload)), payload]
+    return b"".join(parts)
+
+
+def _bin_head(size: int) -> bytes:
+    return bytes((0xC4, size)) if size < 256 else bytes((0xC5, size >> 8, size & 0xFF))
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    n: int
+    state: int
+    at: int
+    until: int
+    kind: str
+    author: bytes
+    head: bytes
+
+
+class SqliteStore:
+    """Implement `ports.Store` over a file. Use it from one thread.
+
+    Raises: StoreError and its kinds, from every method, when the file fails; what a batch wrote so
+    far is undone then.
+    """
+
+    def __init__(self, path: Path | str, *, index: Indexer = tokens_of) -> None:
+        self.path = Path(path)
+        self._index = index
+        self._db = open_database(
+            path, NODE_DB, synchronous="NORMAL", cache_kib=bounds.STORE_CACHE_KIB
+        )
+        self._depth = 0
+        self._doomed = False
+        self._saved: _Saved | None = None
+        self._fresh: dict[bytes, tuple[int, Valid]] = {}
+        self._heads: dict[tuple[bytes, bytes], StoredHead] = {}
+        self._counts: dict[str, int] = {}
+        self._absent: dict[bytes, None] = {}
+        self._signers: OrderedDict[tuple[bytes, bytes], None] = OrderedDict()
+        self._blocks: OrderedDict[int, bytes] = OrderedDict()
+        self._new_blocks: list[tuple[int, bytes]] = []
+        self._block: tuple[int, bytes] = (-1, b"")
+        # A process that died may have left erased bytes in the log: cut it once.
+        self._erasures = 1
+        try:
+            with faults_in_words(self.path):
+                last = self._db.execute("SELECT max(block) FROM seals").fetchone()[0]
+                # A key is never used twice: rows go on in a new block.
+                self._next = 0 if last is None else (int(last) + 1) * sealing.BLOCK_KEYS
+                self._keys = KeyIndex(self._db)
+                self._words = WordIndex(self._db, self._tokens_at, INDEX_VERSION)
+            if self._words.stale:
+                with self.batch():
+                    self._words.begin_again()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def close(self) -> None:
+        """Index what waits, cut the log, close the file."""
+        try:
+            self.index_now()
+            with faults_in_words(self.path):
+                scrub_wal(self._db)
+        finally:
+            self._db.close()
+
+    # --- Transactions -----------------------------------------------------------------------------
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """Open one transaction; leaving it normally commits, an exception undoes all of it.
+
+        Nests as one: an exception that leaves an inner batch undoes the whole, even when caught.
+        """
+        if self._depth:
+            self._depth += 1
+            try:
+                yield
+            except BaseException:
+                self._doomed = True
+                raise
+            finally:
+                self._depth -= 1
+            return
+        with faults_in_words(self.path):
+            self._db.execute("BEGIN IMMEDIATE")
+        self._depth = 1
+        self._saved = _Saved(
+            self._next, self._block, self._erasures, self._keys.save(), self._words.save()
+        )
+        try:
+            yield
+            if self._doomed:
+                raise StoreError(_("A transaction was left half done; all of it was undone."))
+            self._flush()
+            self._finish()
+            self._db.execute("COMMIT")
+        except BaseException as error:
+            self._roll_back()
+            if isinstance(error, sqlite3.Error):
+                raise translated(error, self.path) from error
+            raise
+        finally:
+            self._depth = 0
+            self._doomed = False
+        if self._erasures >= bounds.STORE_SCRUB_ERASURES:
+            self._cut_log()
+
+    def _roll_back(self) -> None:
+        saved = self._saved
+        assert saved is not None, "a batch saves before it writes"
+        self._next, self._block, self._erasures = saved.next, saved.block, saved.erasures
+        self._keys.restore(saved.keys)
+        self._words.restore(saved.words)
+        self._fresh.clear()
+        self._heads.clear()
+        self._counts.clear()
+        self._absent.clear()
+        self._signers.clear()
+        self._blocks.clear()
+        self._new_blocks.clear()
+        # A full disk may have made SQLite roll back by itself.
+        if self._db.in_transaction:
+            with faults_in_words(self.path):
+                self._db.execute("ROLLBACK")
+
+    def _flush(self) -> None:
+        """Write the records put so far."""
+        if not self._fresh:
+            return
+        records: list[tuple[Any, ...]] = []
+        live: list[tuple[int, bytes, int]] = []
+        keys: list[tuple[int, int]] = []
+        links: list[tuple[int, int]] = []
+        for id, (n, valid) in self._fresh.items():
+            signed = valid.signed
+            header = signed.header
+            author = valid.author
+            payload = signed.payload_bytes
+            assert payload is not None
+            records.append((
+                n, header.at, header.until, header.kind, valid.role, author,
+                signed.header_bytes + signed.signature,
+                sealing.seal(self._key(n), payload),
+            ))  # fmt: skip
+            live.append((header.at, id, n))
+            keys.append((id_key(id), n))
+            keys.append((series_key(author, header.series), n))
+            if header.as_:
+                links.append((id_key(header.as_), n))
+            for ref in header.refs:
+                links.append((id_key(ref), n))
+            signer = (header.by, author)
+            if signer not in self._signers:
+                self._db.execute("INSERT OR IGNORE INTO signers VALUES (?, ?)", signer)
+                self._signers[signer] = None
+                if len(self._signers) > bounds.STORE_SIGNERS_MAX:
+                    self._signers.popitem(last=False)
+        run = self._db.executemany
+        if self._new_blocks:
+            run("INSERT INTO seals VALUES (?, ?)", self._new_blocks)
+            self._new_blocks.clear()
+        run("INSERT INTO records VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?)", records)
+        run("INSERT INTO live VALUES (?, ?, ?)", live)
+        self._keys.add(keys)
+        if links:
+            run("INSERT OR IGNORE INTO links VALUES (?, ?)", links)
+        self._fresh.clear()
+        self._heads.clear()
+
+    def _finish(self) -> None:
+        self._words.finish()
+        if self._counts:
+            self._db.executemany(
+                "INSERT INTO counts VALUES (?, ?) "
+                "ON CONFLICT (kind) DO UPDATE SET live = live + excluded.live",
+                list(self._counts.items()),
+            )
+            self._counts.clear()
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with faults_in_words(self.path):
+            self._flush()
+            yield self._db
+
+    # --- Keys of payloads -------------------------------------------------------------------------
+
+    def _new_row(self) -> int:
+        n = self._next
+        self._next += 1
+        block, place = divmod(n, sealing.BLOCK_KEYS)
+        if place == 0:
+            keys = os.urandom(sealing.BLOCK_BYTES)  # noqa: TID251  # the store is an edge
+            self._block = (block, keys)
+            self._new_blocks.append((block, keys))
+        return n
+
+    def _key(self, n: int) -> bytes:
+        block = n // sealing.BLOCK_KEYS
+        if block == self._block[0]:
+            return sealing.key_of(self._block[1], n)
+        keys = self._blocks.get(block)
+        if keys is None:
+            for number, fresh in self._new_blocks:
+                if number == block:
+                    return sealing.key_of(fresh, n)
+            keys = self._db.execute(
+                "SELECT keys FROM seals WHERE block = ?", (block,)
+            ).fetchone()[0]
+            assert isinstance(keys, bytes)
+            self._blocks[block] = keys
+            if len(self._blocks) > bounds.STORE_BLOCK_CACHE_MAX:
+                self._blocks.popitem(last=False)
+        return sealing.key_of(keys, n)
+
+    def _destroy_keys(self, rows: Sequence[int]) -> None:
+        """Overwrite keys where they lie: a change of the same length moves nothing."""
+        by_block: dict[int, list[int]] = {}
+        for n in rows:
+            by_block.setdefault(n // sealing.BLOCK_KEYS, []).append(n)
+        for block, members in by_block.items():
+            keys = self._db.execute(
+                "SELECT keys FROM seals WHERE block = ?", (block,)
+            ).fetchone()[0]
+            keys = sealing.without_keys(keys, members)
+            self._db.execute("UPDATE seals SET keys = ? WHERE block = ?", (keys, block))
+            self._blocks.pop(block, None)
+            if block == self._block[0]:
+                self._block = (block, keys)
+        self._erasures += len(rows)
+
+    def _open(self, n: int, sealed: bytes | None) -> bytes | None:
+        return None if sealed is None else sealing.seal(self._key(n), sealed)
+
+    # --- Finding ----------------------------------------------------------------------------------
+
+    def _find(self, id: bytes) -> _Found | None:
+        for row in self._db.execute(_FIND, (id_key(id),)):
+            if _sha256(row[6][:-_SIGNATURE]).digest() == id:
+                return _Found(*row)
+        return None
+
+    def known(self, id: bytes) -> bool:
+        if id in self._fresh:
+            return True
+        if id in self._absent:
+            return False
+        with faults_in_words(self.path):
+            if self._find(id) is not None:
+                return True
+        if len(self._absent) >= bounds.STORE_ABSENT_MAX:
+            self._absent.clear()
+        self._absent[id] = None
+        return False
+
+    def live(self, id: bytes) -> bool:
+        if id in self._fresh:
+            return True
+        if id in self._absent:
+            return False
+        with faults_in_words(self.path):
+            found = self._find(id)
+        return found is not None and found.state == _LIVE
+
+    def head(self, author: bytes, series: bytes) -> StoredHead | None:
+        fresh = self._heads.get((author, series))
+        if fresh is not None:
+            return fresh
+        with faults_in_words(self.path):
+            for row in self._db.execute(_FIND, (series_key(author, series),)):
+                if row[1] == _LIVE and row[5] == author:
+                    header_bytes = row[6][:-_SIGNATURE]
+                    header = decode_header(header_bytes)
+                    if header.series == series:
+                        return StoredHead(
+                            _sha256(header_bytes).digest(),
+                            header.rev, header.at, header.until, header.kind,
+                        )  # fmt: skip
+        return None
+
+    def header(self, id: bytes) -> Header | None:
+        fresh = self._fresh.get(id)
+        if fresh is not None:
+            return fresh[1].signed.header
+        with faults_in_words(self.path):
+            found = self._find(id)
+        return None if found is None else decode_header(found.head[:-_SIGNATURE])
+
+    def get(self, id: bytes) -> Signed | None:
+        fresh = self._fresh.get(id)
+        if fresh is not None:
+            return fresh[1].signed
+        with faults_in_words(self.path):
+            found = self._find(id)
+            if found is None:
+                return None
+            sealed = self._db.execute(
+                "SELECT payload FROM records WHERE n = ?", (found.n,)
+            ).fetchone()[0]
+            payload = self._open(found.n, sealed)
+        if payload is None:
+            header_bytes = found.head[:-_SIGNATURE]
+            return Signed(
+                decode_header(header_bytes), header_bytes, RecordId(id),
+                found.head[-_SIGNATURE:], None, None,
+            )  # fmt: skip
+        return self._decode(found.head, payload)
+
+    def _decode(self, head: bytes, payload: bytes) -> Signed:
+        try:
+            return decode_record(_frame(head, payload))
+        except MaillonError as error:
+            raise StoreDamaged(
+                _("{path} is damaged: a record in it cannot be read ({fault}).").format(
+                    path=self.path, fault=error
+                ),
+                hint=_("Move it aside: the node fetches the records again from the others."),
+            ) from error
+
+    # --- Changing ---------------------------------------------------------------------------------
+
+    def put(self, valid: Valid) -> None:
+        signed = valid.signed
+        id = signed.id
+        header = signed.header
+        assert signed.payload_bytes is not None and signed.payload is not None
+        assert id not in self._fresh, "a live record is put once"
+        if not self._depth:
+            with self.batch():
+                self.put(valid)
+            return
+        if self._absent.pop(id, False) is False:
+            with faults_in_words(self.path):
+                found = self._find(id)
+                if found is not None:
+                    assert found.state != _LIVE, "a live record is put once"
+                    self._delete([found])
+        n = self._new_row()
+        self._fresh[id] = (n, valid)
+        self._heads[(valid.author, header.series)] = StoredHead(
+            id, header.rev, header.at, header.until, header.kind
+        )
+        self._counts[header.kind] = self._counts.get(header.kind, 0) + 1
+        if header.kind in SEARCHED_KINDS:
+            self._words.add(n, self._index(header, signed.payload))
+
+    def retire(self, id: bytes, *, reason: str) -> None:
+        if not self._depth:
+            with self.batch():
+                self.retire(id, reason=reason)
+            return
+        state = _STATES[reason]
+        with faults_in_words(self.path):
+            self._flush()
+            found = self._find(id)
+            assert found is not None and found.state == _LIVE, "only a live record is retired"
+            self._leave_live(found, id)
+            self._destroy_keys([found.n])
+            self._db.execute(
+                "UPDATE records SET state = ?, payload = NULL WHERE n = ?", (state, found.n)
+            )
+
+    def _leave_live(self, found: _Found, id: bytes) -> None:
+        header = decode_header(found.head[:-_SIGNATURE])
+        self._db.execute("DELETE FROM live WHERE at = ? AND id = ?", (found.at, id))
+        self._keys.remove([(series_key(found.author, header.series), found.n)])
+        for name in (header.as_, *header.refs):
+            if name:
+                self._db.execute(
+                    "DELETE FROM links WHERE k = ? AND n = ?", (id_key(name), found.n)
+                )
+        if found.kind in SEARCHED_KINDS:
+            self._words.remove(found.n)
+        self._counts[found.kind] = self._counts.get(found.kind, 0) - 1
+
+    def _delete(self, rows: Sequence[_Found]) -> list[tuple[int, bytes]]:
+        """Delete rows altogether; return the (at, id) of those that were live."""
+        gone: list[tuple[int, bytes]] = []
+        for found in rows:
+            id = _sha256(found.head[:-_SIGNATURE]).digest()
+            if found.state == _LIVE:
+                self._leave_live(found, id)
+                gone.append((found.at, id))
+            self._keys.remove([(id_key(id), found.n)])
+        live = [found.n for found in rows if found.state == _LIVE]
+        self._destroy_keys(live)
+        self._db.executemany("DELETE FROM records WHERE n = ?", [(found.n,) for found in rows])
+        return gone
+
+    def forget_expired(self, now: int, limit: int) -> list[tuple[int, bytes]]:
+        if not self._depth:
+            with self.batch():
+                return self.forget_expired(now, limit)
+        with self._reading() as db:
+            rows = db.execute(
+                "SELECT n, state, at, until, kind, author, head FROM records "
+                "WHERE until < ? ORDER BY until LIMIT ?",
+                (now, limit),
+            ).fetchall()
+            return self._delete([_Found(*row) for row in rows])
+
+    # --- Reading many -----------------------------------------------------------------------------
+
+    def encoded(self, ids: Sequence[bytes]) -> list[bytes]:
+        found: list[tuple[int, int, bytes, _Found]] = []
+        with self._reading() as db:
+            for id in dict.fromkeys(ids):
+                row = self._find(id)
+                if row is not None and row.state == _LIVE:
+                    found.append((priority(row.kind), row.at, id, row))
+            found.sort(key=_first_three)
+            answer: list[bytes] = []
+            for _priority, _at, _id, row in found:
+                sealed = db.execute(
+                    "SELECT payload FROM records WHERE n = ?", (row.n,)
+                ).fetchone()[0]
+                answer.append(_frame(row.head, self._open(row.n, sealed)))
+        return answer
+
+    def encoded_range(
+        self, low: tuple[int, bytes], high: tuple[int, bytes], limit: int
+    ) -> list[tuple[int, bytes, bytes]]:
+        with self._reading() as db:
+            rows = db.execute(
+                "SELECT l.at, l.id, l.n, r.head, r.payload FROM live l "
+                "CROSS JOIN records r ON r.n = l.n "
+                "WHERE (l.at, l.id) >= (?, ?) AND (l.at, l.id) < (?, ?) "
+                "ORDER BY l.at, l.id LIMIT ?",
+                (*low, *high, limit),
+            ).fetchall()
+            return [
+                (at, id, _frame(head, self._open(n, sealed))) for at, id, n, head, sealed in rows
+            ]
+
+    def iterate_live(self) -> Iterator[tuple[int, bytes]]:
+        with self._reading() as db:
+            yield from db.execute("SELECT at, id FROM live ORDER BY at, id")
+
+    def by_kinds(self, kinds: Iterable[str]) -> Iterator[Valid]:
+        wanted = sorted(set(kinds))
+        marks = ", ".join("?" * len(wanted))
+        with self._reading() as db:
+            if BULK_KINDS.isdisjoint(wanted):
+                rows = db.execute(
+                    f"SELECT n, head FROM records WHERE {BULK_SQL} AND kind IN ({marks}) "
+                    "AND state = 0",
+                    wanted,
+                ).fetchall()
+                order: Iterable[tuple[int, bytes, int]] = sorted(
+                    (decode_header(head[:-_SIGNATURE]).at, _sha256(head[:-_SIGNATURE]).digest(), n)
+                    for n, head in rows
+                )
+            else:
+                order = db.execute("SELECT at, id, n FROM live ORDER BY at, id")
+            for _at, _id, n in order:
+                row = self._db.execute(
+                    f"SELECT author, role, head, payload FROM records WHERE n = ? "
+                    f"AND kind IN ({marks})",
+                    (n, *wanted),
+                ).fetchone()
+                if row is None:
+                    continue
+                author, role, head, sealed = row
+                payload = self._open(n, sealed)
+                assert payload is not None, "a live record has its payload"
+                signed = self._decode(head, payload)
+                yield Valid(signed, author, thing_id(author, signed.header.series), role)
+
+    def signed_by(self, key: bytes) -> list[tuple[bytes, Header]]:
+        found: list[tuple[bytes, Header]] = []
+        with self._reading() as db:
+            authors = db.execute("SELECT author FROM signers WHERE key = ?", (key,)).fetchall()
+            for (author,) in authors:
+                span = author_keys(author)
+                rows = db.execute(
+                    "SELECT r.head FROM records r, ("
+                    "SELECT n FROM keys_new WHERE k BETWEEN ?1 AND ?2 "
+                    "UNION SELECT n FROM keys WHERE k BETWEEN ?1 AND ?2) f "
+                    "WHERE r.n = f.n AND r.state = 0 AND r.author = ?3",
+                    (*span, author),
+                )
+                found.extend(pair for pair in _headers(rows) if pair[1].by == key)
+        return sorted(found, key=_first)
+
+    def under_mandate(self, mandate: bytes) -> list[tuple[bytes, Header]]:
+        return [pair for pair in self._linked(mandate) if pair[1].as_ == mandate]
+
+    def referring(self, id: bytes) -> list[tuple[bytes, Header]]:
+        return [pair for pair in self._linked(id) if id in pair[1].refs]
+
+    def _linked(self, name: bytes) -> list[tuple[bytes, Header]]:
+        with self._reading() as db:
+            rows = db.execute(
+                "SELECT r.head FROM links l JOIN records r ON r.n = l.n "
+                "WHERE l.k = ? AND r.state = 0",
+                (id_key(name),),
+            )
+            return sorted(_headers(rows), key=_first)
+
+    def count_live(self) -> dict[str, int]:
+        with self._reading() as db:
+            counts: dict[str, int] = dict(db.execute("SELECT kind, live FROM counts").fetchall())
+        for kind, change in self._counts.items():
+            counts[kind] = counts.get(kind, 0) + change
+        return {kind: count for kind, count in counts.items() if count}
+
+    # --- Care -------------------------------------------------------------------------------------
+
+    def _tokens_at(self, n: int) -> str:
+        row = self._db.execute(
+            "SELECT state, head, payload FROM records WHERE n = ?", (n,)
+        ).fetchone()
+        if row is None or row[0] != _LIVE:
+            return ""
+        payload = self._open(n, row[2])
+        assert payload is not None, "a live record has its payload"
+        signed = self._decode(row[1], payload)
+        assert signed.payload is not None
+        return self._index(signed.header, signed.payload)
+
+    @property
+    def unindexed(self) -> int:
+        """Return how many live records search does not find yet."""
+        return self._words.waiting
+
+    def index_now(self) -> None:
+        """Let search find everything put so far; call before a search that follows a write.
+
+        Takes some milliseconds. Rows that await a new reading of words are taken along in slices.
+        """
+        if self._words.waiting:
+            with self.batch():
+                self._flush()
+                self._words.write()
+                self._words.write_queued(bounds.STORE_INDEX_BATCH)
+
+    def maintain(self, now: int) -> bool:
+        """Do a slice of what can wait; say whether more waits. Call it every few seconds.
+
+        Indexes, purges the words of what was erased (within STORE_PURGE_S), and cuts the log when
+        something was erased since the last time.
+        """
+        self.index_now()
+        more = self._words.waiting > 0
+        if self._words.words_to_purge:
+            with self.batch():
+                if self._words.due(now):
+                    more = self._words.purge(bounds.STORE_PURGE_PAGES) or more
+                    self._erasures += 1
+        if self._erasures:
+            self._cut_log()
+        return more
+
+    def scrub(self) -> bool:
+        """Remove every trace of what was erased, now: words and log. Say whether all is gone.
+
+        Costs a rewrite of the word index: seconds for a million records. False when a search in the
+        middle of reading kept the log; call again.
+        """
+        self.index_now()
+        while self._words.words_to_purge:
+            with self.batch():
+                self._words.purge(16 * bounds.STORE_PURGE_PAGES)
+            self._erasures += 1
+        self._cut_log(wait=True)
+        return self._erasures == 0
+
+    def _cut_log(self, *, wait: bool = False) -> None:
+        with faults_in_words(self.path):
+            if not wait:
+                self._db.execute("PRAGMA busy_timeout = 0")
+            try:
+                if scrub_wal(self._db):
+                    self._erasures = 0
+            finally:
+                if not wait:
+                    self._db.execute(
+                        f"PRAGMA busy_timeout = {int(bounds.STORE_BUSY_S_MAX * 1000)}"
+                    )
+
+    def backup(self, target: Path | str) -> None:
+        """Write a consistent copy; may be called from another thread than the store's.
+
+        What is erased later stays in the copy: keep copies no longer than people were told.
+        Raises: StoreError.
+        """
+        reader = open_reader(self.path, cache_kib=bounds.SEARCH_CACHE_KIB)
+        try:
+            reader.execute("PRAGMA query_only = OFF")
+            back_up(reader, self.path, target)
+        finally:
+            reader.close()
+
+    def check(self) -> list[str]:
+        """Return what a thorough look finds wrong; empty when all is well. Reads the whole file."""
+        return examine(self._db, self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class _Saved:
+    next: int
+    block: tuple[int, bytes]
+    erasures: int
+    keys: tuple[int, int]
+    words: WordsSaved
+
+
+def _first(pair: tuple[bytes, Header]) -> bytes:
+    return pair[0]
+
+
+def _first_three(row: tuple[int, int, bytes, _Found]) -> tuple[int, int, bytes]:
+    return row[:3]
+
+
+def _headers(rows: Iterable[tuple[bytes]]) -> list[tuple[bytes, Header]]:
+    return [
+        (_sha256(head[:-_SIGNATURE]).digest(), decode_header(head[:-_SIGNATURE]))
+        for (head,) in rows
+    ]
