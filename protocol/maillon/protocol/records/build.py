@@ -6,12 +6,12 @@ else: a reader changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from maillon.protocol.encoding import Value, encode, nfc
 from maillon.protocol.errors import EncodingError, LocalError
-from maillon.protocol.limits import PAYLOAD_BYTES_MAX
+from maillon.protocol.limits import PAYLOAD_BYTES_MAX, STRING_BYTES_MAX
 from maillon.protocol.records.kind import Kind
 from maillon.protocol.records.schema import Broken
 
@@ -31,6 +31,7 @@ _SENTENCES = {
     "required": "{field} is missing.",
     "type": "{field} should be {limit}.",
     "too_long": "{field} is too long: at most {limit} characters.",
+    "too_many_bytes": "{field} is too long: at most {limit} bytes.",
     "too_short": "{field} is empty.",
     "control_character": "{field} contains a character that cannot be shown.",
     "outer_space": "{field} begins or ends with a space.",
@@ -80,8 +81,23 @@ def build_payload(kind: Kind, salt: bytes, fields: Mapping[str, Any]) -> dict[st
     except EncodingError as error:
         if error.rule == "total_length":
             raise _in_words(kind, "", "payload_length", PAYLOAD_BYTES_MAX) from None
+        if error.rule == "string_length":
+            # Characters outside Latin take three bytes or four: the bound in bytes comes first.
+            field = next(_too_long(payload, ""), "")
+            raise _in_words(kind, field, "too_many_bytes", STRING_BYTES_MAX) from None
         raise FieldError(str(error), kind=kind.name, field="", rule=error.rule) from None
     return payload
+
+
+def _too_long(value: object, path: str) -> Iterator[str]:
+    if isinstance(value, str) and len(value.encode()) > STRING_BYTES_MAX:
+        yield path.removeprefix(".")
+    elif isinstance(value, dict):
+        for name, item in cast("dict[str, object]", value).items():
+            yield from _too_long(item, f"{path}.{name}")
+    elif isinstance(value, list):
+        for place, item in enumerate(cast("list[object]", value)):
+            yield from _too_long(item, f"{path}[{place}]")
 
 
 def _in_words(kind: Kind, field: str, rule: str, limit: int | str | None) -> FieldError:

@@ -1,0 +1,138 @@
+"""Fuzz the readers of records, founding files, cards and invitations (spec/02, spec/03)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from maillon.protocol.encoding import decode
+from maillon.protocol.envelope import Checked, decode_header, decode_record, record_id
+from maillon.protocol.errors import LocalError, Malformed, RemoteError
+from maillon.protocol.founding import (
+    card_from_text,
+    decode_founding,
+    decode_founding_file,
+    decode_invitation,
+    invitation_from_text,
+)
+from maillon.protocol.limits import PAYLOAD_BYTES_MAX
+from maillon.protocol.records import KINDS
+from maillon.protocol.records._fast import compile_fits
+from maillon.protocol.records.schema import Broken, compile_type
+from maillon.protocol.validation import check_context, check_structure
+from support.model_view import ModelView, live_set
+from support.vectors import load
+
+ALONE = load("records.json")
+CONTEXT = load("records-context.json")
+FOUNDING = load("founding.json")
+DOCUMENT = decode_founding(bytes.fromhex(CONTEXT["founding"]))
+RECORDS = [decode_record(bytes.fromhex(data)) for data in CONTEXT["records"].values()]
+NOW: int = CONTEXT["now"]
+VIEW = ModelView(DOCUMENT)
+for _valid in live_set(RECORDS, DOCUMENT, NOW).values():
+    VIEW.add(_valid)
+CHECKS = [
+    (compile_fits(kind.schema), compile_type(kind.schema)) for kind in KINDS.values()
+]
+
+
+def record(data: bytes) -> None:
+    """A record is refused by name, or its bytes are the ones it would be written with."""
+    try:
+        signed = decode_record(data)
+    except RemoteError:
+        return
+    assert signed.encode() == data
+    assert signed.header.encode() == signed.header_bytes
+    assert record_id(data) == signed.id
+
+
+def header(data: bytes) -> None:
+    """A header is refused by name, or is the one encoding of its parts."""
+    try:
+        read = decode_header(data)
+    except RemoteError:
+        return
+    assert read.encode() == data
+
+
+def payload(data: bytes) -> None:
+    """The check that says yes quickly and the one that explains agree on every kind."""
+    try:
+        value: Any = decode(data, bytes_max=PAYLOAD_BYTES_MAX)
+    except Malformed:
+        return
+    for fits, explain in CHECKS:
+        try:
+            explain(value)
+        except Broken:
+            assert not fits(value)
+        else:
+            assert fits(value)
+
+
+def judged(data: bytes) -> None:
+    """A record of this federation is judged without anything but the errors of the registry.
+
+    The signature is left out: a fuzzer cannot sign.
+    """
+    try:
+        signed = decode_record(data)
+        check_structure(signed, fed=signed.header.fed, now=NOW)
+        check_context(Checked(signed), VIEW, NOW)
+    except RemoteError:
+        return
+
+
+def founding(data: bytes) -> None:
+    """A founding file is refused by name, or written again as it was read."""
+    try:
+        file = decode_founding_file(data, backend=lambda public, message, signature: True)
+    except RemoteError:
+        return
+    assert file.encode() == data
+
+
+def text(data: bytes) -> None:
+    """A pasted text is refused in words, or read."""
+    shown = data.decode("utf-8", "replace")
+    for read in (card_from_text, lambda text: invitation_from_text(text, now=0)):
+        try:
+            read(shown)
+        except LocalError:
+            continue
+
+
+def invitation(data: bytes) -> None:
+    """An invitation is refused by name, or written again as it was read."""
+    try:
+        read = decode_invitation(data)
+    except RemoteError:
+        return
+    assert read.encode() == data
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "record": record,
+    "header": header,
+    "payload": payload,
+    "judged": judged,
+    "founding": founding,
+    "text": text,
+    "invitation": invitation,
+}
+_RECORDS = [bytes.fromhex(v["record"]) for v in ALONE["vectors"] if len(v["record"]) <= 4_000]
+SEEDS: dict[str, list[bytes]] = {
+    "record": _RECORDS,
+    "header": [signed.header_bytes for signed in RECORDS],
+    "payload": [
+        bytes.fromhex(v["payload"])
+        for v in load("records-schema.json")["vectors"]
+        if len(v["payload"]) <= 2_000
+    ],
+    "judged": [signed.encode() for signed in RECORDS],
+    "founding": [bytes.fromhex(v["file"]) for v in FOUNDING["files"]],
+    "text": [v["text"].encode() for v in FOUNDING["texts"]],
+    "invitation": [],
+}
