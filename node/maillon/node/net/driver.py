@@ -155,6 +155,8 @@ class Libp2pNetwork:
                     ready()
                     nursery.start_soon(self._redial_loop)
                     nursery.start_soon(self._liveness_loop, host)
+                    if self.settings.relay == "use":
+                        nursery.start_soon(host.relay.keep_reservations)
                     if self.settings.mdns and not all(a.is_loopback for a in self._listening):
                         from maillon.node.net.mdns import announce_and_browse
 
@@ -266,6 +268,11 @@ class Libp2pNetwork:
                         continue
                     entry.dialling = True
                     nursery.start_soon(self._dial_entry, entry)
+                if any(
+                    entry.key not in connected and not entry.candidates()
+                    for entry in self.book.entries.values()
+                ):
+                    nursery.start_soon(self._ask_around)  # we know of it and not where it is
                 waits = [
                     entry.next_try
                     for entry in self.book.entries.values()
@@ -292,7 +299,7 @@ class Libp2pNetwork:
         if host is None:
             raise NetworkDown()
         self.ward.count("dials")
-        local = any(address.is_loopback for address in self._listening)
+        local = not self._listening or any(a.is_loopback for a in self._listening)
         candidates = [
             # An address in a profile must not make us talk to services of our own machine.
             address for address in entry.candidates() if local or not address.is_loopback
@@ -317,10 +324,10 @@ class Libp2pNetwork:
 
     async def _ask_around(self) -> None:
         now = trio.current_time()
-        if now - self._asked_at < 60.0:
+        others = list(self._announced)
+        if not others or now - self._asked_at < bounds.PEERS_ASK_AGAIN_S:
             return
         self._asked_at = now
-        others = list(self._announced)
         for other in self._rng.sample(others, min(2, len(others))):
             try:
                 await asking.ask_for_peers(self, other)
@@ -462,8 +469,11 @@ class Libp2pNetwork:
         """Return where connected peers can be reached (spec/04, "Finding peers")."""
         found: list[tuple[bytes, list[str]]] = []
         for key in self._announced:
+            through = [] if self._host is None else self._host.relay.address_through_us(key)
             entry = self.book.entries.get(key)
             if entry is None:
+                if through:
+                    found.append((key, through))
                 continue
             addresses = [entry.good] if entry.good is not None else []
             remote = self._host.remote_host(key) if self._host is not None else None
@@ -472,7 +482,8 @@ class Libp2pNetwork:
                 kind, host = remote
                 ports = {a.port for a in entry.announced if a.kind in ("ip4", "ip6")}
                 addresses += [Address(kind, host, port) for port in sorted(ports)]
-            texts = list(dict.fromkeys(a.without_peer() for a in [*addresses, *entry.announced]))
+            direct = [a.without_peer() for a in [*addresses, *entry.announced] if not a.relay]
+            texts = list(dict.fromkeys([*direct[:4], *through, *direct[4:]]))
             found.append((key, texts[: bounds.ADDRESSES_PER_PEER_MAX // 2]))
         self._rng.shuffle(found)
         return found[: bounds.PEERS_ANSWER_MAX]
@@ -488,7 +499,12 @@ class Libp2pNetwork:
                     self.ward.count("addresses_unusable")
         else:
             found = [address.without_peer() for address in expand(self._listening)]
-        return [f"{text}/p2p/{self.peer_id}" for text in dict.fromkeys(found)]
+        texts = [f"{text}/p2p/{self.peer_id}" for text in dict.fromkeys(found)]
+        return texts + (self._host.relay.addresses() if self._host is not None else [])
+
+    def connected_keys(self) -> list[bytes]:
+        """Return the keys of the federation nodes connected now."""
+        return list(self._announced)
 
     def metrics(self) -> dict[str, int | float | str]:
         """Return counters and gauges by name; the names are stable."""

@@ -99,28 +99,14 @@ class Frames:
                 await self._write(bytes(out))
 
     async def _write(self, data: bytes) -> None:
-        # The muxer gives up after 5 s without window and then cannot say how much it had sent.
-        # Waiting for the window here, and writing no more than it holds, gives our own bound.
-        muxed = getattr(self._stream, "muxed_stream", None)
         try:
-            with trio.fail_after(bounds.STREAM_STALL_S):
-                while data:
-                    window = getattr(muxed, "send_window", len(data))
-                    if window <= 0:
-                        if getattr(muxed, "send_closed", False) or getattr(muxed, "closed", False):
-                            raise StreamBroken(peer=self._peer)
-                        await trio.sleep(_WINDOW_POLL_S)
-                        continue
-                    part, data = data[:window], data[window:]
-                    await self._stream.write(part)
-                    self._moved(0, len(part))
+            await patient_write(self._stream, data)
         except trio.TooSlowError:
             await self.reset()
             raise StreamStalled(peer=self._peer) from None
-        except StreamBroken:
-            raise
         except Exception as error:  # the library's many ways to say that the stream is gone
             raise StreamBroken(peer=self._peer, cause=type(error).__name__) from error
+        self._moved(0, len(data))
 
     async def receive(self) -> bytes | None:
         """Return the next frame, or None when the peer has closed its side between two frames.
@@ -175,6 +161,11 @@ class Frames:
         return None
 
     async def _truncated(self) -> None:
+        conn = getattr(self._stream, "muxed_conn", None)
+        lost = conn is not None and (conn.is_closed or conn.event_shutting_down.is_set())
+        if lost:
+            # The muxer ends its streams the same way when the line breaks: nobody's fault.
+            raise StreamBroken(peer=self._peer)
         self._offend(2.0, FrameTruncated.code)
         await self.reset()
         raise FrameTruncated(peer=self._peer)
@@ -202,3 +193,24 @@ class Frames:
                 await how()
             except Exception:
                 return
+
+
+async def patient_write(stream: Any, data: bytes) -> None:
+    """Write all of `data`, waiting up to STREAM_STALL_S for the peer to take it.
+
+    The muxer gives up after 5 s without window and then cannot say how much it had sent. Waiting
+    for the window here, and writing no more than it holds, gives our own bound.
+
+    Raises: trio.TooSlowError, StreamBroken, or whatever the library does.
+    """
+    muxed = getattr(stream, "muxed_stream", None)
+    with trio.fail_after(bounds.STREAM_STALL_S):
+        while data:
+            window = getattr(muxed, "send_window", len(data))
+            if window <= 0:
+                if getattr(muxed, "send_closed", False) or getattr(muxed, "closed", False):
+                    raise StreamBroken()
+                await trio.sleep(_WINDOW_POLL_S)
+                continue
+            part, data = data[:window], data[window:]
+            await stream.write(part)

@@ -45,7 +45,7 @@ from libp2p.protocol_muxer.multiselect import Multiselect
 from libp2p.protocol_muxer.multiselect_communicator import MultiselectCommunicator
 from libp2p.security.noise.transport import PROTOCOL_ID as NOISE
 from libp2p.security.noise.transport import Transport as Noise
-from libp2p.stream_muxer.exceptions import MuxedConnUnavailable
+from libp2p.stream_muxer.exceptions import MuxedConnUnavailable, MuxedStreamError
 from libp2p.stream_muxer.yamux import yamux as yamux_module
 from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX
 from libp2p.stream_muxer.yamux.yamux import Yamux
@@ -63,6 +63,10 @@ if TYPE_CHECKING:
     from maillon.node.net.ward import Ward
 
 log = logging.getLogger("maillon.net")
+
+# The library logs at every misstep of a peer, which lets anybody fill a disk. What matters is
+# counted, and told on our own logger.
+logging.getLogger("libp2p").setLevel(logging.CRITICAL)
 
 # Flow control: the library lets a stream's window grow to 16 MiB; see MUXER_WINDOW_BYTES. The same
 # constant bounds one DATA frame, which it would otherwise buffer whole.
@@ -307,14 +311,16 @@ class GuardedSwarm(Swarm):
         and so never gives its place back: after 250 connections a node accepted no more.
         """
         remote = stream.get_remote_address()
-        where = remote[0] if remote else "?"
+        await self.serve_wire(RawConnection(stream, False), remote[0] if remote else "?")
+
+    async def serve_wire(self, raw: RawConnection, where: str) -> None:
+        """Serve a connection somebody made to us; `where` is whom its place counts for."""
         refused = self.ward.admit_address(where, self._now())
         if refused is not None:
             self.ward.count(refused)
-            await _close(stream)
+            await _close(raw)
             return
         shaking = True
-        raw = RawConnection(stream, False)
         try:
             with trio.fail_after(bounds.HANDSHAKE_S):
                 muxed = await self.upgrade_inbound_raw_conn(raw, Multiaddr("/ip4/0.0.0.0/tcp/0"))
@@ -330,7 +336,7 @@ class GuardedSwarm(Swarm):
             if shaking:
                 self.ward.handshake_over(where)
             self.ward.connection_over(where)
-            await _close(stream)
+            await _close(raw)
 
     async def add_conn(self, muxed_conn: IMuxedConn, direction: str = "unknown") -> SwarmConn:
         """Let a connection in once its key is proven, unless the ward says no."""
@@ -492,6 +498,10 @@ class GuardedHost(BasicHost):
             net_stream.set_protocol(protocol)
             await handler(net_stream)
             done = True
+        except (IOException, MuxedStreamError, trio.TooSlowError) as error:
+            # The line broke, or the peer went silent: it may be no more than a bad network.
+            self.ward.count("streams_broken")
+            log.debug("stream of %s broke: %r", net_stream.muxed_conn.peer_id, error)
         except Exception as error:
             self.ward.penalise(key, 2.0, "stream_fault", self._now())
             log.debug("stream of %s failed: %r", net_stream.muxed_conn.peer_id, error)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 from libp2p.abc import INetConn, INetStream, INetwork, INotifee
 from libp2p.custom_types import TProtocol
+from libp2p.network.connection.raw_connection import RawConnection
 from libp2p.peer.id import ID
 from multiaddr import Multiaddr  # type: ignore[import-untyped]  # ships no types
 
@@ -26,6 +27,7 @@ from maillon.node.net.guards import (
     peer_key,
 )
 from maillon.node.net.identity import Address, parse_address, peer_id_bytes
+from maillon.node.net.relay import HOP, STOP, Relay
 from maillon.node.net.tcp import PlainListener
 
 if TYPE_CHECKING:
@@ -82,6 +84,11 @@ class Host:
         self._swarm.register_notifee(_Watch(self))
         for protocol, strangers in net.handlers().items():
             self.add_handler(protocol, strangers)
+        self.relay = Relay(self)
+        if net.settings.relay == "serve":
+            self._host.multiselect.add_handler(HOP, self.relay.hop)
+        if net.settings.relay == "use":
+            self._host.multiselect.add_handler(STOP, self.relay.stop)
 
     # --- life -----------------------------------------------------------------------------------
 
@@ -205,6 +212,11 @@ class Host:
 
         async def one(address: Address, failed: trio.Event) -> None:
             try:
+                if address.relay:
+                    await self.relay.dial(key, address)
+                    reached.append(address)
+                    nursery.cancel_scope.cancel()
+                    return
                 for numeric in await _resolve(address):
                     try:
                         await self._swarm.dial_address(
@@ -233,6 +245,14 @@ class Host:
             return addresses[0]
         why = faults[-1] if faults else "no usable address"
         raise DialFailed(f"The other node could not be reached: {why}.", peer=key)
+
+    async def upgrade_wire(self, raw: RawConnection, key: bytes) -> None:
+        """Shake hands as the dialler over a wire through a relay."""
+        await self._swarm.upgrade_outbound_raw_conn(raw, ID(peer_id_bytes(key)))
+
+    async def accept_wire(self, raw: RawConnection, where: str) -> None:
+        """Shake hands as the dialled one over a wire, and serve the connection to its end."""
+        await self._swarm.serve_wire(raw, where)
 
     def is_connected(self, key: bytes) -> bool:
         """Tell whether an open connection with the peer stands."""
