@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import string
+from functools import cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -111,6 +112,7 @@ def _structs(kind: Struct) -> st.SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries(required, optional=optional).map(settled)
 
 
+@cache
 def payloads(kind: str) -> st.SearchStrategy[dict[str, Value]]:
     """Draw payloads of a kind."""
     return values(KINDS[kind].schema)

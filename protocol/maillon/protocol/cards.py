@@ -49,7 +49,7 @@ INVITE_SCHEME: Final = "maillon-invite:"
 TOKEN_BYTES: Final = 16
 _CHECKSUM_BYTES: Final = 4
 
-_CARD: Final = Struct(
+CARD: Final = Struct(
     (
         Field("v", Int(1, 1), True),
         Field("root", KEY, True),
@@ -59,7 +59,7 @@ _CARD: Final = Struct(
     )
 )
 
-_check_card = compile_type(_CARD)
+_check_card = compile_type(CARD)
 _check_addresses = compile_type(ListOf(ADDRESSES.item, ADDRESSES.high, low=0))
 
 
@@ -199,7 +199,7 @@ def decode_card(data: bytes, *, backend: Backend = cryptography_backend) -> Coop
     )
 
 
-_CARD_FIELDS: Final = frozenset(part.name for part in _CARD.fields)
+_CARD_FIELDS: Final = frozenset(part.name for part in CARD.fields)
 
 
 def card_from_text(text: str, *, backend: Backend = cryptography_backend) -> CoopCard:
