@@ -13,7 +13,7 @@ floats, ranges, depth, NFC, key form) a short walk looks at. When anything is am
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
 import msgpack  # type: ignore[import-untyped]  # msgpack ships no types
@@ -119,12 +119,16 @@ def _keys_plain(keys: list[Any]) -> bool:
             # msgpack lets binary keys through.
             if type(key) is not str or not _KEY_FORM.fullmatch(key):
                 return False
-        # Forgetting all of them at the bound keeps a stranger who sends ever new keys from
-        # filling the memory, and from shutting out for good the keys that everybody uses.
-        if len(_seen_keys) > _SEEN_KEYS_MAX:
-            _seen_keys.clear()
-        _seen_keys.update(keys)
+        _remember(keys)
     return sorted(keys) == keys
+
+
+def _remember(keys: Iterable[str]) -> None:
+    # Forgetting all of them at the bound keeps a stranger who sends ever new keys from filling the
+    # memory, and from shutting out for good the keys that everybody uses.
+    if len(_seen_keys) > _SEEN_KEYS_MAX:
+        _seen_keys.clear()
+    _seen_keys.update(keys)
 
 
 def encode(value: Encodable, *, bytes_max: int = FRAME_BYTES_MAX) -> bytes:
@@ -188,6 +192,7 @@ def _ordered_map(value: dict[Any, Any], depth: int) -> dict[str, Any]:
                 raise EncodingError("A map key is not a string.", rule="key_type")
             if not _KEY_FORM.fullmatch(key):
                 raise EncodingError(f"The map key {key[:40]!r} has another form.", rule="key_form")
+        _remember(value)
     return {key: _ordered(value[key], depth) for key in sorted(value)}
 
 
