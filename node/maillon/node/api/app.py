@@ -1,0 +1,295 @@
+"""The routes of the local interface (docs/cli.md, "The local interface")."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Litestar, MediaType, Request, get, post
+from litestar.di import Provide
+from litestar.exceptions import HTTPException
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.params import Dependency, Parameter
+from litestar.response import Stream
+
+from maillon.node import bounds
+from maillon.node.api import problems, shapes
+from maillon.node.api.service import ListOptions, SearchOptions, Service
+from maillon.node.i18n import _
+from maillon.protocol.errors import LocalError, MaillonError
+
+log = logging.getLogger("maillon.api")
+
+# The dependency is ours: nothing about it needs to be validated at each request.
+Node = Annotated[Service, Dependency(skip_validation=True)]
+Texts = Annotated[list[str] | None, Parameter(max_items=64)]
+NDJSON = "application/x-ndjson"
+
+
+@get("/v1/status", sync_to_thread=False)
+def status(service: Node) -> shapes.Status:
+    """Tell how the node is."""
+    return service.status()
+
+
+@get("/v1/peers", sync_to_thread=False)
+def peers(service: Node) -> shapes.Peers:
+    """List the other nodes."""
+    return service.peers()
+
+
+@get("/v1/metrics", media_type=MediaType.TEXT, sync_to_thread=False)
+def metrics(service: Node) -> str:
+    """Give counters and gauges in the Prometheus text format."""
+    return service.metrics()
+
+
+@get("/v1/arrivals", sync_to_thread=False)
+def arrivals(
+    service: Node,
+    since: Annotated[int, Parameter(ge=0)] = 0,
+    limit: Annotated[int, Parameter(ge=1, le=10_000)] = 10_000,
+) -> shapes.Arrivals:
+    """Tell when records were first seen here."""
+    return service.arrivals(since, limit)
+
+
+@post("/v1/backup", status_code=200)
+async def backup(service: Node, data: shapes.BackupRequest) -> shapes.Backup:
+    """Write a consistent copy of the node into a directory."""
+    return await service.backup(data)
+
+
+@get("/v1/search", sync_to_thread=False)
+def search(
+    service: Node,
+    q: Annotated[str, Parameter(max_length=1_000)] = "",
+    kind: Texts = None,
+    category: Texts = None,
+    mode: Texts = None,
+    coop: Texts = None,
+    lat: Annotated[float | None, Parameter(ge=-90, le=90)] = None,
+    lon: Annotated[float | None, Parameter(ge=-180, le=180)] = None,
+    km: Annotated[float | None, Parameter(gt=0, le=1_000)] = None,
+    limit: Annotated[int, Parameter(ge=1, le=200)] = 20,
+    offset: Annotated[int, Parameter(ge=0, le=10_000)] = 0,
+) -> shapes.Hits:
+    """Search offers and demands. Queries are neither logged nor kept."""
+    return service.search(
+        SearchOptions(
+            words=q,
+            kinds=kind or (),
+            categories=category or (),
+            modes=mode or (),
+            coops=coop or (),
+            point=None if lat is None or lon is None else (lat, lon),
+            radius_km=km,
+            limit=limit,
+            offset=offset,
+        )
+    )
+
+
+@get("/v1/records", sync_to_thread=False)
+def list_records(
+    service: Node,
+    kind: Texts = None,
+    mine: bool = False,
+    raw: bool = False,
+    limit: Annotated[int, Parameter(ge=1, le=bounds.API_ROWS_MAX)] = 100,
+    after: Annotated[str, Parameter(max_length=200)] = "",
+) -> shapes.Records:
+    """List live records, the newest first; `next` continues a list as `after`."""
+    return service.records(
+        ListOptions(kinds=kind or (), mine=mine, raw=raw, limit=limit, after=after)
+    )
+
+
+@get("/v1/records/{id:str}", sync_to_thread=False)
+def show_record(service: Node, id: str, raw: bool = False) -> shapes.RecordOut:
+    """Show one record by its id or the beginning of it."""
+    return service.record(id, raw)
+
+
+@get("/v1/export", sync_to_thread=False)
+def export(service: Node, kind: Texts = None, mine: bool = False, raw: bool = False) -> Stream:
+    """Give all live records, one JSON object a line."""
+    options = ListOptions(kinds=kind or (), mine=mine, raw=raw)
+    return Stream(_lines(service.export(options)), media_type=NDJSON)
+
+
+@post("/v1/records", status_code=201)
+async def publish(service: Node, data: shapes.PublishRequest) -> shapes.Published:
+    """Sign and publish a record, or a revision of one."""
+    return await service.publish(data)
+
+
+@post("/v1/records/{id:str}/withdraw", status_code=200)
+async def withdraw(service: Node, id: str, data: shapes.WithdrawRequest) -> shapes.Published:
+    """Withdraw a record of this coop."""
+    return await service.withdraw(id, data)
+
+
+@post("/v1/import", status_code=200, request_max_body_size=bounds.IMPORT_BYTES_MAX)
+async def import_file(
+    request: Request[Any, Any, Any],
+    service: Node,
+    format: Annotated[str, Parameter(max_length=64)],
+    where: Texts = None,
+    source: Annotated[str, Parameter(max_length=80)] = "",
+    date: Annotated[str, Parameter(max_length=10)] = "",
+    licence: Annotated[str, Parameter(max_length=120)] = "",
+    url: Annotated[str, Parameter(max_length=512)] = "",
+    days: Annotated[int, Parameter(ge=1, le=400)] = 365,
+    as_member: str | None = None,
+    sync: bool = False,
+    dry_run: bool = False,
+) -> Stream:
+    """Publish the rows of a file. The answer is one JSON object a line while it goes on.
+
+    `{"event": "progress", "done", "total"}`, `{"event": "fault", "line", "field", "message",
+    "fatal"}` and at last `{"event": "done", "rows", "created", "changed", "unchanged", "withdrawn",
+    "refused", "dry_run"}` or `{"event": "failed", "code", "message", "hint"}`.
+    """
+    options = shapes.ImportOptions(
+        format=format,
+        where=where or [],
+        source=source,
+        date=date,
+        licence=licence,
+        url=url,
+        days=days,
+        as_member=as_member,
+        sync=sync,
+        dry_run=dry_run,
+    )
+    body = await request.body()
+    return Stream(_lines(service.import_file(body, options)), media_type=NDJSON)
+
+
+@get("/v1/members", sync_to_thread=False)
+def list_members(service: Node) -> shapes.Members:
+    """List the people of this coop and their keys."""
+    return service.members()
+
+
+@post("/v1/members", status_code=201)
+async def add_member(service: Node, data: shapes.MemberRequest) -> shapes.Member:
+    """Register a person, or another key of theirs."""
+    return await service.add_member(data)
+
+
+@post("/v1/members/{person:str}/revoke", status_code=200)
+async def revoke_member(service: Node, person: str, data: shapes.RevokeRequest) -> shapes.Revoked:
+    """End a membership."""
+    return await service.revoke_member(person, data)
+
+
+@get("/v1/mandates", sync_to_thread=False)
+def list_mandates(service: Node) -> shapes.Mandates:
+    """List the mandates given in this coop."""
+    return service.mandates()
+
+
+@post("/v1/mandates", status_code=201)
+async def give_mandate(service: Node, data: shapes.MandateRequest) -> shapes.Mandate:
+    """Let somebody act for a member or for the coop."""
+    return await service.give_mandate(data)
+
+
+@post("/v1/mandates/{id:str}/revoke", status_code=200)
+async def revoke_mandate(service: Node, id: str) -> shapes.Mandate:
+    """End a mandate at once."""
+    return await service.revoke_mandate(id)
+
+
+@get("/v1/federation", sync_to_thread=False)
+def show_federation(service: Node) -> shapes.Federation:
+    """Show the federation and its coops."""
+    return service.federation()
+
+
+@post("/v1/federation/invitations", status_code=201, sync_to_thread=False)
+def invite(service: Node, data: shapes.InvitationRequest) -> shapes.InvitationOut:
+    """Make a code with which one coop can join."""
+    return service.invite(data)
+
+
+@post("/v1/federation/admissions", status_code=201)
+async def admit(service: Node, data: shapes.AdmissionRequest) -> shapes.AdmissionOut:
+    """Give this coop's word that another belongs to the federation."""
+    return await service.admit(data)
+
+
+async def _lines(items: AsyncIterator[Any]) -> AsyncIterator[bytes]:
+    """Yield objects as lines of JSON; an error in mid-stream becomes the last line."""
+    try:
+        async for item in items:
+            yield msgspec.json.encode(item) + b"\n"
+    except MaillonError as fault:
+        hint = fault.hint if isinstance(fault, LocalError) else None
+        yield _failed(fault.code, str(fault), hint)
+    except Exception as fault:
+        known = problems.explain(fault)
+        if known is None:
+            log.error("a stream broke", exc_info=fault)
+            known = ("internal", _("Something broke in the node; its log says more."), None)
+        yield _failed(*known)
+
+
+def _failed(code: str, message: str, hint: str | None) -> bytes:
+    event = {"event": "failed", "code": code, "message": message, "hint": hint}
+    return json.dumps(event, ensure_ascii=False).encode() + b"\n"
+
+
+def make_app(service: Service, *, version: str) -> Litestar:
+    """Return the application that serves a node."""
+
+    async def provide_service() -> Service:
+        return service
+
+    return Litestar(
+        route_handlers=[
+            status,
+            peers,
+            metrics,
+            arrivals,
+            backup,
+            search,
+            list_records,
+            show_record,
+            export,
+            publish,
+            withdraw,
+            import_file,
+            list_members,
+            add_member,
+            revoke_member,
+            list_mandates,
+            give_mandate,
+            revoke_mandate,
+            show_federation,
+            invite,
+            admit,
+        ],
+        dependencies={"service": Provide(provide_service)},
+        exception_handlers={
+            MaillonError: problems.on_maillon_error,
+            HTTPException: problems.on_http_error,
+            msgspec.MsgspecError: problems.on_decode_error,
+            Exception: problems.on_any_error,
+        },
+        openapi_config=OpenAPIConfig(
+            title="Maillon node, local interface",
+            version=version,
+            path="/v1",
+            render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+        ),
+        request_max_body_size=bounds.API_BODY_BYTES_MAX,
+        # Its own logging is asyncio's; errors are told by `problems`.
+        logging_config=None,
+    )

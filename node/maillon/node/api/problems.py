@@ -1,0 +1,135 @@
+"""Errors as problem documents (RFC 9457), with the codes of the registry.
+
+{"type": "urn:maillon:problem:schema", "title": "…", "status": 422, "code": "schema",
+ "detail": "a sentence", "hint": "what to do", "field": "title", …}
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+
+from maillon.node.i18n import _
+from maillon.protocol.errors import LocalError, MaillonError, RemoteError
+
+log = logging.getLogger("maillon.api")
+
+MEDIA_TYPE = "application/problem+json"
+
+# A record that the rules refuse is a well-formed request with a content that is not accepted.
+_STATUS = {
+    "not_found": 404,
+    "ambiguous": 409,
+    "already_exists": 409,
+    "duplicate": 409,
+    "superseded": 409,
+    "too_large": 413,
+    "quota": 429,
+    "permission": 403,
+    "key_missing": 409,
+    "disk_full": 507,
+    "damaged_database": 500,
+}
+
+
+def problem(
+    status: int, code: str, detail: str, hint: str | None = None, **more: Any
+) -> Response[bytes]:
+    """Return the answer that tells an error."""
+    document = {
+        "type": f"urn:maillon:problem:{code}",
+        "title": code.replace("_", " "),
+        "status": status,
+        "code": code,
+        "detail": detail,
+        **({"hint": hint} if hint else {}),
+        **{name: plain(value) for name, value in more.items()},
+    }
+    return Response(json.dumps(document).encode(), status_code=status, media_type=MEDIA_TYPE)
+
+
+def plain(value: Any) -> Any:
+    """Return a fact of an error as JSON can carry it."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, str | int | bool) or value is None:
+        return value
+    return str(value)
+
+
+_RESERVED = frozenset({"type", "title", "status", "code", "detail", "hint"})
+
+
+def maillon_problem(fault: MaillonError) -> Response[bytes]:
+    """Return the answer for an error of ours or a rule of the protocol."""
+    status = _STATUS.get(fault.code, 422 if isinstance(fault, RemoteError) else 400)
+    hint = fault.hint if isinstance(fault, LocalError) else None
+    facts = {name: value for name, value in fault.facts.items() if name not in _RESERVED}
+    return problem(status, fault.code, str(fault), hint, **facts)
+
+
+def on_maillon_error(_request: Request[Any, Any, Any], fault: MaillonError) -> Response[bytes]:
+    return maillon_problem(fault)
+
+
+def on_http_error(_request: Request[Any, Any, Any], fault: HTTPException) -> Response[bytes]:
+    codes = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+    if isinstance(fault, ValidationException):
+        where = [
+            f"{item.get('key', '')}: {item.get('message', '')}".strip(": ")
+            for item in fault.extra or []
+            if isinstance(item, dict)
+        ]
+        detail = "; ".join(where) or fault.detail
+        return problem(400, "request", _("The request is wrong: {detail}").format(detail=detail))
+    if fault.status_code >= 500:
+        log.error("a request failed", exc_info=fault.__cause__ or fault)
+    code = codes.get(fault.status_code, "request" if fault.status_code < 500 else "internal")
+    return problem(fault.status_code, code, fault.detail)
+
+
+def on_decode_error(
+    _request: Request[Any, Any, Any], fault: msgspec.MsgspecError
+) -> Response[bytes]:
+    return problem(400, "request", _("The request is wrong: {detail}").format(detail=fault))
+
+
+def on_any_error(request: Request[Any, Any, Any], fault: Exception) -> Response[bytes]:
+    """Tell that something broke, and leave the details to the log."""
+    known = explain(fault)
+    if known is not None:
+        code, detail, hint = known
+        return problem(_STATUS.get(code, 500), code, detail, hint)
+    log.error("%s %s failed", request.method, request.url.path, exc_info=fault)
+    return problem(
+        500,
+        "internal",
+        _("Something broke in the node; its log says more."),
+        _("Please report it with the lines of the log."),
+    )
+
+
+def explain(fault: BaseException) -> tuple[str, str, str | None] | None:
+    """Return code, sentence and advice of an error of the disk or database, else None."""
+    text = str(fault)
+    if type(fault).__module__.partition(".")[0] in ("pysqlite3", "sqlite3"):
+        if "full" in text:
+            return "disk_full", _("The disk is full."), _("Nothing was changed. Make room first.")
+        if "malformed" in text or "not a database" in text:
+            return (
+                "damaged_database",
+                _("The database is damaged: {fault}.").format(fault=text),
+                _("Stop the node and run: maillon doctor"),
+            )
+        return None
+    if isinstance(fault, OSError) and fault.errno == 28:  # ENOSPC
+        return "disk_full", _("The disk is full."), _("Nothing was changed. Make room first.")
+    if isinstance(fault, PermissionError):
+        path = str(fault.filename or "")
+        return "permission", _("The node may not write {path}.").format(path=path), None
+    return None

@@ -1,0 +1,35 @@
+"""Serve the interface on a Unix socket, inside the node's trio loop."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import trio
+from hypercorn.config import Config
+from hypercorn.trio import serve
+from litestar import Litestar
+
+# An answer that is under way when the node stops gets this long to end.
+GRACE_S = 1.0
+CONNECTIONS_WAITING_MAX = 64
+
+
+async def serve_api(
+    app: Litestar,
+    listener: socket.socket,
+    stop: Callable[[], Awaitable[None]],
+    *,
+    task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve until `stop` returns; takes over the bound socket."""
+    config = Config()
+    # The socket is bound by us: Hypercorn's own binding leaves a moment in which anybody may open.
+    config.bind = [f"fd://{listener.detach()}"]
+    config.graceful_timeout = GRACE_S
+    config.shutdown_timeout = GRACE_S
+    config.backlog = CONNECTIONS_WAITING_MAX
+    config.accesslog = None  # queries are nobody's business
+    config.errorlog = None
+    await serve(cast(Any, app), config, shutdown_trigger=stop, task_status=task_status)

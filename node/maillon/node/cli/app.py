@@ -1,0 +1,150 @@
+"""The command tree, and the one place where an error becomes a sentence and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from maillon.node.cli import base, federation, keys, members, node, offers, transfer
+from maillon.node.i18n import _
+
+
+@click.group(
+    cls=base.Group,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    help=_(
+        """Run a node of a federation of cooperatives, and use it.
+
+        \b
+        Begin alone:
+          maillon init --name "Coop du Bugey"
+          maillon federation found --name "Services de l'Ain"
+          maillon run
+        In another terminal:
+          maillon offer publish --title "Repair of bicycles" --category mobilite
+          maillon search vélo
+        Let another coop in, and join with what it prints:
+          maillon federation invite
+          maillon federation join CODE
+
+        Every command takes --json and tells more with --help. Exit codes: 0 done, 1 failure,
+        2 usage, 3 no running node, 4 refused by the rules, 5 keys or password, 6 network,
+        7 directory or disk, 8 done in part.
+        """
+    ),
+)
+@click.version_option(package_name="maillon", prog_name="maillon")
+def cli() -> None:
+    pass
+
+
+for command in (
+    node.init,
+    keys.key,
+    federation.federation,
+    node.run,
+    node.status,
+    node.peers,
+    members.member,
+    members.mandate,
+    offers.category,
+    offers.offer,
+    offers.demand,
+    offers.search,
+    transfer.import_,
+    transfer.export,
+    node.doctor,
+    node.backup,
+    node.demo,
+    node.completion,
+):
+    cli.add_command(command)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit code; no error leaves as a traceback but a bug's."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    as_json = "--json" in given
+    try:
+        result: Any = cli.main(given, prog_name="maillon", standalone_mode=False)
+        return result if isinstance(result, int) else base.OK
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.ClickException as fault:
+        if as_json:
+            return base.report_error("usage", fault.format_message(), None, as_json=True)
+        fault.show()
+        return base.USAGE
+    except (click.Abort, KeyboardInterrupt):
+        click.echo(_("Stopped."), err=True)
+        return base.INTERRUPTED
+    except BrokenPipeError:
+        base.quiet_stdout()
+        return base.FAILURE
+    except OSError as fault:
+        code, message, hint = base.explain_os_error(fault)
+        return base.report_error(code, message, hint, as_json=as_json)
+    except Exception as fault:
+        return _report(fault, as_json)
+
+
+def _report(fault: Exception, as_json: bool) -> int:
+    from maillon.protocol.errors import LocalError, MaillonError
+
+    if isinstance(fault, LocalError):
+        return base.report_error(fault.code, str(fault), fault.hint, as_json=as_json)
+    if isinstance(fault, MaillonError):
+        return base.report_error(fault.code, str(fault), None, as_json=as_json)
+    if isinstance(fault, ExceptionGroup):
+        found = _first_known(fault)
+        if found is not None:
+            return _report(found, as_json)
+    if type(fault).__module__.partition(".")[0] in ("pysqlite3", "sqlite3"):
+        code, message, hint = explain_database_error(fault)
+        return base.report_error(code, message, hint, as_json=as_json)
+    if isinstance(fault, OSError):
+        code, message, hint = base.explain_os_error(fault)
+        return base.report_error(code, message, hint, as_json=as_json)
+    # A bug of ours: it must be seen whole.
+    raise fault
+
+
+def _first_known(group: ExceptionGroup[Exception]) -> Exception | None:
+    from maillon.protocol.errors import MaillonError
+
+    for fault in group.exceptions:
+        if isinstance(fault, ExceptionGroup):
+            found = _first_known(fault)
+            if found is not None:
+                return found
+        elif isinstance(fault, MaillonError | OSError):
+            return fault
+        elif type(fault).__module__.partition(".")[0] in ("pysqlite3", "sqlite3"):
+            return fault
+    return None
+
+
+def explain_database_error(fault: Exception) -> tuple[str, str, str | None]:
+    """Return code, sentence and advice for what SQLite refused."""
+    text = str(fault)
+    if "full" in text:
+        return "disk_full", _("The disk is full."), _("Make room, then try again.")
+    if "readonly" in text or "unable to open" in text:
+        return (
+            "permission",
+            _("The database cannot be opened or written."),
+            _("Run this as the user who owns the node's directory."),
+        )
+    if "locked" in text:
+        return "os", _("The database is in use by another program."), None
+    return (
+        "damaged_database",
+        _("The database is damaged: {fault}.").format(fault=text),
+        _(
+            "node.db can be moved away: the node fetches its records again from the others. "
+            "private.db must come from a backup. See docs/operator.md."
+        ),
+    )

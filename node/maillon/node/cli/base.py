@@ -1,0 +1,302 @@
+"""What every command shares: the home, the output, the errors and their exit codes."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+
+import click
+
+from maillon.node.i18n import _
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from maillon.node.cli.client import Client
+    from maillon.node.home import Home
+
+# Exit codes, documented in docs/cli.md.
+OK = 0
+FAILURE = 1
+USAGE = 2
+NOT_RUNNING = 3
+REFUSED = 4
+KEYS = 5
+NETWORK = 6
+HOME = 7
+PARTIAL = 8
+INTERRUPTED = 130
+
+_EXITS = {
+    "usage": USAGE,
+    "not_running": NOT_RUNNING,
+    **dict.fromkeys(
+        ("wrong_password", "damaged_key_file", "recovery_words", "bad_secret", "key_missing",
+         "password_missing"),
+        KEYS,
+    ),
+    **dict.fromkeys(("network", "unreachable", "join_refused", "timeout"), NETWORK),
+    **dict.fromkeys(
+        ("home", "not_initialised", "no_federation", "already_exists", "already_running", "config",
+         "disk_full", "permission", "damaged_database", "not_found_file", "os"),
+        HOME,
+    ),
+    **dict.fromkeys(("failure", "local", "internal", "import"), FAILURE),
+}  # fmt: skip
+
+
+def exit_code(code: str) -> int:
+    """Return the exit code of an error code; codes of the protocol's registry mean REFUSED."""
+    return _EXITS.get(code, REFUSED)
+
+
+class State:
+    """What the options common to all commands say."""
+
+    def __init__(self) -> None:
+        from maillon.node.home import Home, default_home
+
+        self.home: Home = Home(default_home())
+        self.json = False
+        self.password_file: Path | None = None
+
+    def client(self) -> Client:
+        """Return a client of the running node; the first request tells when there is none."""
+        from maillon.node.cli.client import Client
+
+        return Client(self.home)
+
+
+def state() -> State:
+    """Return the state of the running command."""
+    return cast(State, click.get_current_context().find_root().ensure_object(State))
+
+
+def _set_home(context: click.Context, _option: click.Parameter, value: str | None) -> None:
+    if value:
+        from maillon.node.home import Home
+
+        context.find_root().ensure_object(State).home = Home(Path(value).expanduser().absolute())
+
+
+def _set_json(context: click.Context, _option: click.Parameter, value: bool) -> None:
+    if value:
+        context.find_root().ensure_object(State).json = True
+
+
+def _set_password_file(context: click.Context, _o: click.Parameter, value: str | None) -> None:
+    if value:
+        context.find_root().ensure_object(State).password_file = Path(value)
+
+
+def common_options() -> list[click.Parameter]:
+    """Return the options that every command takes, before or after its name."""
+    return [
+        click.Option(
+            ["--home"],
+            metavar="DIRECTORY",
+            expose_value=False,
+            callback=_set_home,
+            help=_("The node's directory [$MAILLON_HOME, else ~/.local/share/maillon]."),
+        ),
+        click.Option(
+            ["--json"],
+            is_flag=True,
+            expose_value=False,
+            callback=_set_json,
+            help=_("Print JSON for programs."),
+        ),
+    ]
+
+
+class Command(click.Command):
+    """A command that takes the common options."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.params += common_options()
+
+
+class Group(click.Group):
+    """A group of commands that take the common options."""
+
+    command_class = Command
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.params += common_options()
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        # In the order they are written, which is the order of a node's life.
+        return list(self.commands)
+
+
+def password_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --password-file to a command that opens keys."""
+    return click.option(
+        "--password-file",
+        metavar="FILE",
+        expose_value=False,
+        callback=_set_password_file,
+        help=_("Read the password of the keys from the first line of FILE."),
+    )(function)
+
+
+def get_password(*, confirm: bool = False) -> bytes:
+    """Return the password of the keys from a file, else from the keyboard."""
+    from maillon.node import keyring
+
+    now = state()
+    path = keyring.find_password_file(now.password_file, now.home)
+    if path is not None:
+        return keyring.read_password_file(path)
+    if not sys.stdin.isatty():
+        raise keyring.PasswordMissing(
+            _("The keys need a password and there is no keyboard to ask."),
+            hint=_("Give it with --password-file FILE or $MAILLON_PASSWORD_FILE."),
+        )
+    while True:
+        text = cast(
+            str,
+            click.prompt(
+                _("Password of the keys"), hide_input=True, confirmation_prompt=confirm, err=True
+            ),
+        )
+        if not confirm or len(text) >= keyring.PASSWORD_CHARACTERS_MIN:
+            return text.encode()
+        message = _("At least {n} characters, please.").format(n=keyring.PASSWORD_CHARACTERS_MIN)
+        click.echo(message, err=True)
+
+
+# --- output -------------------------------------------------------------------------------------
+
+
+def console(*, error: bool = False) -> Console:
+    """Return a rich console for people; plain when the output is no terminal."""
+    from rich.console import Console
+
+    return Console(stderr=error, highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def emit(data: Any, human: Callable[[], None] | str | None = None) -> None:
+    """Print a result: as JSON when asked for, else in words."""
+    if state().json:
+        click.echo(json.dumps(data, ensure_ascii=False, indent=2))
+    elif isinstance(human, str):
+        click.echo(human)
+    elif human is not None:
+        human()
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
+    """Print rows under headings, or a sentence when there are none."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    count = 0
+    for row in rows:
+        # What other coops wrote is shown as text: neither markup nor terminal control codes.
+        table.add_row(*(escape(printable(cell)) for cell in row))
+        count += 1
+    if count:
+        console().print(table)
+    else:
+        click.echo(empty)
+
+
+def printable(value: object) -> str:
+    """Return a value as text without control characters, which could drive the terminal."""
+    text = "" if value is None else str(value)
+    return "".join(c if c == "\n" or c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def when(seconds: int | None) -> str:
+    """Return a time in words of the local clock."""
+    if not seconds:
+        return "–"
+    from datetime import datetime
+
+    return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M")
+
+
+# --- errors -------------------------------------------------------------------------------------
+
+
+def report_error(code: str, message: str, hint: str | None, *, as_json: bool, **more: Any) -> int:
+    """Tell an error on standard error and return the exit code of the process."""
+    number = exit_code(code)
+    message = message.strip()
+    if as_json:
+        error = {"code": code, "message": message, "hint": hint, "exit": number, **more}
+        click.echo(json.dumps({"error": error}, ensure_ascii=False), err=True)
+    else:
+        click.echo(_("maillon: {message}").format(message=printable(message)), err=True)
+        if hint:
+            click.echo("  " + printable(hint), err=True)
+    return number
+
+
+def explain_os_error(fault: OSError) -> tuple[str, str, str | None]:
+    """Return code, sentence and advice for what the operating system refused."""
+    path = fault.filename.decode() if isinstance(fault.filename, bytes) else fault.filename
+    what = str(path or "")
+    match fault.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            return (
+                "disk_full",
+                _("The disk is full."),
+                _("Nothing was left half-written. Make room, then try again."),
+            )
+        case errno.EACCES | errno.EPERM:
+            return (
+                "permission",
+                _("No permission for {path}.").format(path=what or "?"),
+                _("Run this as the user who owns the node's directory."),
+            )
+        case errno.EROFS:
+            return "permission", _("{path} is on a read-only disk.").format(path=what), None
+        case errno.ENOENT:
+            return "not_found_file", _("{path} does not exist.").format(path=what or "?"), None
+        case errno.EISDIR | errno.ENOTDIR:
+            return "os", _("{path} is not a file of the right kind.").format(path=what), None
+        case errno.EADDRINUSE:
+            return (
+                "network",
+                _("The port is in use by another program."),
+                _("Choose another under [network] listen in config.toml."),
+            )
+        case errno.EMFILE | errno.ENFILE:
+            return "os", _("Too many files are open."), _("Raise LimitNOFILE of the service.")
+        case errno.EIO:
+            return "os", _("The disk cannot be read or written."), _("Check it: maillon doctor")
+        case _:
+            text = fault.strerror or str(fault)
+            return "os", _("The system refused: {fault}.").format(fault=text), None
+
+
+def fail(code: str, message: str, hint: str | None = None, **facts: Any) -> NoReturn:
+    """Raise a LocalError with a code of the command line."""
+    raise problem(code, message, hint, **facts)
+
+
+def problem(code: str, message: str, hint: str | None = None, **facts: Any) -> Exception:
+    """Return a LocalError that carries `code`."""
+    from maillon.protocol.errors import LocalError
+
+    error = LocalError(message, hint=hint, **facts)
+    # The class attribute is the usual code; here it comes from a node's answer.
+    error.__dict__["code"] = code
+    return error
+
+
+def quiet_stdout() -> None:
+    """Point standard output at nothing, after the reader of a pipe has gone."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,111 @@
+"""Ask the running node, through its socket."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+
+from maillon.node.cli.base import problem
+from maillon.node.home import Home, is_locked
+from maillon.node.i18n import _
+
+# A search or a list answers in milliseconds; a big transaction of an import may come in between.
+ANSWER_S_MAX = 30.0
+
+
+class Client:
+    """Requests to the node whose home this is."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        home.require()
+        self._http = httpx.Client(
+            transport=httpx.HTTPTransport(uds=str(home.socket)),
+            base_url="http://node",
+            timeout=ANSWER_S_MAX,
+            trust_env=False,  # a proxy of the environment has no place here
+        )
+
+    def get(self, path: str, **parameters: Any) -> Any:
+        return self._request("GET", path, params=_clean(parameters))
+
+    def post(self, path: str, body: Any = None, *, timeout: float | None = None) -> Any:
+        limit = ANSWER_S_MAX if timeout is None else timeout
+        return self._request("POST", path, json={} if body is None else body, timeout=limit)
+
+    def text(self, path: str) -> str:
+        """Return an answer that is no JSON."""
+        try:
+            answer = self._http.get(path)
+        except httpx.HTTPError as fault:
+            raise self._unreachable(fault) from None
+        _raise_problem(answer)
+        return answer.text
+
+    def stream(
+        self, method: str, path: str, *, content: bytes | None = None, **parameters: Any
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the objects of an answer made of lines of JSON, as they come."""
+        try:
+            with self._http.stream(
+                method, path, content=content, params=_clean(parameters), timeout=None
+            ) as answer:
+                if answer.is_error:
+                    answer.read()
+                    _raise_problem(answer)
+                for line in answer.iter_lines():
+                    if line.strip():
+                        yield json.loads(line)
+        except httpx.HTTPError as fault:
+            raise self._unreachable(fault) from None
+
+    def _request(self, method: str, path: str, **settings: Any) -> Any:
+        try:
+            answer = self._http.request(method, path, **settings)
+        except httpx.HTTPError as fault:
+            raise self._unreachable(fault) from None
+        _raise_problem(answer)
+        return answer.json() if answer.content else None
+
+    def _unreachable(self, fault: httpx.HTTPError) -> Exception:
+        if is_locked(self.home):
+            if isinstance(fault, httpx.ConnectError):
+                return problem(
+                    "not_running",
+                    _("The node is starting or stopping and does not answer yet."),
+                    _("Try again in a few seconds."),
+                )
+            return problem(
+                "timeout",
+                _("The node runs and broke off its answer."),
+                _("Try again; see its log if this happens twice."),
+            )
+        return problem(
+            "not_running",
+            _("The node is not running."),
+            _("Start it in another terminal, or as a service: maillon run"),
+        )
+
+
+def _clean(parameters: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in parameters.items() if value is not None}
+
+
+def _raise_problem(answer: httpx.Response) -> None:
+    """Raise the error that a problem document (RFC 9457) tells."""
+    if not answer.is_error:
+        return
+    try:
+        document: Any = answer.json()
+    except ValueError:
+        document = {}
+    raise problem(
+        document.get("code", "failure"),
+        document.get("detail")
+        or _("The node answered {status}.").format(status=answer.status_code),
+        document.get("hint"),
+        problem=document,
+    )

@@ -1,0 +1,331 @@
+"""`maillon federation`: found a federation, let coops in, join, look at it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from maillon.node.cli import base
+from maillon.node.i18n import _
+
+
+@click.group(
+    cls=base.Group,
+    help=_(
+        """Found a federation, join one, let others in.
+
+        \b
+        Alone, in one step:
+          maillon federation found --name "Services de l'Ain"
+        Several coops together:
+          1. each coop:   maillon federation card                  sends the card to one of them
+          2. one of them: maillon federation found --name "…" CARD CARD
+          3. each coop:   maillon federation sign FILE             passes the file on
+          4. each coop:   maillon federation install FILE
+        Later on:
+          maillon federation invite        prints a code for one more coop
+          maillon federation join CODE     that coop joins with it
+        """
+    ),
+)
+def federation() -> None:
+    pass
+
+
+@federation.command(
+    "card",
+    help=_(
+        """Print your coop's card: its keys and addresses, signed by its root key.
+
+        A card holds nothing secret. Send it by a way the other side trusts: it says who you are.
+        """
+    ),
+)
+@base.password_option
+@click.option("--output", "-o", type=click.Path(dir_okay=False), metavar="FILE")
+def card(output: str | None) -> None:
+    from maillon.node.run.founding import own_card
+
+    now = base.state()
+    text, addresses = own_card(now.home, base.get_password())
+    if output:
+        from maillon.node.home import write_atomic
+
+        write_atomic(Path(output), text.encode() + b"\n", mode=0o644, replace=True)
+    if not addresses:
+        click.echo(
+            _("The card names no address: set [network] listen or announce in config.toml."),
+            err=True,
+        )
+    base.emit({"card": text, "addresses": addresses}, output or text)
+
+
+@federation.command(
+    "found",
+    help=_(
+        """Write the founding document of a new federation.
+
+        Without cards your coop founds it alone and can run at once. With the cards of others, this
+        writes a proposal that every founder signs with `maillon federation sign FILE`.
+
+        \b
+          maillon federation found --name "Services de l'Ain"
+          maillon federation found --name "Services de l'Ain" --quorum 2 coop-b.card coop-c.card
+        """
+    ),
+)
+@base.password_option
+@click.option("--name", required=True, help=_("Name of the federation."))
+@click.option("--quorum", type=click.IntRange(1), help=_("Founders who must admit a newcomer."))
+@click.option(
+    "--unit",
+    "units",
+    multiple=True,
+    metavar="CODE:KIND:LABEL",
+    help=_("A unit of account, such as heure:hours:Heure (kinds: hours, credit, count)."),
+)
+@click.option("--language", multiple=True, default=["fr"], help=_("Languages [fr]."))
+@click.option("--output", "-o", default="federation.maillon", metavar="FILE", show_default=True)
+@click.argument("cards", nargs=-1)
+def found(
+    name: str,
+    quorum: int | None,
+    units: tuple[str, ...],
+    language: tuple[str, ...],
+    output: str,
+    cards: tuple[str, ...],
+) -> None:
+    from maillon.node.run import founding
+
+    now = base.state()
+    proposal = founding.propose(
+        now.home,
+        base.get_password(),
+        name=name,
+        cards=[_text_or_file(text) for text in cards],
+        quorum=quorum,
+        units=units,
+        languages=list(language),
+    )
+    if proposal.complete:
+        founding.install(now.home, proposal)
+        base.emit(
+            founding.describe(proposal) | {"installed": True},
+            _("Founded {name} ({fed}). Start your node: maillon run").format(
+                name=name, fed=proposal.fed.hex()[:8]
+            ),
+        )
+        return
+    from maillon.node.home import write_atomic
+
+    write_atomic(Path(output), proposal.encode(), mode=0o644)
+    data = founding.describe(proposal) | {"installed": False, "file": output}
+
+    def human() -> None:
+        click.echo(_("Wrote the proposal to {file}.").format(file=output))
+        _show_signatures(data)
+
+    base.emit(data, human)
+
+
+def _text_or_file(text: str) -> str:
+    """Return a code as given, or the contents of the file it names."""
+    if text.startswith("maillon-"):
+        return text
+    path = Path(text)
+    with path.open("rb") as file:
+        return file.read(65_536).decode("utf-8", "replace").strip()
+
+
+def _show_signatures(data: dict[str, Any]) -> None:
+    for coop in data["coops"]:
+        mark = "✓" if coop["signed"] else "·"
+        click.echo(f"  {mark} {base.printable(coop['name'])} ({coop['coop'][:8]})")
+    missing = [coop["name"] for coop in data["coops"] if not coop["signed"]]
+    if missing:
+        names = base.printable(", ".join(missing))
+        click.echo(_("To be signed by: {names} (maillon federation sign FILE)").format(names=names))
+    else:
+        click.echo(_("Every founder has signed. Each runs: maillon federation install FILE"))
+
+
+@federation.command(
+    "sign",
+    help=_(
+        """Read a founding proposal and sign it for your coop.
+
+        Several copies that were signed apart are joined into the first.
+
+        \b
+          maillon federation sign federation.maillon
+          maillon federation sign federation.maillon copy-of-b.maillon copy-of-c.maillon
+        """
+    ),
+)
+@base.password_option
+@click.option("--yes", is_flag=True, help=_("Do not ask."))
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False))
+def sign(files: tuple[str, ...], yes: bool) -> None:
+    from maillon.node.home import write_atomic
+    from maillon.node.run import founding
+
+    now = base.state()
+    proposal = founding.merge([founding.read_proposal(Path(file)) for file in files])
+    if not yes and not now.json:
+        data = founding.describe(proposal)
+        click.echo(_("Federation: {name}").format(name=base.printable(data["name"])))
+        click.echo(_("A newcomer is admitted by {n} founders.").format(n=data["quorum"]))
+        for coop in data["coops"]:
+            click.echo(f"  - {base.printable(coop['name'])} ({coop['coop'][:8]})")
+        click.confirm(_("Sign for your coop?"), abort=True, err=True)
+    proposal = founding.sign_proposal(now.home, base.get_password(), proposal)
+    write_atomic(Path(files[0]), proposal.encode(), mode=0o644, replace=True)
+    data = founding.describe(proposal) | {"file": files[0]}
+    base.emit(data, lambda: _show_signatures(data))
+
+
+@federation.command("install", help=_("Make a completely signed founding file your node's own."))
+@click.argument("file", type=click.Path(exists=True, dir_okay=False))
+def install(file: str) -> None:
+    from maillon.node.run import founding
+
+    now = base.state()
+    proposal = founding.read_proposal(Path(file))
+    founding.install(now.home, proposal)
+    base.emit(
+        founding.describe(proposal) | {"installed": True},
+        _("Your node belongs to the federation now. Start it: maillon run"),
+    )
+
+
+@federation.command("show", help=_("Show the federation your node belongs to, or a proposal."))
+@click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False))
+def show(file: str | None) -> None:
+    from maillon.node.home import is_locked
+    from maillon.node.run import founding
+
+    now = base.state()
+    data: dict[str, Any]
+    if file is None and is_locked(now.home):
+        data = now.client().get("/v1/federation")
+    else:
+        path = Path(file) if file else now.home.founding
+        if file is None:
+            now.home.require_founding()
+        data = founding.describe(founding.read_proposal(path))
+
+    def human() -> None:
+        click.echo(f"{base.printable(data['name'])} ({data['fed']})")
+        click.echo(_("Newcomers are admitted by {n} founders.").format(n=data["quorum"]))
+        rows = [
+            (
+                coop["name"],
+                coop["coop"][:8],
+                _("founder") if coop.get("founder", True) else _("admitted"),
+                coop["addresses"][0] if coop["addresses"] else "–",
+            )
+            for coop in data["coops"]
+        ]
+        base.print_table((_("coop"), _("id"), _("since"), _("address")), rows, empty="")
+
+    base.emit(data, human)
+
+
+@federation.command(
+    "invite",
+    help=_(
+        """Print a code with which one coop can join, once, within some days.
+
+        Send it by a way only that coop can read: whoever has the code can use it.
+
+        \b
+          maillon federation invite --days 7
+        """
+    ),
+)
+@click.option("--days", type=click.IntRange(1, 90), default=7, show_default=True)
+@click.option("--note", default="", help=_("For whom it is; kept on your node only."))
+def invite(days: int, note: str) -> None:
+    data = base.state().client().post("/v1/federation/invitations", {"days": days, "note": note})
+
+    def human() -> None:
+        click.echo(data["code"])
+        click.echo(
+            _("Good for one coop until {when}.").format(when=base.when(data["expires"])), err=True
+        )
+
+    base.emit(data, human)
+
+
+@federation.command(
+    "join",
+    help=_(
+        """Join the federation that an invitation code comes from.
+
+        Your node calls the inviting node, which must be running, shows the code and its card, and
+        receives the founding document. Afterwards start yours with `maillon run`.
+
+        \b
+          maillon federation join maillon-invite:…
+          maillon federation join invitation.txt
+        """
+    ),
+)
+@base.password_option
+@click.argument("code")
+def join(code: str) -> None:
+    from maillon.node.run.join import join_federation
+
+    now = base.state()
+    now.home.require()
+    data = join_federation(now.home, base.get_password(), _text_or_file(code))
+
+    def human() -> None:
+        click.echo(
+            _("Joined {name} ({fed}).").format(
+                name=base.printable(data["federation"]), fed=data["fed"][:8]
+            )
+        )
+        if data["missing"]:
+            click.echo(
+                _("{n} more founders must admit your coop before its records count.").format(
+                    n=data["missing"]
+                )
+            )
+            names = base.printable(", ".join(data["may_admit"]))
+            click.echo(_("Ask one of {names} to run:").format(names=names))
+            click.echo(f"  maillon federation admit {data['card']}")
+        click.echo(_("Start your node: maillon run"))
+
+    base.emit(data, human)
+
+
+@federation.command(
+    "admit",
+    help=_(
+        """Give your coop's word that another coop belongs to the federation (founders only).
+
+        \b
+          maillon federation admit maillon-card:…
+          maillon federation admit coop-d.card
+        """
+    ),
+)
+@click.argument("card")
+def admit(card: str) -> None:
+    data = base.state().client().post("/v1/federation/admissions", {"card": _text_or_file(card)})
+
+    def human() -> None:
+        name = base.printable(data["name"])
+        if data["missing"]:
+            click.echo(
+                _("Noted. {n} more founders must admit {name}.").format(
+                    n=data["missing"], name=name
+                )
+            )
+        else:
+            click.echo(_("{name} belongs to the federation.").format(name=name))
+
+    base.emit(data, human)

@@ -1,0 +1,380 @@
+"""`maillon init`, `run`, `status`, `peers`, `doctor`, `backup`, `demo`, `completion`."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from maillon.node.cli import base
+from maillon.node.i18n import _
+
+if TYPE_CHECKING:
+    from maillon.node.home import Home
+
+GENERATED_PASSWORD_BYTES = 24
+
+
+def prepare_home(
+    home: Home,
+    name: str,
+    *,
+    languages: list[str],
+    territory: list[str],
+    listen: list[str],
+    announce: list[str],
+) -> None:
+    """Make the directory and its settings. Raises: AlreadyExists when a node is there."""
+    from maillon.node.config import Network, render_config
+    from maillon.node.home import AlreadyExists, write_atomic
+
+    if home.config.exists() or home.keys.exists():
+        raise AlreadyExists(
+            _("There is a node in {path} already; nothing was changed.").format(path=home.path),
+            hint=_("Choose another directory: maillon --home DIRECTORY init …"),
+        )
+    settings = render_config(
+        name=name,
+        languages=languages,
+        territory=territory,
+        listen=listen or Network().listen,
+        announce=announce,
+    )
+    home.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_atomic(home.config, settings, mode=0o640)
+
+
+@click.command(
+    cls=base.Command,
+    help=_(
+        """Make a new node: its directory, its settings and its keys.
+
+        The keys are encrypted with a password, which the node needs each time it starts. Nothing
+        that exists is overwritten.
+
+        \b
+          maillon init --name "Coop du Bugey" --territory 01
+          maillon init --name "Coop du Bugey" --password-file /root/password
+          maillon --home /srv/node init --name "Coop du Bugey" --generate-password
+        """
+    ),
+)
+@click.option("--name", required=True, help=_("Name of your coop, as the others will see it."))
+@click.option("--territory", multiple=True, metavar="CODE", help=_("INSEE codes you serve."))
+@click.option("--language", multiple=True, default=["fr"], help=_("Languages you speak [fr]."))
+@click.option("--listen", multiple=True, metavar="ADDRESS", help=_("Where the node listens."))
+@click.option("--announce", multiple=True, metavar="ADDRESS", help=_("How others reach it."))
+@base.password_option
+@click.option(
+    "--generate-password",
+    is_flag=True,
+    help=_("Make a password and keep it in <home>/password, readable by you alone."),
+)
+@click.option("--words", is_flag=True, help=_("Show the recovery words at once."))
+@click.option("--lang", type=click.Choice(["fr", "en"]), default="fr", help=_("Language of words."))
+def init(
+    name: str,
+    territory: tuple[str, ...],
+    language: tuple[str, ...],
+    listen: tuple[str, ...],
+    announce: tuple[str, ...],
+    generate_password: bool,
+    words: bool,
+    lang: str,
+) -> None:
+    from maillon.node import keyring
+    from maillon.node.cli.keys import show_words
+    from maillon.node.home import write_atomic
+    from maillon.protocol.keys import coop_id
+    from maillon.protocol.words import to_words
+
+    home = base.state().home
+    if not (home.config.exists() or home.keys.exists() or generate_password):
+        password = base.get_password(confirm=True)
+    else:
+        password = secrets.token_urlsafe(GENERATED_PASSWORD_BYTES).encode()
+    prepare_home(
+        home,
+        name,
+        languages=list(language),
+        territory=list(territory),
+        listen=list(listen),
+        announce=list(announce),
+    )
+    try:
+        if generate_password:
+            write_atomic(home.path / "password", password + b"\n")
+        entropy = os.urandom(keyring.ENTROPY_BYTES)
+        keys = keyring.create_keys(home, password, entropy, os.urandom)
+    except BaseException:
+        # A half-made node would refuse to be made again.
+        _undo(home)
+        raise
+    result: dict[str, Any] = {
+        "home": str(home.path),
+        "name": name,
+        "coop": coop_id(keys.root.public).hex(),
+        "node": keyring.open_node(home, password).public.hex(),
+    }
+    shown = to_words(entropy, "fr" if lang == "fr" else "en")
+    if words:
+        result["words"] = " ".join(shown)
+
+    def human() -> None:
+        click.echo(_("Made the node of {name} in {home}.").format(name=name, home=home.path))
+        if words:
+            show_words(shown)
+        else:
+            click.echo(_("Write down the recovery words now: maillon key words"))
+        click.echo(_('Then found a federation: maillon federation found --name "NAME"'))
+        click.echo(_("or join one: maillon federation join CODE"))
+
+    base.emit(result, human)
+
+
+def _undo(home: Home) -> None:
+    for path in (*(home.key(k) for k in ("root", "sealing", "node")), home.path / "password"):
+        path.unlink(missing_ok=True)
+    if home.keys.is_dir():
+        home.keys.rmdir()
+    home.config.unlink(missing_ok=True)
+
+
+@click.command(
+    cls=base.Command,
+    help=_(
+        """Run the node until it is stopped with Ctrl+C or SIGTERM.
+
+        \b
+          maillon run
+          maillon run --password-file /etc/maillon/password
+        docs/operator.md shows how to run it as a service.
+        """
+    ),
+)
+@base.password_option
+@click.option("--log-format", type=click.Choice(["text", "json"]), help=_("Form of the log."))
+def run(log_format: str | None) -> None:
+    from maillon.node.config import load_config
+    from maillon.node.home import hold_lock
+
+    home = base.state().home
+    home.require_founding()
+    config = load_config(home)
+    with hold_lock(home):
+        password = base.get_password()
+        from maillon.node.run import run_node
+
+        run_node(home, config, password, log_format=log_format)
+
+
+@click.command(
+    cls=base.Command,
+    help=_(
+        """Tell how the running node is: records, peers, what was refused and why.
+
+        \b
+          maillon status
+          maillon status --json | jq .records
+        """
+    ),
+)
+def status() -> None:
+    data = base.state().client().get("/v1/status")
+    base.emit(data, lambda: _show_status(data))
+
+
+def _show_status(data: dict[str, Any]) -> None:
+    rows: list[tuple[str, object]] = [
+        (_("coop"), f"{data['name']} ({data['coop'][:8]})"),
+        (_("federation"), f"{data['federation']} ({data['fed'][:8]})"),
+        (_("running since"), f"{base.when(data['started_at'])} ({_span(data['uptime_s'])})"),
+        (_("addresses"), "\n".join(data["addresses"]) or "–"),
+        (
+            _("peers"),
+            _("{n} connected of {m} known").format(
+                n=data["peers"]["connected"], m=data["peers"]["known"]
+            ),
+        ),
+        (_("records"), _counts(data["records"])),
+        (_("waiting for others"), data["pending"]),
+        (_("still to send"), data["backlog"]),
+        (_("refused"), _counts(data["refused"]) if data["refused"] else "0"),
+        (
+            _("signatures checked"),
+            _("{n}, of them bad {m}").format(
+                n=data["signatures"]["checked"], m=data["signatures"]["bad"]
+            ),
+        ),
+        (_("bytes"), _("{n} in, {m} out").format(n=data["bytes_in"], m=data["bytes_out"])),
+        (_("database"), f"{data['database_bytes'] // 1024} KiB"),
+    ]
+    rows += [(_("notice"), notice) for notice in data["notices"]]
+    base.print_table(("", ""), rows, empty="")
+
+
+def _counts(counts: dict[str, int]) -> str:
+    total = sum(counts.values())
+    return f"{total}" + (
+        " (" + ", ".join(f"{kind} {n}" for kind, n in sorted(counts.items())) + ")"
+        if counts
+        else ""
+    )
+
+
+def _span(seconds: int) -> str:
+    days, rest = divmod(seconds, 86_400)
+    return (f"{days} d " if days else "") + f"{rest // 3600}:{rest // 60 % 60:02d}:{rest % 60:02d}"
+
+
+@click.command(cls=base.Command, help=_("List the nodes that this one knows and talks to."))
+def peers() -> None:
+    data = base.state().client().get("/v1/peers")
+    rows = [
+        (
+            peer["name"] or "?",
+            peer["key"][:8],
+            _("yes") if peer["connected"] else _("no"),
+            f"{peer['score']:.0f}",
+            peer["bytes_in"],
+            peer["bytes_out"],
+            peer["addresses"][0] if peer["addresses"] else "–",
+            peer["last_error"],
+        )
+        for peer in data["peers"]
+    ]
+    columns = (
+        _("coop"),
+        _("key"),
+        _("connected"),
+        _("score"),
+        _("bytes in"),
+        _("bytes out"),
+        _("address"),
+        _("last error"),
+    )
+    base.emit(data, lambda: base.print_table(columns, rows, empty=_("No other node is known.")))
+
+
+@click.command(
+    cls=base.Command,
+    help=_(
+        """Examine the node and say what is wrong and what to do about it.
+
+        Works while the node runs and while it does not. Exits with 8 when something is wrong.
+        """
+    ),
+)
+@base.password_option
+@click.option("--offline", is_flag=True, help=_("Do not ask the running node or the network."))
+def doctor(offline: bool) -> int:
+    from maillon.node.doctor import examine
+
+    from maillon.node import keyring
+
+    now = base.state()
+    path = keyring.find_password_file(now.password_file, now.home)
+    password = None if path is None else keyring.read_password_file(path)
+    findings = examine(now.home, password, client=None if offline else now.client)
+    bad = [finding for finding in findings if finding.level == "bad"]
+    data = {
+        "ok": not bad,
+        "findings": [
+            {"check": f.check, "level": f.level, "message": f.message, "advice": f.advice}
+            for f in findings
+        ],
+    }
+
+    def human() -> None:
+        marks = {"good": "✓", "note": "•", "bad": "✗"}
+        for finding in findings:
+            click.echo(f"{marks[finding.level]} {base.printable(finding.message)}")
+            if finding.advice and finding.level != "good":
+                click.echo(f"    {base.printable(finding.advice)}")
+        click.echo()
+        click.echo(
+            _("All is well.")
+            if not bad
+            else _("{n} things need your attention.").format(n=len(bad))
+        )
+
+    base.emit(data, human)
+    return base.PARTIAL if bad else base.OK
+
+
+@click.command(
+    cls=base.Command,
+    help=_(
+        """Write a copy of the node into a new directory: settings, keys, founding file, databases.
+
+        The databases are copied whole and consistent while the node runs. Keys stay encrypted; the
+        password is not copied. Restore by copying the directory back to the node's place.
+
+        \b
+          maillon backup /mnt/usb/maillon-2026-03-01
+        """
+    ),
+)
+@click.argument("directory", type=click.Path(file_okay=False))
+@click.option("--without-records", is_flag=True, help=_("Leave out what the others have too."))
+def backup(directory: str, without_records: bool) -> None:
+    from maillon.node.run.backup import write_backup
+
+    from maillon.node.home import is_locked
+
+    now = base.state()
+    now.home.require()
+    target = Path(directory).absolute()
+    if is_locked(now.home):
+        # Through the node: it knows when its databases are at rest.
+        result = now.client().post(
+            "/v1/backup",
+            {"directory": str(target), "records": not without_records},
+            timeout=600.0,
+        )
+    else:
+        result = write_backup(now.home, target, records=not without_records)
+    base.emit(result, _("Wrote the backup to {path}.").format(path=target))
+
+
+@click.command(
+    cls=base.Command,
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    add_help_option=False,
+    help=_("Show a federation of several nodes at work on this machine."),
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def demo(arguments: tuple[str, ...]) -> Any:
+    try:
+        from maillon.node.demo import main
+    except ImportError:
+        base.fail("failure", _("The demonstration is not part of this installation."))
+    given = list(arguments)
+    if base.state().json:
+        given.append("--json")
+    return main(given)
+
+
+@click.command(
+    cls=base.Command,
+    help=_(
+        """Print what makes your shell complete the names of commands and options.
+
+        \b
+          maillon completion bash > ~/.local/share/bash-completion/completions/maillon
+          maillon completion zsh  > ~/.zfunc/_maillon
+          maillon completion fish > ~/.config/fish/completions/maillon.fish
+        """
+    ),
+)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    from click.shell_completion import get_completion_class
+
+    root = click.get_current_context().find_root().command
+    kind = get_completion_class(shell)
+    assert kind is not None
+    click.echo(kind(root, {}, "maillon", "_MAILLON_COMPLETE").source())

@@ -1,0 +1,457 @@
+"""`maillon offer`, `demand`, `category` and `search`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from maillon.node.cli import base
+from maillon.node.i18n import _
+
+MODES = ["at_home", "on_site", "remote", "itinerant"]
+HOME_CELL_RESOLUTION = 7
+
+
+@click.group(
+    cls=base.Group,
+    help=_(
+        """Publish and find what people and organisations offer.
+
+        \b
+          maillon offer publish --title "Repair of bicycles" --category mobilite \\
+                --city Belley --lat 45.76 --lon 5.69 --public-place --phone "04 00 00 00 00"
+          maillon offer list --mine
+        """
+    ),
+)
+def offer() -> None:
+    pass
+
+
+@click.group(
+    cls=base.Group,
+    help=_(
+        """Publish and find what people need.
+
+        \b
+          maillon demand publish --title "Lift to the market on Saturday" --category mobilite \\
+                --lat 45.76 --lon 5.69 --urgency planned
+        A place without --public-place is a home: only its cell of about 5 km² is published.
+        """
+    ),
+)
+def demand() -> None:
+    pass
+
+
+def _options(kind: str) -> list[Callable[[Any], Any]]:
+    common = [
+        click.option("--title", help=_("One line.")),
+        click.option("--text", help=_("A description; - reads it from standard input.")),
+        click.option("--language", "lang", default="fr", show_default=True),
+        click.option("--category", "categories", multiple=True, help=_("A code; several allowed.")),
+        click.option("--mode", "modes", multiple=True, type=click.Choice(MODES)),
+        click.option("--lat", type=click.FloatRange(-90, 90)),
+        click.option("--lon", type=click.FloatRange(-180, 180)),
+        click.option("--public-place", is_flag=True, help=_("The point is no home: publish it.")),
+        click.option("--place-name", help=_("Of a public place.")),
+        click.option("--address", help=_("Of a public place.")),
+        click.option("--postcode", help=_("Of a public place.")),
+        click.option("--city"),
+        click.option("--insee", help=_("Code of the commune.")),
+        click.option("--radius", type=click.IntRange(0, 1000), help=_("How far, in kilometres.")),
+        click.option("--hours", help=_('Opening hours such as "Mo-Fr 09:00-12:00".')),
+        click.option("--when", help=_("When, in words.")),
+        click.option(
+            "--reciprocity",
+            type=click.Choice(["free", "gift", "count_only", "amount", "auction"]),
+            help=_("What is asked or given in return [free, or amount with --amount]."),
+        ),
+        click.option("--amount", type=click.IntRange(0), help=_("In minor units (minutes).")),
+        click.option("--unit", help=_("Unit of --amount, of the founding document.")),
+        click.option("--audience", multiple=True, help=_("Whom it is for.")),
+        click.option("--access", multiple=True, metavar="NAME=TEXT", help=_("A condition.")),
+        click.option("--phone"),
+        click.option("--email"),
+        click.option("--url"),
+        click.option("--contact-name", help=_("Of an organisation or a desk.")),
+        click.option("--file", type=click.Path(dir_okay=False), help=_("A payload as JSON.")),
+        click.option("--days", type=click.IntRange(1, 400), help=_("How long it stands.")),
+        click.option("--as-member", metavar="PERSON", help=_("For a member whose key is here.")),
+        click.option("--mandate", metavar="ID", help=_("Acting under this mandate.")),
+        click.option("--replaces", metavar="ID", help=_("The record of yours that this revises.")),
+    ]
+    if kind == "demand":
+        choice = click.Choice(["emergency", "planned", "conviviality"])
+        common.append(click.option("--urgency", type=choice))
+    return common
+
+
+def _publish_command(group: click.Group, kind: str, text: str) -> None:
+    def publish(**given: Any) -> None:
+        body: dict[str, Any] = {"kind": kind, "payload": build_payload(given)}
+        for name in ("days", "as_member", "mandate", "replaces"):
+            if given.get(name) is not None:
+                body[name] = given[name]
+        data = base.state().client().post("/v1/records", body)
+        base.emit(
+            data,
+            _("Published as {id}, until {when}.").format(
+                id=data["id"][:16], when=base.when(data["until"])
+            ),
+        )
+
+    function: Any = publish
+    for option in reversed(_options(kind)):
+        function = option(function)
+    group.command("publish", help=text)(function)
+
+
+_publish_command(
+    offer,
+    "offer",
+    _(
+        """Publish an offer, for the coop or for a member.
+
+        \b
+          maillon offer publish --title "Mending clothes" --category couture --as-member 4f0a…
+          maillon offer publish --file offer.json --replaces 9c01d2…
+        """
+    ),
+)
+_publish_command(
+    demand,
+    "demand",
+    _(
+        """Publish a demand, for the coop or for a member.
+
+        \b
+          maillon demand publish --title "Somebody to read letters" --category lecture
+        """
+    ),
+)
+
+
+def build_payload(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the payload that the options of a publish command describe."""
+    payload: dict[str, Any] = {}
+    if given.get("file"):
+        payload = _read_json(given["file"])
+    if given.get("title"):
+        payload["title"] = given["title"]
+    if given.get("text"):
+        text = sys.stdin.read() if given["text"] == "-" else given["text"]
+        payload["text"] = text.strip()
+    payload.setdefault("lang", given.get("lang") or "fr")
+    if given.get("categories"):
+        payload["categories"] = list(given["categories"])
+    if given.get("modes"):
+        payload["mode"] = list(given["modes"])
+    place = _place(given)
+    if place:
+        payload["place"] = place
+    payload.setdefault("mode", ["on_site" if place.get("public") else "at_home"])
+    if given.get("radius") is not None:
+        payload["radius_km"] = given["radius"]
+    when = _when(given)
+    if when:
+        payload["when"] = when
+    if given.get("reciprocity") or given.get("amount") is not None:
+        asked = {"kind": given.get("reciprocity") or "amount"}
+        for name in ("amount", "unit"):
+            if given.get(name) is not None:
+                asked[name] = given[name]
+        payload["reciprocity"] = asked
+    payload.setdefault("reciprocity", {"kind": "free"})
+    if given.get("audience"):
+        payload["audience"] = list(given["audience"])
+    if given.get("access"):
+        pairs = [text.partition("=") for text in given["access"]]
+        payload["access"] = {name.strip(): value.strip() for name, _equals, value in pairs}
+    contact = {n: given[n] for n in ("phone", "email", "url") if given.get(n)}
+    if given.get("contact_name"):
+        contact["name"] = given["contact_name"]
+    if contact:
+        payload["contact"] = contact
+    if given.get("urgency"):
+        payload["urgency"] = given["urgency"]
+    if not payload.get("title"):
+        base.fail("usage", _("A title is needed."), _('Add --title "…" or --file FILE.'))
+    if not payload.get("categories"):
+        base.fail(
+            "usage",
+            _("A category is needed."),
+            _("Add --category CODE; see the codes with: maillon category list"),
+        )
+    return payload
+
+
+def _read_json(path: str) -> dict[str, Any]:
+    with sys.stdin if path == "-" else Path(path).open(encoding="utf-8") as file:
+        try:
+            found = json.load(file)
+        except (json.JSONDecodeError, UnicodeDecodeError) as fault:
+            base.fail("usage", _("{file} is no JSON: {fault}.").format(file=path, fault=fault))
+    if not isinstance(found, dict):
+        base.fail("usage", _("{file} holds no JSON object.").format(file=path))
+    return dict(found)
+
+
+def _place(given: dict[str, Any]) -> dict[str, Any]:
+    if (given.get("lat") is None) != (given.get("lon") is None):
+        base.fail("usage", _("--lat and --lon come together."))
+    area = {n: given[n] for n in ("city", "insee") if given.get(n)}
+    if given.get("lat") is None:
+        if area:
+            base.fail("usage", _("A place needs --lat and --lon."))
+        return {}
+    if given.get("public_place"):
+        named = {"name": "place_name", "address": "address", "postcode": "postcode"}
+        return {
+            "lat": round(given["lat"] * 1_000_000),
+            "lon": round(given["lon"] * 1_000_000),
+            "public": True,
+            **area,
+            **{name: given[option] for name, option in named.items() if given.get(option)},
+        }
+    import h3  # type: ignore[import-untyped]  # h3 ships no types
+
+    return {"cell": h3.latlng_to_cell(given["lat"], given["lon"], HOME_CELL_RESOLUTION), **area}
+
+
+def _when(given: dict[str, Any]) -> dict[str, Any]:
+    when: dict[str, Any] = {}
+    if given.get("hours"):
+        from maillon.node.importers.hours import parse_osm
+
+        hours = parse_osm(given["hours"])
+        if hours is None:
+            base.fail(
+                "usage",
+                _("The opening hours {text!r} cannot be read.").format(text=given["hours"]),
+                _(
+                    'Write them like "Mo-Fr 09:00-12:00,13:30-17:00; Sa 09:00-12:00", or use --when.'
+                ),
+            )
+        when = {"hours": hours, "tz": "Europe/Paris"}
+    if given.get("when"):
+        when["text"] = given["when"]
+    return when
+
+
+def _list_command(group: click.Group, kind: str, text: str) -> None:
+    @group.command("list", help=text)
+    @click.option("--mine", is_flag=True, help=_("Only of your own coop."))
+    @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+    @click.option("--after", metavar="CURSOR", help=_("Go on where the last list ended."))
+    def list_(mine: bool, limit: int, after: str | None) -> None:
+        parameters = {"kind": kind, "mine": mine or None, "limit": limit, "after": after}
+        data = base.state().client().get("/v1/records", **parameters)
+        base.emit(data, lambda: _show_rows(data["records"], data.get("next")))
+
+
+_list_command(offer, "offer", _("List offers, the newest first."))
+_list_command(demand, "demand", _("List demands, the newest first."))
+
+
+def _show_rows(records: list[dict[str, Any]], following: str | None) -> None:
+    rows = [
+        (
+            record["id"][:12],
+            record["payload"].get("title", ""),
+            ", ".join(record["payload"].get("categories", []))[:40],
+            (record["payload"].get("place") or {}).get("city", ""),
+            record["coop_name"],
+            base.when(record["until"])[:10],
+        )
+        for record in records
+    ]
+    columns = (_("id"), _("title"), _("categories"), _("place"), _("coop"), _("until"))
+    base.print_table(columns, rows, empty=_("There is nothing yet."))
+    if following:
+        click.echo(_("More with: --after {cursor}").format(cursor=following))
+
+
+def _show_command(group: click.Group, text: str) -> None:
+    @group.command("show", help=text)
+    @click.argument("id")
+    def show(id: str) -> None:
+        data = base.state().client().get(f"/v1/records/{id}")
+        base.emit(data, lambda: _show_record(data))
+
+
+def _show_record(record: dict[str, Any]) -> None:
+    payload = record["payload"] or {}
+    click.echo(click.style(base.printable(payload.get("title", record["kind"])), bold=True))
+    if payload.get("text"):
+        click.echo(base.printable(payload["text"]))
+    rows: list[tuple[str, object]] = [
+        (_("id"), record["id"]),
+        (_("kind"), record["kind"]),
+        (_("coop"), f"{record['coop_name']} ({record['coop'][:8]})"),
+        (_("since"), base.when(record["at"])),
+        (_("until"), base.when(record["until"])),
+        (_("revision"), record["rev"]),
+    ]
+    rows += [
+        (name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+        for name, value in payload.items()
+        if name not in ("title", "text", "salt")
+    ]
+    base.print_table(("", ""), rows, empty="")
+
+
+_show_command(offer, _("Show an offer whole."))
+_show_command(demand, _("Show a demand whole."))
+
+
+def _withdraw_command(group: click.Group, text: str) -> None:
+    @group.command("withdraw", help=text)
+    @click.argument("ids", nargs=-1, required=True)
+    @click.option("--reason", default="", help=_("Published with the withdrawal."))
+    def withdraw(ids: tuple[str, ...], reason: str) -> None:
+        client = base.state().client()
+        done = [client.post(f"/v1/records/{id}/withdraw", {"reason": reason}) for id in ids]
+        base.emit(
+            {"withdrawn": done},
+            _("Withdrawn; the other nodes erase it as soon as they hear of it."),
+        )
+
+
+_withdraw_command(offer, _("Withdraw offers of yours: everybody erases their contents."))
+_withdraw_command(demand, _("Withdraw demands of yours: everybody erases their contents."))
+
+
+@click.group(
+    cls=base.Group,
+    help=_(
+        """The words with which services are sorted and found.
+
+        \b
+          maillon category add velo --label fr=Vélo --label en=Bicycle \\
+                --synonym bicyclette --synonym VTT --parent mobilite
+        """
+    ),
+)
+def category() -> None:
+    pass
+
+
+@category.command("add", help=_("Add a category of your coop, or change it."))
+@click.argument("code")
+@click.option("--label", "labels", multiple=True, required=True, metavar="LANGUAGE=TEXT")
+@click.option("--synonym", "synonyms", multiple=True, help=_("A word that means the same."))
+@click.option("--parent", metavar="CODE")
+def add_category(
+    code: str, labels: tuple[str, ...], synonyms: tuple[str, ...], parent: str | None
+) -> None:
+    named: dict[str, str] = {}
+    for text in labels:
+        language, equals, label = text.partition("=")
+        if not equals:
+            base.fail("usage", _("Write a label as fr=Vélo."))
+        named[language.strip()] = label.strip()
+    payload: dict[str, Any] = {"code": code, "labels": named}
+    if synonyms:
+        payload["synonyms"] = list(synonyms)
+    if parent:
+        payload["parent"] = parent
+    data = base.state().client().post("/v1/records", {"kind": "category", "payload": payload})
+    base.emit(data, _("The category {code} is published.").format(code=code))
+
+
+@category.command("list", help=_("List the categories that any coop of the federation uses."))
+def list_categories() -> None:
+    data = base.state().client().get("/v1/records", kind="category", limit=1000)
+    rows = [
+        (
+            record["payload"]["code"],
+            ", ".join(f"{k}: {v}" for k, v in record["payload"]["labels"].items()),
+            ", ".join(record["payload"].get("synonyms", [])),
+            record["coop_name"],
+        )
+        for record in data["records"]
+    ]
+    columns = (_("code"), _("labels"), _("synonyms"), _("coop"))
+    base.emit(data, lambda: base.print_table(columns, rows, empty=_("There is no category yet.")))
+
+
+@click.command(
+    cls=base.Command,
+    help=_(
+        """Find offers and demands of the whole federation, in this node's own database.
+
+        Nobody learns what was searched for: nothing leaves the machine, nothing is logged.
+
+        \b
+          maillon search aide aux démarches
+          maillon search vélo --near 45.76,5.69 --km 20
+          maillon search "garde d'enfants" --kind offer --limit 5
+        """
+    ),
+)
+@click.argument("words", nargs=-1)
+@click.option("--kind", "kinds", multiple=True, type=click.Choice(["offer", "demand"]))
+@click.option("--category", "categories", multiple=True)
+@click.option("--mode", "modes", multiple=True, type=click.Choice(MODES))
+@click.option("--near", metavar="LAT,LON")
+@click.option("--km", type=click.FloatRange(0.1, 1000))
+@click.option("--limit", type=click.IntRange(1, 200), default=20, show_default=True)
+@click.option("--offset", type=click.IntRange(0, 10_000), default=0)
+@click.option("--why", is_flag=True, help=_("Say why each was found."))
+def search(
+    words: tuple[str, ...],
+    kinds: tuple[str, ...],
+    categories: tuple[str, ...],
+    modes: tuple[str, ...],
+    near: str | None,
+    km: float | None,
+    limit: int,
+    offset: int,
+    why: bool,
+) -> None:
+    parameters: dict[str, Any] = {
+        "q": " ".join(words),
+        "kind": list(kinds) or None,
+        "category": list(categories) or None,
+        "mode": list(modes) or None,
+        "km": km,
+        "limit": limit,
+        "offset": offset or None,
+    }
+    if near:
+        try:
+            lat, lon = (float(part) for part in near.split(","))
+        except ValueError:
+            base.fail("usage", _("Write --near as LAT,LON, such as 45.76,5.69."))
+        parameters |= {"lat": lat, "lon": lon}
+    data = base.state().client().get("/v1/search", **parameters)
+
+    def human() -> None:
+        rows = [
+            (
+                hit["id"][:12],
+                hit["payload"].get("title", ""),
+                (hit["payload"].get("place") or {}).get("city", ""),
+                "" if hit["distance_m"] is None else f"{hit['distance_m'] / 1000:.0f} km",
+                hit["coop_name"],
+                ", ".join(hit["reasons"]) if why else "",
+            )
+            for hit in data["hits"]
+        ]
+        columns = (
+            _("id"),
+            _("title"),
+            _("place"),
+            _("distance"),
+            _("coop"),
+            _("why") if why else "",
+        )
+        base.print_table(columns, rows, empty=_("Nothing was found."))
+
+    base.emit(data, human)

@@ -1,0 +1,183 @@
+"""Read <home>/config.toml into typed settings; an unknown or wrong key names its place.
+
+Every field has a default and a comment in the file that `init` writes, so that the file teaches.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, ClassVar
+
+import msgspec
+from msgspec import Meta
+
+from maillon.node.home import Home, NotInitialised
+from maillon.node.i18n import _
+from maillon.protocol.errors import LocalError
+
+Port = Annotated[int, Meta(ge=0, le=65_535)]
+Short = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class ConfigError(LocalError):
+    """The settings cannot be read; the message names the key."""
+
+    code: ClassVar[str] = "config"
+
+
+class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the coop receives people; always a public place."""
+
+    lat: Annotated[float, Meta(ge=-90, le=90)]
+    lon: Annotated[float, Meta(ge=-180, le=180)]
+    name: str = ""
+    address: str = ""
+    postcode: str = ""
+    city: str = ""
+    insee: str = ""
+
+
+class Contact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How people reach the coop without a computer."""
+
+    phone: str = ""
+    email: str = ""
+    url: str = ""
+    hours: str = ""
+
+
+class Coop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the coop says of itself in its profile, for the whole federation."""
+
+    name: Short
+    about: Annotated[str, Meta(max_length=4_000)] = ""
+    languages: Annotated[list[str], Meta(max_length=16)] = []
+    territory: Annotated[list[str], Meta(max_length=512)] = []
+    place: Place | None = None
+    contact: Contact | None = None
+
+
+class Network(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the node listens and whom it calls."""
+
+    listen: Annotated[list[str], Meta(min_length=1, max_length=8)] = msgspec.field(
+        default_factory=lambda: ["/ip4/0.0.0.0/tcp/4710"]
+    )
+    announce: Annotated[list[str], Meta(max_length=8)] = []
+    peers: Annotated[list[str], Meta(max_length=64)] = []
+
+
+class Work(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much of the machine the node may use."""
+
+    verify_threads: Annotated[int, Meta(ge=0, le=16)] = 2
+    records_max: Annotated[int, Meta(ge=1_000)] = 5_000_000
+
+
+class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the node tells what it does."""
+
+    level: Annotated[str, Meta(pattern="^(debug|info|warning|error)$")] = "info"
+    format: Annotated[str, Meta(pattern="^(text|json)$")] = "text"
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All settings of a node."""
+
+    coop: Coop
+    network: Network = msgspec.field(default_factory=Network)
+    work: Work = msgspec.field(default_factory=Work)
+    log: Log = msgspec.field(default_factory=Log)
+
+
+def parse_config(text: bytes) -> Config:
+    """Read settings from the bytes of a TOML file.
+
+    Raises: ConfigError naming the line of a syntax error, or the path of a wrong or unknown key.
+    """
+    try:
+        return msgspec.toml.decode(text, type=Config)
+    except msgspec.ValidationError as fault:
+        raise ConfigError(
+            _("The settings are wrong: {fault}.").format(fault=fault),
+            hint=_("Correct config.toml; docs/operator.md lists every setting."),
+        ) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+        raise ConfigError(
+            _("config.toml is not valid TOML: {fault}.").format(fault=fault),
+            hint=_("Correct the line that is named."),
+        ) from None
+
+
+def load_config(home: Home) -> Config:
+    """Read <home>/config.toml."""
+    try:
+        return parse_config(home.config.read_bytes())
+    except FileNotFoundError:
+        raise NotInitialised(
+            _("There is no node in {path}.").format(path=home.path),
+            hint=_("Create one with: maillon init --name NAME"),
+        ) from None
+
+
+def _toml(value: object) -> str:
+    # JSON strings, and arrays of them, are TOML too.
+    return json.dumps(value, ensure_ascii=False)
+
+
+def render_config(
+    *,
+    name: str,
+    languages: list[str],
+    territory: list[str],
+    listen: list[str],
+    announce: list[str],
+) -> bytes:
+    """Return the text of a new config.toml, with a comment on every setting."""
+    text = f"""\
+# Settings of a Maillon node. Restart the node after a change: maillon run
+# Lines that begin with "#" are examples or defaults.
+
+[coop]
+# What the whole federation sees of your cooperative.
+name = {_toml(name)}
+#about = "What you do, in a few sentences."
+languages = {_toml(languages)}
+# INSEE codes of the communes, or numbers of the departements, that you serve.
+territory = {_toml(territory)}
+
+# Never the digital way only: say where people find you and whom they can call.
+#[coop.contact]
+#phone = "+33 4 00 00 00 00"
+#email = "accueil@example.org"
+#url = "https://example.org"
+#hours = "Monday to Friday, 9 to 12"
+#[coop.place]
+#lat = 46.20
+#lon = 5.22
+#address = "1 place de la Mairie"
+#postcode = "01000"
+#city = "Bourg-en-Bresse"
+
+[network]
+# Where this node listens. Open this port in your firewall.
+listen = {_toml(listen)}
+# How the other nodes reach it from outside, when that differs from `listen`
+# (behind a router, or by a name): ["/dns4/node.example.org/tcp/4710"]
+announce = {_toml(announce)}
+# Nodes to call besides those the federation's records name.
+#peers = ["/ip4/192.0.2.1/tcp/4710/p2p/12D3Koo..."]
+
+[work]
+# Threads that verify signatures besides the main one; 0 verifies in the main one.
+#verify_threads = 2
+# Beyond this many records the node takes no more from others.
+#records_max = 5000000
+
+[log]
+#level = "info"        # debug, info, warning, error
+#format = "text"       # text, json
+"""
+    data = text.encode()
+    parse_config(data)  # what we write, we can read
+    return data

@@ -1,0 +1,244 @@
+"""Publish, revise and withdraw what this coop and the members whose keys it holds say."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from maillon.node import clock
+from maillon.node.api import shapes
+from maillon.node.api.plain import payload_from_json
+from maillon.node.i18n import _
+from maillon.node.run.register import RegisterError
+from maillon.protocol.envelope import Draft, Signed, draft
+from maillon.protocol.errors import LocalError
+from maillon.protocol.keys import SigningKey
+from maillon.protocol.records import DAY_S, KINDS, WITHDRAWAL, build, thing_id
+from maillon.protocol.validation import longest_until
+
+if TYPE_CHECKING:
+    from maillon.node.run.node import Node
+
+# How long things stand when nothing else is said.
+USUAL_DAYS = {"offer": 365, "demand": 60, "category": 730}
+# These say who may speak; they have commands of their own, with checks of their own.
+OWN_COMMANDS = {
+    "coop_profile": "config.toml",
+    "admission": "maillon federation admit",
+    "membership": "maillon member",
+    "mandate": "maillon mandate",
+    "withdrawal": "maillon offer withdraw",
+}
+
+
+class NotOurs(LocalError):
+    """The record is of somebody whose key is not here."""
+
+    code = "not_allowed"
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """Who signs a record, and under which mandate."""
+
+    key: SigningKey
+    as_: bytes = b""
+
+
+class Authoring:
+    """Make the records of this coop."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def signer(self, as_member: str | None, mandate: str | None = None) -> Signer:
+        """Return the key to sign with: the node's, or one that it holds for a member.
+
+        Raises: NotFound, RegisterError when no usable key of the member is here.
+        """
+        node = self._node
+        as_ = bytes.fromhex(mandate) if mandate else b""
+        if as_member is None:
+            return Signer(node.node_key, as_)
+        person = node.register.find_person(as_member)
+        for entry in node.register.keys_of(person.id):
+            if not entry.held:
+                continue
+            membership = node.engine.view.membership(node.coop, entry.public)
+            if membership is not None and membership.status == "active":
+                return Signer(node.register.held_key(entry.public), as_)
+        raise RegisterError(
+            _("Your node holds no valid key of {name}.").format(name=person.name),
+            hint=_("They sign on their own device, or you act under a mandate."),
+        )
+
+    def until(self, kind: str, signer: Signer, at: int, days: int | None) -> int:
+        """Return when a record ends: after `days`, and not after what vouches for it."""
+        longest = longest_until(
+            kind,
+            self._node.engine.view,
+            coop=self._node.coop,
+            by=signer.key.public,
+            at=at,
+            as_=signer.as_,
+        )
+        wanted = USUAL_DAYS.get(kind, 365) if days is None else days
+        return min(longest, at + wanted * DAY_S)
+
+    def new_draft(
+        self,
+        kind: str,
+        fields: Mapping[str, Any],
+        signer: Signer,
+        *,
+        days: int | None = None,
+        series: bytes | None = None,
+    ) -> Draft:
+        """Draft a new thing, or the next revision of a one-of-a-kind thing that exists.
+
+        Raises: FieldError in words, UnknownCoop and its kind when nobody vouches for the signer.
+        """
+        now = clock.now()
+        until = self.until(kind, signer, now, days)
+        payload = build(kind, salt=os.urandom(16), **fields)
+        new = self._draft(kind, payload, signer, now, until, series or os.urandom(16), 0)
+        author = self.author(new)
+        head = self._node.store.head(author, new.header.series)
+        if head is None:
+            return new
+        return self._draft(
+            kind,
+            payload,
+            signer,
+            max(now, head.at),
+            max(until, head.until),
+            new.header.series,
+            head.rev + 1,
+        )
+
+    def _draft(
+        self,
+        kind: str,
+        payload: dict[str, Any],
+        signer: Signer,
+        at: int,
+        until: int,
+        series: bytes,
+        rev: int,
+    ) -> Draft:
+        return draft(
+            kind,
+            payload,
+            fed=self._node.founding.fed,
+            coop=self._node.coop,
+            by=signer.key.public,
+            at=at,
+            until=until,
+            series=series,
+            rev=rev,
+            as_=signer.as_,
+        )
+
+    def author(self, made: Draft) -> bytes:
+        """Return whose series a record of ours is in."""
+        view = self._node.engine.view
+        if made.header.as_:
+            mandate = view.mandate(made.header.as_)
+            if mandate is not None:
+                return mandate.author
+        member = view.membership(made.header.coop, made.header.by)
+        return b"c" + made.header.coop if member is None else member.author
+
+    def publish(self, request: shapes.PublishRequest) -> shapes.Published:
+        """Sign and publish what a request says. Raises: Refused, FieldError, NotFound, NotOurs."""
+        if request.kind in OWN_COMMANDS:
+            raise NotOurs(
+                _("Records of the kind {kind} are not published this way.").format(
+                    kind=request.kind
+                ),
+                hint=_("Use: {command}").format(command=OWN_COMMANDS[request.kind]),
+            )
+        if request.kind not in KINDS:
+            raise LocalError(_("There is no kind {kind}.").format(kind=request.kind))
+        fields = _renamed(payload_from_json(request.kind, request.payload))
+        signer = self.signer(request.as_member, request.mandate)
+        if request.replaces is not None:
+            return self._revise(request, fields, signer)
+        made = self.new_draft(request.kind, fields, signer, days=request.days)
+        return self._publish(made, signer)
+
+    def _revise(
+        self, request: shapes.PublishRequest, fields: dict[str, Any], signer: Signer
+    ) -> shapes.Published:
+        assert request.replaces is not None
+        old = self._node.catalogue.get(self._node.catalogue.find(request.replaces))
+        if request.as_member is None and request.mandate is None:
+            signer = self.signer_of(old)
+        now = max(clock.now(), old.header.at)
+        until = max(self.until(request.kind, signer, now, request.days), old.header.until)
+        payload = build(request.kind, salt=os.urandom(16), **fields)
+        made = self._draft(
+            request.kind, payload, signer, now, until, old.header.series, old.header.rev + 1
+        )
+        return self._publish(made, signer)
+
+    def signer_of(self, old: Signed) -> Signer:
+        """Return a key that may speak for the author of a record. Raises: NotOurs."""
+        node = self._node
+        header = old.header
+        if header.coop != node.coop:
+            raise NotOurs(
+                _("This record is of {coop}.").format(coop=node.catalogue.coop_name(header.coop)),
+                hint=_("Only that coop can change or withdraw it."),
+            )
+        if header.as_:
+            return Signer(node.node_key, header.as_)
+        author = node.engine.view.author_of(header, old.id)
+        if author is None or author[:1] == b"c":
+            return Signer(node.node_key)
+        return self.signer(author[33:].hex())
+
+    def _publish(self, made: Draft, signer: Signer) -> shapes.Published:
+        signed = self._node.author(made, signer.key)
+        header = signed.header
+        return shapes.Published(
+            id=signed.id.hex(),
+            series=header.series.hex(),
+            thing=thing_id(self.author(made), header.series).hex(),
+            rev=header.rev,
+            until=header.until,
+        )
+
+    def withdrawal(self, old: Signed, signer: Signer, reason: str) -> Draft:
+        """Draft the end of a thing."""
+        fields: dict[str, Any] = {"kind_": old.header.kind}
+        if reason:
+            fields["reason"] = reason
+        return self._draft(
+            WITHDRAWAL,
+            build(WITHDRAWAL, salt=os.urandom(16), **fields),
+            signer,
+            max(clock.now(), old.header.at),
+            old.header.until,
+            old.header.series,
+            old.header.rev + 1,
+        )
+
+    def withdraw(self, id: str, request: shapes.WithdrawRequest) -> shapes.Published:
+        """Withdraw a record of ours. Raises: NotFound, NotOurs, Refused."""
+        found = self._node.catalogue.find(id)
+        old = self._node.catalogue.get(found)
+        if not self._node.store.live(found) or old.header.kind == WITHDRAWAL:
+            raise NotOurs(_("This record is gone already."))
+        signer = self.signer_of(old)
+        return self._publish(self.withdrawal(old, signer, request.reason), signer)
+
+
+def _renamed(fields: dict[str, Any]) -> dict[str, Any]:
+    # `build` takes the kind as its first parameter.
+    if "kind" in fields:
+        fields["kind_"] = fields.pop("kind")
+    fields.pop("salt", None)  # ours to draw
+    return fields

@@ -1,0 +1,81 @@
+"""Copy a node into a directory: consistent, whole or not at all, while it runs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from maillon.node.home import AlreadyExists, Home, write_atomic
+from maillon.node.i18n import _
+from maillon.node.store.database import faults_in_words, open_reader
+
+SMALL_FILES = ("config.toml", "founding.bin", "profile.bin", "coop.id")
+KEY_FILES = ("root.key", "sealing.key", "node.key")
+CACHE_KIB = 1_024
+
+
+def write_backup(home: Home, target: Path, *, records: bool) -> dict[str, Any]:
+    """Write a backup and return its directory, files and size.
+
+    The password is not in it: keep the backup and the password in different places. Raises:
+    AlreadyExists when the target is not empty; what writing can raise.
+    """
+    if target.exists() and any(target.iterdir()):
+        raise AlreadyExists(
+            _("{path} is not empty; nothing was written.").format(path=target),
+            hint=_("Name a new directory, for example one with today's date."),
+        )
+    # Under another name until it is whole: half a backup must not look like one.
+    partial = target.with_name(f".{target.name}.partial")
+    if partial.exists():
+        shutil.rmtree(partial)
+    partial.mkdir(mode=0o700, parents=True)
+    try:
+        files: list[str] = []
+        for name in SMALL_FILES:
+            files += _copy(home.path / name, partial / name)
+        (partial / "keys").mkdir(mode=0o700)
+        for name in KEY_FILES:
+            files += [f"keys/{found}" for found in _copy(home.keys / name, partial / "keys" / name)]
+        databases = [home.private] + ([home.database] if records else [])
+        for path in databases:
+            if path.exists():
+                _copy_database(path, partial / path.name)
+                files.append(path.name)
+        size = sum((partial / name).stat().st_size for name in files)
+        with contextlib.suppress(FileNotFoundError):
+            target.rmdir()
+        os.rename(partial, target)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    return {"directory": str(target), "files": sorted(files), "bytes": size}
+
+
+def _copy(source: Path, target: Path) -> list[str]:
+    try:
+        data = source.read_bytes()
+    except FileNotFoundError:
+        return []
+    write_atomic(target, data, mode=0o600)
+    return [target.name]
+
+
+def _copy_database(source: Path, target: Path) -> None:
+    """Copy a database with VACUUM INTO: one read transaction, whatever is written meanwhile."""
+    os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    connection = open_reader(source, cache_kib=CACHE_KIB)
+    try:
+        with faults_in_words(target):
+            connection.execute("PRAGMA query_only = OFF")
+            connection.execute("VACUUM INTO ?", (str(target),))
+    finally:
+        connection.close()
+    descriptor = os.open(target, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

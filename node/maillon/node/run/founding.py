@@ -1,0 +1,241 @@
+"""Found a federation from the command line: cards, proposals, signatures, the installed file.
+
+None of it needs a running node; all of it needs the coop's root key.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from maillon.node import clock, keyring
+from maillon.node.config import Config, load_config
+from maillon.node.home import AlreadyExists, Home, HomeError, write_atomic
+from maillon.node.i18n import _
+from maillon.node.net.identity import parse_address
+from maillon.node.net.interfaces import expand
+from maillon.protocol.errors import LocalError
+from maillon.protocol.founding import (
+    CoopCard,
+    Founding,
+    FoundingFile,
+    Unit,
+    card_from_text,
+    decode_founding_file,
+    make_card,
+)
+from maillon.protocol.founding import found as check_founding
+from maillon.protocol.keys import coop_id
+from maillon.protocol.limits import ADDRESSES_MAX, FOUNDING_FILE_BYTES_MAX
+from maillon.protocol.words import derive
+
+UNIT_KINDS = ("hours", "credit", "count")
+
+
+class FoundingError(LocalError):
+    """The founding document cannot be made, signed or installed as asked."""
+
+    code = "founding"
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A founding document with the signatures gathered so far."""
+
+    file: FoundingFile
+
+    @property
+    def complete(self) -> bool:
+        return not self.file.missing
+
+    @property
+    def fed(self) -> bytes:
+        return self.file.founding.fed
+
+    def encode(self) -> bytes:
+        return self.file.encode()
+
+
+def config_addresses(config: Config) -> list[str]:
+    """Return the addresses a node will have by its settings, before it runs.
+
+    An address whose port the system chooses (port 0) is not known before and is left out.
+    """
+    if config.network.announce:
+        return list(config.network.announce)[:ADDRESSES_MAX]
+    wanted = [parse_address(text) for text in config.network.listen]
+    found = [address.without_peer() for address in expand(wanted) if address.port]
+    return list(dict.fromkeys(found))[:ADDRESSES_MAX]
+
+
+def make_own_card(home: Home, password: bytes) -> CoopCard:
+    """Return the card of this home's coop. Raises: KeyMissing without the root key."""
+    config = load_config(home)
+    root = keyring.open_root(home, password)
+    node = keyring.open_node(home, password)
+    return make_card(root, node.public, config.coop.name, config_addresses(config))
+
+
+def own_card(home: Home, password: bytes) -> tuple[str, list[str]]:
+    """Return the text of the own card and the addresses it names."""
+    card = make_own_card(home, password)
+    return card.to_text(), list(card.addresses)
+
+
+def parse_unit(text: str) -> Unit:
+    """Read `heure:hours:Heure`. Raises: FoundingError."""
+    code, _colon, rest = text.partition(":")
+    kind, _colon, label = rest.partition(":")
+    if kind not in UNIT_KINDS or not code:
+        raise FoundingError(
+            _("The unit {text!r} is not of the form CODE:KIND:LABEL.").format(text=text),
+            hint=_("For example heure:hours:Heure; the kinds are hours, credit, count."),
+        )
+    # Hours are counted in whole minutes, credits in hundredths, counts in ones.
+    return Unit(code, kind, 2 if kind == "credit" else 0, label or code)
+
+
+def propose(
+    home: Home,
+    password: bytes,
+    *,
+    name: str,
+    cards: Sequence[str],
+    quorum: int | None,
+    units: Sequence[str],
+    languages: Sequence[str],
+) -> Proposal:
+    """Make a founding document of the own coop and the coops of the cards, signed by the own.
+
+    The quorum that admits a newcomer is by default more than half of the founders. Raises:
+    TextDamaged for a card, SchemaError naming a field, FoundingError.
+    """
+    if home.founding.exists():
+        raise AlreadyExists(
+            _("This node belongs to a federation already; nothing was changed."),
+            hint=_("Show it with: maillon federation show"),
+        )
+    own = make_own_card(home, password)
+    coops = {own.root: own.founding_coop()}
+    for text in cards:
+        card = card_from_text(text)
+        coops.setdefault(card.root, card.founding_coop())
+    needed = len(coops) // 2 + 1 if quorum is None else quorum
+    if needed > len(coops):
+        raise FoundingError(
+            _("{n} founders cannot be needed: there are {m}.").format(n=needed, m=len(coops)),
+            hint=_("Choose a smaller --quorum."),
+        )
+    founding = check_founding(
+        Founding(
+            name=name,
+            salt=os.urandom(16),
+            created=clock.now(),
+            coops=tuple(coops.values()),
+            admission_quorum=needed,
+            units=tuple(parse_unit(unit) for unit in units)
+            or (Unit("heure", "hours", 0, "Heure"),),
+            languages=tuple(languages),
+        )
+    )
+    file = FoundingFile.unsigned(founding).sign(keyring.open_root(home, password))
+    return Proposal(file)
+
+
+def read_proposal(path: Path) -> Proposal:
+    """Read a proposal or founding file, checking every signature in it."""
+    with path.open("rb") as file:
+        data = file.read(FOUNDING_FILE_BYTES_MAX + 1)
+    return Proposal(decode_founding_file(data))
+
+
+def merge(proposals: Sequence[Proposal]) -> Proposal:
+    """Join copies of one proposal that were signed apart. Raises: FoundingError."""
+    first = proposals[0].file
+    signatures = list(first.signatures)
+    for other in proposals[1:]:
+        if other.fed != first.founding.fed:
+            raise FoundingError(
+                _("The files are different proposals, not copies of one."),
+                hint=_("Sign only the one that all of you agreed on."),
+            )
+        for i, signature in enumerate(other.file.signatures):
+            signatures[i] = signatures[i] or signature
+    return Proposal(FoundingFile(first.founding, tuple(signatures)))
+
+
+def sign_proposal(home: Home, password: bytes, proposal: Proposal) -> Proposal:
+    """Add the own coop's signature. Raises: FoundingError when the coop is no founder in it."""
+    root, _sealing = derive(keyring.open_entropy(home, password))
+    entry = proposal.file.founding.founder(coop_id(root.public))
+    if entry is None:
+        raise FoundingError(
+            _("Your coop is not among the founders of this proposal."),
+            hint=_("Send your card (maillon federation card) to whoever wrote it."),
+        )
+    if entry.node_key != keyring.open_node(home, password).public:
+        raise FoundingError(
+            _("The proposal names an older key of your node."),
+            hint=_("Send a new card (maillon federation card) and have it written again."),
+        )
+    return Proposal(proposal.file.sign(root))
+
+
+def install(home: Home, proposal: Proposal) -> None:
+    """Make a complete founding file the home's own. Raises: FoundingError, AlreadyExists."""
+    home.require()
+    if proposal.file.missing:
+        names = ", ".join(coop.name for coop in proposal.file.missing)
+        raise FoundingError(
+            _("Not every founder has signed; missing: {names}.").format(names=names),
+            hint=_("Each of them runs: maillon federation sign FILE"),
+        )
+    write_atomic(home.founding, proposal.encode(), mode=0o644)
+
+
+def load_founding(home: Home) -> Founding:
+    """Read the founding document of a home. Raises: NotInFederation, HomeError when damaged."""
+    from maillon.protocol.errors import MaillonError
+    from maillon.protocol.founding import open_founding
+
+    data = home.require_founding()
+    try:
+        return open_founding(data)
+    except MaillonError as fault:
+        raise HomeError(
+            _("The founding file {path} is damaged: {fault}").format(
+                path=home.founding, fault=fault
+            ),
+            hint=_("Copy it from a backup or from another coop's node: it is the same for all."),
+        ) from None
+
+
+def describe(proposal: Proposal) -> dict[str, Any]:
+    """Return a proposal in plain values, for people and for JSON."""
+    founding = proposal.file.founding
+    return {
+        "name": founding.name,
+        "fed": founding.fed.hex(),
+        "created": founding.created,
+        "quorum": founding.admission_quorum,
+        "languages": list(founding.languages),
+        "units": [
+            {"code": u.code, "kind": u.kind, "decimals": u.decimals, "label": u.label}
+            for u in founding.units
+        ],
+        "coops": [
+            {
+                "name": coop.name,
+                "coop": coop.id.hex(),
+                "root": coop.root.hex(),
+                "node_key": coop.node_key.hex(),
+                "addresses": list(coop.addresses),
+                "founder": True,
+                "signed": bool(signature),
+            }
+            for coop, signature in zip(founding.coops, proposal.file.signatures, strict=True)
+        ],
+    }

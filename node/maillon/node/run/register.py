@@ -1,0 +1,268 @@
+"""The private register: names of people, the keys this node holds for them, open invitations.
+
+It exists nowhere else and leaves the node only in a backup, so it is written with FULL
+synchronisation. The keys of people are sealed with a key derived from the coop's sealing key: a
+copied file without the coop's password opens none of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import os
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from pysqlite3 import dbapi2 as sqlite  # type: ignore[import-untyped]  # no types are shipped
+
+from maillon.node import bounds
+from maillon.node.i18n import _
+from maillon.protocol.errors import LocalError
+from maillon.protocol.keys import SealingKey, SigningKey
+
+NONCE_BYTES = 12
+INFO = b"maillon/1/register"
+
+_SCHEMA = (
+    """
+    CREATE TABLE person (
+        id BLOB PRIMARY KEY, name TEXT NOT NULL, note TEXT NOT NULL, created INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE key (
+        public BLOB PRIMARY KEY,
+        person BLOB NOT NULL REFERENCES person (id),
+        sealing BLOB NOT NULL,
+        custody TEXT NOT NULL,
+        secret BLOB,          -- 32 bytes of seed and 32 of sealing secret, sealed; NULL for devices
+        created INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX key_person ON key (person);
+    CREATE TABLE invitation (
+        token_hash BLOB PRIMARY KEY,
+        expires INTEGER NOT NULL,
+        note TEXT NOT NULL,
+        used_at INTEGER,
+        used_by BLOB          -- root key of the coop that joined with it
+    ) STRICT;
+    """,
+)
+
+
+class RegisterError(LocalError):
+    """The register does not hold what was asked for, or would hold too much."""
+
+    code = "register"
+
+
+class NotFound(RegisterError):
+    """Nothing here has this id."""
+
+    code = "not_found"
+
+
+class Ambiguous(RegisterError):
+    """The beginning of an id fits several."""
+
+    code = "ambiguous"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    id: bytes
+    name: str
+    note: str
+    created: int
+
+
+@dataclass(frozen=True, slots=True)
+class PersonKey:
+    public: bytes
+    person: bytes
+    sealing: bytes
+    custody: str
+    held: bool
+
+
+class Register:
+    """The register in <home>/private.db."""
+
+    def __init__(self, path: Path, sealing: SealingKey) -> None:
+        self._cipher = ChaCha20Poly1305(
+            HKDF(algorithm=SHA256(), length=32, salt=None, info=INFO).derive(sealing.secret_bytes())
+        )
+        # The file is made before SQLite opens it, so that it is never readable by others.
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        self._db: Any = sqlite.connect(str(path), isolation_level=None)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        self._db.execute("PRAGMA foreign_keys = ON")
+        self._db.execute("PRAGMA secure_delete = ON")
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if version > len(_SCHEMA):
+            raise RegisterError(
+                _("private.db was written by a newer version of the program."),
+                hint=_("Update the program."),
+            )
+        for number, statements in enumerate(_SCHEMA[version:], version + 1):
+            self._db.executescript(
+                f"BEGIN IMMEDIATE; {statements} PRAGMA user_version = {number}; COMMIT;"
+            )
+
+    def close(self) -> None:
+        self._db.close()
+
+    @contextlib.contextmanager
+    def batch(self) -> Generator[None]:
+        """Make several changes as one."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def copy_to(self, path: Path) -> None:
+        """Write a consistent copy into a new file."""
+        self._db.execute("VACUUM INTO ?", (str(path),))
+
+    # --- people ---------------------------------------------------------------------------------
+
+    def add_person(self, id: bytes, name: str, note: str, now: int) -> None:
+        (count,) = self._db.execute("SELECT count(*) FROM person").fetchone()
+        if count >= bounds.REGISTER_ROWS_MAX:
+            raise RegisterError(_("The register is full."))
+        self._db.execute("INSERT INTO person VALUES (?, ?, ?, ?)", (id, name, note, now))
+
+    def person(self, id: bytes) -> Person | None:
+        row = self._db.execute("SELECT * FROM person WHERE id = ?", (id,)).fetchone()
+        return None if row is None else Person(*row)
+
+    def find_person(self, prefix: str) -> Person:
+        """Return the person whose id begins so. Raises: NotFound, Ambiguous."""
+        rows = self._db.execute(
+            "SELECT * FROM person WHERE hex(id) LIKE ? LIMIT 2", (prefix.upper() + "%",)
+        ).fetchall()
+        if not rows:
+            raise NotFound(
+                _("Nobody of your coop has the id {id}.").format(id=prefix),
+                hint=_("See the ids with: maillon member list"),
+            )
+        if len(rows) > 1:
+            raise Ambiguous(_("Several people's ids begin with {id}.").format(id=prefix))
+        return Person(*rows[0])
+
+    def name_of(self, person: bytes) -> str:
+        """Return a person's name, or an empty text when it is not known here."""
+        found = self.person(person)
+        return "" if found is None else found.name
+
+    # --- keys -----------------------------------------------------------------------------------
+
+    def add_key(
+        self,
+        person: bytes,
+        public: bytes,
+        sealing: bytes,
+        custody: str,
+        now: int,
+        secrets: tuple[SigningKey, SealingKey] | None = None,
+    ) -> None:
+        """Note a key of a person; with `secrets`, the node holds it for them."""
+        secret: bytes | None = None
+        if secrets is not None:
+            nonce = os.urandom(NONCE_BYTES)
+            plain = secrets[0].secret_bytes() + secrets[1].secret_bytes()
+            secret = nonce + self._cipher.encrypt(nonce, plain, public)
+        try:
+            self._db.execute(
+                "INSERT INTO key VALUES (?, ?, ?, ?, ?, ?)",
+                (public, person, sealing, custody, secret, now),
+            )
+        except sqlite.IntegrityError:
+            raise RegisterError(_("This key is registered already.")) from None
+
+    def keys_of(self, person: bytes) -> list[PersonKey]:
+        rows = self._db.execute(
+            "SELECT public, person, sealing, custody, secret IS NOT NULL FROM key"
+            " WHERE person = ? ORDER BY created, public",
+            (person,),
+        )
+        return [PersonKey(*row[:4], bool(row[4])) for row in rows]
+
+    def held_key(self, public: bytes) -> SigningKey:
+        """Return a key that the node holds for somebody. Raises: RegisterError."""
+        row = self._db.execute("SELECT secret FROM key WHERE public = ?", (public,)).fetchone()
+        if row is None or row[0] is None:
+            raise RegisterError(
+                _("Your node does not hold this person's key."),
+                hint=_("They sign on their own device, or you act under a mandate."),
+            )
+        sealed: bytes = row[0]
+        try:
+            plain = self._cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], public)
+        except InvalidTag:
+            raise RegisterError(
+                _("The key in private.db cannot be opened with this coop's sealing key."),
+                hint=_("Bring private.db and keys/sealing.key back from the same backup."),
+            ) from None
+        return SigningKey.from_seed(plain[:32])
+
+    def counts(self) -> dict[str, int]:
+        """Return how many people, keys and held keys there are."""
+        (people,) = self._db.execute("SELECT count(*) FROM person").fetchone()
+        keys, held = self._db.execute("SELECT count(*), count(secret) FROM key").fetchone()
+        return {"people": people, "keys": keys, "held": held}
+
+    # --- invitations ----------------------------------------------------------------------------
+
+    def add_invitation(self, token: bytes, expires: int, note: str, now: int) -> None:
+        """Note an invitation by the hash of its token: the file does not tell the token."""
+        self._db.execute("DELETE FROM invitation WHERE expires < ?", (now - 90 * 86_400,))
+        (count,) = self._db.execute(
+            "SELECT count(*) FROM invitation WHERE used_at IS NULL AND expires >= ?", (now,)
+        ).fetchone()
+        if count >= bounds.INVITATIONS_MAX:
+            raise RegisterError(
+                _("There are {n} open invitations already.").format(n=count),
+                hint=_("Wait until some expire."),
+            )
+        self._db.execute(
+            "INSERT INTO invitation VALUES (?, ?, ?, NULL, NULL)", (_hash(token), expires, note)
+        )
+
+    def check_token(self, token: bytes, root: bytes, now: int) -> bool:
+        """Tell whether a token opens the door for a coop now.
+
+        A used token opens again for the same coop only, so that a broken join can be repeated.
+        Every open invitation is compared in constant time: how long it takes says nothing.
+        """
+        wanted = _hash(token)
+        good = False
+        for known, expires, used_by in self._db.execute(
+            "SELECT token_hash, expires, used_by FROM invitation"
+        ):
+            same = hmac.compare_digest(known, wanted)
+            good |= same and expires >= now and used_by in (None, root)
+        return good
+
+    def use_token(self, token: bytes, root: bytes, now: int) -> bool:
+        """Mark an invitation as used by a coop; False when another used it meanwhile."""
+        done = self._db.execute(
+            "UPDATE invitation SET used_at = ?, used_by = ?"
+            " WHERE token_hash = ? AND (used_by IS NULL OR used_by = ?)",
+            (now, root, _hash(token), root),
+        )
+        return bool(done.rowcount)
+
+
+def _hash(token: bytes) -> bytes:
+    return hashlib.sha256(b"maillon/1/invitation\0" + token).digest()
