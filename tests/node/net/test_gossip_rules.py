@@ -11,7 +11,7 @@ from support.nethost import TOPIC, signed_message
 
 
 def test_the_id_of_a_message_is_of_its_content_only() -> None:
-    from maillon.node.net.gossip import message_id
+    from maillon.node.net.messages import message_id
 
     one, other = signed_message("one", b"content"), signed_message("other", b"content")
     assert message_id(one) == message_id(other) == hashlib.sha256(b"content").digest()[:20]
@@ -19,14 +19,14 @@ def test_the_id_of_a_message_is_of_its_content_only() -> None:
 
 
 def test_a_message_signed_by_its_sender_holds() -> None:
-    from maillon.node.net.gossip import signature_holds
+    from maillon.node.net.messages import signature_holds
 
     assert signature_holds(signed_message("one", b"content"))
 
 
 @pytest.mark.parametrize("field", ["data", "seqno", "topicIDs", "from_id", "signature"])
 def test_a_message_changed_in_any_field_does_not_hold(field: str) -> None:
-    from maillon.node.net.gossip import signature_holds
+    from maillon.node.net.messages import signature_holds
 
     message = signed_message("one", b"content")
     if field == "topicIDs":
@@ -40,7 +40,7 @@ def test_a_message_changed_in_any_field_does_not_hold(field: str) -> None:
 
 
 def test_seen_ids_expire_and_are_bounded() -> None:
-    from maillon.node.net.gossip import Seen
+    from maillon.node.net.messages import Seen
 
     now = 0.0
     seen = Seen(lambda: now)

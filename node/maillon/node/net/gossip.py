@@ -3,41 +3,39 @@
 What is kept of libp2p 0.8.1: the mesh (join, graft, prune, back-off, heartbeat fill), the wire
 format, the streams. What is replaced, and why, stands at each method and in
 docs/decisions/0010-libp2p-guards.md; spec/04 says what another implementation must do.
-
-A message is named by its content: SHA-256(data)[:20]. The library's message cache names messages by
-sender and counter whatever id function it is given, so a peer outside the mesh was offered ids it
-had never seen and fetched the same message again and again; our cache uses the content id.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
-import nacl.bindings
-import nacl.exceptions
 import trio
 from libp2p.abc import INetStream
 from libp2p.custom_types import TProtocol
 from libp2p.peer.id import ID
 from libp2p.pubsub.gossipsub import GossipSub
-from libp2p.pubsub.mcache import CacheEntry, MessageCache
 from libp2p.pubsub.pb import rpc_pb2
 from libp2p.pubsub.pubsub import Pubsub
 from libp2p.pubsub.rpc_queue import RpcQueue
-from libp2p.pubsub.validators import PUBSUB_SIGNING_PREFIX
 from libp2p.utils import encode_varint_prefixed
 from libp2p.utils.varint import read_varint_prefixed_bytes_limited
 
 from maillon.node import bounds
 from maillon.node.net.errors import BadPeerId
-from maillon.node.net.guards import GuardedHost, peer_key
-from maillon.node.net.identity import key_of_bytes
-from maillon.protocol.limits import BATCH_BYTES_MAX
+from maillon.node.net.guards import GuardedHost
+from maillon.node.net.messages import (
+    ID_BYTES,
+    SIGNING_PREFIX,
+    ContentCache,
+    Seen,
+    message_id,
+    shape_fault,
+    signature_holds,
+)
+from maillon.node.net.wire import peer_key
 
 if TYPE_CHECKING:
     from maillon.node.net.ward import Ward
@@ -45,8 +43,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("maillon.net")
 
 MESHSUB: Final = TProtocol("/meshsub/1.1.0")
-_ID_BYTES: Final = 20
-_PREFIX: Final = PUBSUB_SIGNING_PREFIX.encode()
 
 # GossipSub's D, D_low, D_high. Six links a node keep a federation of hundreds connected with three
 # hops; more only multiply the copies each message makes (13 ms a message at 9, 4–5 ms at 3).
@@ -54,79 +50,6 @@ DEGREE: Final = 4
 DEGREE_LOW: Final = 3
 DEGREE_HIGH: Final = 6
 HEARTBEAT_S: Final = 1
-
-
-def message_id(message: rpc_pb2.Message) -> bytes:
-    """Return the id of a message: the first 20 bytes of the SHA-256 of its data (spec/04)."""
-    return hashlib.sha256(message.data).digest()[:_ID_BYTES]
-
-
-def signature_holds(message: rpc_pb2.Message) -> bool:
-    """Tell whether the sender named in a message signed it (pubsub's StrictSign).
-
-    Only Ed25519 senders: the key is read out of the peer id, so a `key` field is not even looked
-    at. The library decoded that field, and what it could not decode ended the host.
-    """
-    try:
-        key = key_of_bytes(message.from_id)
-    except BadPeerId:
-        return False
-    if len(message.signature) != 64 or len(message.seqno) > 8:
-        return False
-    unsigned = rpc_pb2.Message(
-        from_id=message.from_id, data=message.data, seqno=message.seqno, topicIDs=message.topicIDs
-    )
-    try:
-        nacl.bindings.crypto_sign_open(
-            message.signature + _PREFIX + unsigned.SerializeToString(), key
-        )
-    except (nacl.exceptions.CryptoError, ValueError):
-        return False
-    return True
-
-
-class Seen:
-    """Remember message ids for a while; bounded in number, no thread of its own."""
-
-    def __init__(self, now: Callable[[], float]) -> None:
-        self._now = now
-        self._until: OrderedDict[bytes, float] = OrderedDict()
-
-    def has(self, key: bytes) -> bool:
-        """Tell whether the id was added within GOSSIP_SEEN_S."""
-        return key in self._until
-
-    def add(self, key: bytes) -> bool:
-        """Remember an id; return True when it is new."""
-        now = self._now()
-        while self._until:
-            oldest, until = next(iter(self._until.items()))
-            if until > now and len(self._until) < bounds.GOSSIP_SEEN_MAX:
-                break
-            del self._until[oldest]
-        new = key not in self._until
-        self._until[key] = now + bounds.GOSSIP_SEEN_S
-        self._until.move_to_end(key)
-        return new
-
-    def discard(self, key: bytes) -> None:
-        """Forget an id, so that the message can be offered again."""
-        self._until.pop(key, None)
-
-    def stop(self) -> None:
-        """Match the library's cache, which has a thread to stop."""
-
-
-class ContentCache(MessageCache):
-    """The messages of the last heartbeats, by content id."""
-
-    def put(self, msg: rpc_pb2.Message) -> None:
-        """Keep a message for `history_size` heartbeats."""
-        mid = message_id(msg)
-        if mid in self.msgs:
-            return
-        self.msgs[mid] = msg
-        self.history[0].append(CacheEntry(mid, msg.topicIDs))
 
 
 class GuardedGossip(GossipSub):
@@ -272,7 +195,7 @@ class GuardedGossip(GossipSub):
                 wanted += [
                     bytes(mid)
                     for mid in ihave.messageIDs[: bounds.GOSSIP_CONTROL_IDS_MAX]
-                    if len(mid) == _ID_BYTES and not self._pubsub.seen_messages.has(bytes(mid))
+                    if len(mid) == ID_BYTES and not self._pubsub.seen_messages.has(bytes(mid))
                 ]
         if wanted:
             await self.emit_iwant(wanted[: bounds.GOSSIP_CONTROL_IDS_MAX], sender_peer_id)
@@ -379,7 +302,7 @@ class GuardedPubsub(Pubsub):
             seqno=self._next_seqno(),
         )
         assert self.sign_key is not None
-        message.signature = self.sign_key.sign(_PREFIX + message.SerializeToString())
+        message.signature = self.sign_key.sign(SIGNING_PREFIX + message.SerializeToString())
         self.seen_messages.add(message_id(message))
         self._gossip.forward(self.my_id, message)
 
@@ -531,11 +454,9 @@ class GuardedPubsub(Pubsub):
         There is no awaiting in here, so the check for duplicates and the mark cannot be separated.
         """
         now = self._now()
-        if list(message.topicIDs) != [self.topic]:
-            self.ward.penalise(key, 5.0, "topic", now)
-            return
-        if len(message.data) > BATCH_BYTES_MAX:
-            self.ward.penalise(key, 10.0, "message_too_large", now)
+        fault = shape_fault(message, self.topic)
+        if fault is not None:
+            self.ward.penalise(key, 10.0, fault, now)
             return
         mid = message_id(message)
         if self.seen_messages.has(mid):

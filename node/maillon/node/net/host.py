@@ -19,16 +19,11 @@ from multiaddr import Multiaddr  # type: ignore[import-untyped]  # ships no type
 from maillon.node import bounds
 from maillon.node.net.errors import BadPeerId, DialFailed
 from maillon.node.net.gossip import GuardedGossip, GuardedPubsub
-from maillon.node.net.guards import (
-    ContainedManager,
-    GuardedHost,
-    GuardedSwarm,
-    key_pair,
-    peer_key,
-)
+from maillon.node.net.guards import ContainedManager, GuardedHost, GuardedSwarm
 from maillon.node.net.identity import Address, parse_address, peer_id_bytes
 from maillon.node.net.relay import HOP, STOP, Relay
 from maillon.node.net.tcp import PlainListener
+from maillon.node.net.wire import key_pair, peer_key
 
 if TYPE_CHECKING:
     from maillon.node.net.driver import Libp2pNetwork

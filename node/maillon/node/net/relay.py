@@ -32,9 +32,9 @@ from multiaddr import Multiaddr  # type: ignore[import-untyped]  # ships no type
 from maillon.node import bounds
 from maillon.node.net.errors import BadAddress, BadPeerId, DialFailed
 from maillon.node.net.frames import patient_write
-from maillon.node.net.guards import peer_key
 from maillon.node.net.identity import Address, key_of_bytes, parse_address, peer_id, peer_id_bytes
 from maillon.node.net.ward import Bucket
+from maillon.node.net.wire import peer_key
 
 if TYPE_CHECKING:
     from maillon.node.net.host import Host

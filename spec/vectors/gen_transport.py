@@ -1,0 +1,141 @@
+"""Make the vectors of spec/04 for what lies under a batch: node ids, pubsub messages, frames."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+
+from maillon.node.net.identity import peer_id, peer_id_bytes
+from maillon.protocol import gossip
+from maillon.protocol.keys import SigningKey
+from maillon.protocol.limits import FRAME_BYTES_MAX
+
+TOPIC = gossip.topic(bytes(range(32)))
+
+
+def varint(number: int) -> bytes:
+    """Return a number as protobuf writes it."""
+    out = bytearray()
+    while number >= 0x80:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*out, number])
+
+
+def field(number: int, data: bytes) -> bytes:
+    """Return a length-delimited protobuf field."""
+    return varint(number << 3 | 2) + varint(len(data)) + data
+
+
+def unsigned(sender: bytes, data: bytes, seqno: bytes, topic: str) -> bytes:
+    """Return fields 1 to 4 of a pubsub Message: from, data, seqno, topic."""
+    return field(1, sender) + field(2, data) + field(3, seqno) + field(4, topic.encode())
+
+
+def message(seed: bytes, data: bytes, seqno: bytes, topic: str = TOPIC) -> bytes:
+    """Return a signed pubsub Message: the fields above and 5, the signature."""
+    # libp2p's own signature has its own prefix; it is not one of ours (spec/02).
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    body = unsigned(peer_id_bytes(SigningKey.from_seed(seed).public), data, seqno, topic)
+    signature = Ed25519PrivateKey.from_private_bytes(seed).sign(b"libp2p-pubsub:" + body)
+    return body + field(5, signature)
+
+
+def _messages(rng: random.Random) -> list[dict[str, object]]:
+    seed, other = rng.randbytes(32), rng.randbytes(32)
+    data, seqno = b"a batch stands here", (1).to_bytes(8, "big")
+    sender = peer_id_bytes(SigningKey.from_seed(seed).public)
+    good = message(seed, data, seqno)
+    body = unsigned(sender, data, seqno, TOPIC)
+    signature = good[len(body) + 2 :]
+    stolen = peer_id_bytes(SigningKey.from_seed(other).public)
+    hashed = bytes.fromhex("1220") + rng.randbytes(32)
+
+    ident = hashlib.sha256(data).digest()[:20]
+
+    def case(name: str, expect: str, bytes_: bytes) -> dict[str, object]:
+        return {"name": name, "spec": "04", "expect": expect, "bytes": bytes_, "id": ident}
+
+    return [
+        case("signed by its sender", "ok", good),
+        case(
+            "with the key in a field of its own",
+            "ok",
+            good + field(6, b"\x08\x01\x12\x20" + sender[6:]),
+        ),
+        case("the same content of another sender", "ok", message(other, data, seqno)),
+        case("another topic", "topic", message(seed, data, seqno, TOPIC + "2")),
+        case("two topics", "topic", body + field(4, b"other") + field(5, signature)),
+        case(
+            "no topic",
+            "topic",
+            field(1, sender) + field(2, data) + field(3, seqno) + field(5, signature),
+        ),
+        case("no signature", "message_signature", body),
+        case(
+            "a signature changed",
+            "message_signature",
+            body + field(5, bytes([signature[0] ^ 1]) + signature[1:]),
+        ),
+        case("a signature of 63 bytes", "message_signature", body + field(5, signature[:63])),
+        case(
+            "a stolen name",
+            "message_signature",
+            unsigned(stolen, data, seqno, TOPIC) + field(5, signature),
+        ),
+        case(
+            "a sender named by a hash",
+            "message_signature",
+            unsigned(hashed, data, seqno, TOPIC) + field(5, signature),
+        ),
+        case(
+            "a sender of no bytes",
+            "message_signature",
+            unsigned(b"", data, seqno, TOPIC) + field(5, signature),
+        ),
+        case(
+            "another number than was signed",
+            "message_signature",
+            unsigned(sender, data, (2).to_bytes(8, "big"), TOPIC) + field(5, signature),
+        ),
+        case("a field that ends beyond the message", "unreadable", b"\x0a\x7f\x00"),
+        case("a wire type that does not exist", "unreadable", b"\x0f\x00"),
+    ]
+
+
+def _frames() -> list[dict[str, object]]:
+    def case(name: str, expect: str, data: bytes, frames: list[bytes]) -> dict[str, object]:
+        return {"name": name, "spec": "04", "expect": expect, "bytes": data, "frames": frames}
+
+    one, empty = b"\0\0\0\3abc", b"\0\0\0\0"
+    return [
+        case("nothing", "ok", b"", []),
+        case("an empty frame", "ok", empty, [b""]),
+        case("three frames", "ok", one + empty + b"\0\0\0\1z", [b"abc", b"", b"z"]),
+        case("a length cut short", "frame_truncated", one + b"\0\0", [b"abc"]),
+        case("a frame cut short", "frame_truncated", one + b"\0\0\0\5four", [b"abc"]),
+        case("a length and no more", "frame_truncated", b"\0\0\0\1", []),
+        case(
+            "a length beyond the bound",
+            "frame_too_large",
+            one + (FRAME_BYTES_MAX + 1).to_bytes(4, "big"),
+            [b"abc"],
+        ),
+        case("the greatest length there is", "frame_too_large", b"\xff\xff\xff\xff", []),
+    ]
+
+
+def vectors(rng: random.Random) -> dict[str, object]:
+    """Return transport.json."""
+    keys = [bytes(32), bytes(range(32)), b"\xff" * 32, rng.randbytes(32)]
+    return {
+        "transport.json": {
+            "topic": TOPIC,
+            "nodes": [
+                {"key": key, "bytes": peer_id_bytes(key), "peer_id": peer_id(key)} for key in keys
+            ],
+            "messages": _messages(rng),
+            "frames": _frames(),
+        }
+    }
