@@ -52,6 +52,7 @@ class Status(Struct):
     addresses: list[str]
     records: dict[str, int]
     live: int
+    fingerprint: str
     peers: PeerCounts
     sync: SyncCounts
     pending: int
@@ -90,7 +91,7 @@ class Arrival(Struct):
 
 
 class Arrivals(Struct):
-    """When records were first seen here, oldest first; `next` is the `since` of the next request."""
+    """When records were first seen here, oldest first; go on with `next` as `since`."""
 
     arrivals: list[Arrival]
     next: int

@@ -24,6 +24,8 @@ from maillon.node.i18n import _
 from maillon.protocol.errors import MaillonError
 
 NOT_AGREED = 6
+# Without a terminal there is nothing to ask for a width; lines of a log may be long.
+PLAIN_WIDTH = 110
 
 
 @click.command(
@@ -51,6 +53,8 @@ def demo(
     keep: bool, directory: Path | None, france: bool, seed: int | None, as_json: bool
 ) -> int:
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=PLAIN_WIDTH)
     screen = Screen(console, quiet=as_json)
     root = Path(directory or tempfile.mkdtemp(prefix="maillon-demo-")).absolute()
     if directory is not None:

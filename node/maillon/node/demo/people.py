@@ -110,7 +110,7 @@ def places(code: str) -> list[dict[str, str]]:
 
 def demands(area: Area, count: int, rng: random.Random) -> list[dict[str, Any]]:
     """Return payloads of synthetic demands near real places of an area."""
-    import h3
+    import h3  # type: ignore[import-untyped]  # h3 ships no types
 
     near = [row for row in places(area.code) if row["latitude"] and row["longitude"]]
     made: list[dict[str, Any]] = []

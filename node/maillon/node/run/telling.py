@@ -41,6 +41,7 @@ def status(node: Node) -> shapes.Status:
         addresses=node.network.addresses(),
         records=dict(engine["live_by_kind"]),
         live=engine["live"],
+        fingerprint=engine["fingerprint"].hex(),
         peers=shapes.PeerCounts(len(known), sum(peer.connected for peer in known)),
         sync=shapes.SyncCounts(
             running=sum(bool(entry["running"]) for entry in sessions.values()),
@@ -52,13 +53,22 @@ def status(node: Node) -> shapes.Status:
         backlog=engine["gossip"]["queued"],
         refused={code: n for code, n in engine["refused"].items() if n},
         signatures=shapes.SignatureCounts(node.pool.checked, node.pool.bad),
-        bytes_in=sum(int(n) for name, n in network.items() if name.startswith("bytes_in")),
-        bytes_out=sum(int(n) for name, n in network.items() if name.startswith("bytes_out")),
+        bytes_in=_traffic(network, "bytes_in"),
+        bytes_out=_traffic(network, "bytes_out"),
         database_bytes=_database_bytes(node),
         root_key_here=node.root_key is not None,
         profile_until=0 if profile is None else profile.signed.header.until,
         clock_skew_s=node.timekeeping.skew_s,
         notices=notices(node, engine),
+    )
+
+
+def _traffic(network: dict[str, int | float | str], direction: str) -> int:
+    """Add up the bytes of gossip and of every stream protocol in one direction."""
+    return sum(
+        int(number)
+        for name, number in network.items()
+        if name.startswith(direction) or name == f"gossip_{direction}"
     )
 
 
