@@ -159,7 +159,7 @@ class Checker:
         self.lies_punished += 1
 
     def refusal(self, node: SimNode, signed: Signed, code: str | None) -> None:
-        """Check that the engine takes our people's records exactly when the oracle says they count."""
+        """Check that the engine takes our people's records exactly when the oracle does."""
         before = node.disk.live_records()
         records = [record for id, record in before.items() if id != signed.id]
         oracle = self.oracle(records)
@@ -201,6 +201,12 @@ class Checker:
         sets = [sorted(node.disk.live_records()) for node in self.correct()]
         return all(one == sets[0] for one in sets)
 
+    def calm(self, now: int, skew_s: float) -> bool:
+        """Say whether nothing ends at about this time: clocks differ, and what is live with them."""
+        return all(
+            abs(signed.header.until - now) > skew_s for signed in self.records.values()
+        )
+
     def difference(self) -> str:
         """Say who lacks what, for people."""
         everything: dict[bytes, Signed] = {}
@@ -239,7 +245,8 @@ class Checker:
                     raise Broken(f"{header.kind} {short(id)} was accepted, counts, and is nowhere")
             lost.update(missing)
         if lost and lossless:
-            raise Broken(f"{len(lost)} records were lost though nothing was ever revoked")
+            what = [f"{self.records[id].header.kind} {short(id)}" for id in sorted(lost)]
+            raise Broken(f"lost, though nothing was ever revoked: {what}")
         surplus = sorted(live.keys() - ideal.keys())
         if surplus:
             kinds = [f"{live[id].header.kind} {short(id)}" for id in surplus]

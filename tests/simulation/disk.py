@@ -1,4 +1,4 @@
-"""A store in memory that can lose power: what is not committed is gone, in the middle of a batch too.
+"""A store in memory that can lose power: what is not committed is gone.
 
 It also keeps what the checkers need to know and the engine must not: every record it ever
 committed, who retired what and why, and the bytes that a thief of the machine would find.

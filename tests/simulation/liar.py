@@ -35,7 +35,8 @@ class LiarNode(SimNode):
             (
                 lambda: rng.randbytes(rng.randint(0, 60)),
                 lambda: frame[: len(frame) // 2],
-                lambda: frames.neg(rng.randbytes(40)),
+                # A number with a leading zero: no message of the reconciliation.
+                lambda: frames.neg(b"\x61\x80" + rng.randbytes(40)),
                 lambda: encoding.encode([frames.RECORDS, [self.forged().encode()]]),
                 lambda: encoding.encode([frames.RECORDS, [rng.randbytes(200)]]),
                 lambda: encoding.encode([frames.RECORDS, [self.bare()]]),
@@ -52,9 +53,7 @@ class LiarNode(SimNode):
         if not self.up:
             return
         rng = self.net.clock.rng
-        world = self.federation.world
         lie, provable = rng.choice(self._rants())()
-        del world
         self.net.clock.note("lie", self.name, provable, len(lie))
         self.net.gossip(self, lie, lie=provable)
 
@@ -107,7 +106,7 @@ class LiarNode(SimNode):
         return self.federation.some_offer(self.federation.any_member(), by=key)
 
     def spoilt(self) -> bytes:
-        """Spoil the signature of a record that is out already: the id stays that of the true one."""
+        """Spoil the signature of a record that is out already: its id stays the true one's."""
         released = self.federation.released
         if not released:
             return _batch(self.stranger().encode())

@@ -266,6 +266,28 @@ class Net:
                         if other is not one and self.linked(one, other)
                     ]
                 )
+        for one in self.nodes:
+            for other in self.nodes:
+                if one is not other and self.reachable(one, other):
+                    self._introduce(one, other)
+
+    def _introduce(self, one: SimNode, other: SimNode) -> None:
+        """Let a node that dials another, which takes it for a stranger, say who it is."""
+        if not one.admits(other.key.public) or other.admits(one.key.public):
+            return
+        said = one.introduce()
+        key, epoch = one.key.public, other.epoch
+
+        def arrive() -> None:
+            if said is not None and other.up and other.epoch == epoch:
+                other.introduced(key, said)
+
+        self.clock.after(self.delay(), arrive)
+
+    def keep_trying(self) -> None:
+        """Look again every half minute, as nodes dial those they are not connected to."""
+        self.refresh()
+        self.clock.after(30.0, self.keep_trying)
 
     def gossip(self, sender: SimNode, data: bytes, *, lie: bool = False, skip: bytes = b"") -> None:
         """Send a message to all connected peers; each copy has its own fate."""

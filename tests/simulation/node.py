@@ -222,6 +222,16 @@ class SimNode:
 
         self._do(judge)
 
+    def introduce(self) -> bytes | None:
+        """Say who this node is."""
+        return self._do(lambda engine: engine.introduction())
+
+    def introduced(self, peer: bytes, said: bytes) -> None:
+        """Hear who another node is."""
+        self._do(
+            lambda engine: self._run(engine.introduced(peer, said, self.clock(), self.verifier))
+        )
+
     # --- Sessions -------------------------------------------------------------------------------
 
     def open(self, peer: bytes) -> Session | None:

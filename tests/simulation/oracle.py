@@ -1,9 +1,9 @@
 """What should be live, computed without the engine and without the protocol's validation.
 
-`live` takes any collection of signed records (their form and signatures proven elsewhere) and returns
-the ids of those that count and are current. It follows spec/02 and spec/03 level by level, by brute
-force: profiles of founders, admissions, other profiles, memberships, mandates, all else. At each
-level the greatest (rev, at, id) of each (author, series) wins among the records that count.
+It takes any collection of signed records (their form and signatures proven elsewhere) and finds
+those that count and are current. It follows spec/02 and spec/03 level by level, by brute force:
+profiles of founders, admissions, other profiles, memberships, mandates, all else. At each level the
+greatest (rev, at, id) of each (author, series) wins among the records that count.
 
 It is written a second time on purpose: where it and the engine differ, one of them is wrong.
 """

@@ -1,4 +1,4 @@
-"""Run the simulation from the command line: `PYTHONPATH=tests python -m simulation.run --seeds 100`.
+"""Run the simulation: `PYTHONPATH=tests python -m simulation.run --seeds 100`.
 
 Each seed is a federation of its own. A seed that fails prints the command that runs it again, with
 its trace; the exit status is 1 then.

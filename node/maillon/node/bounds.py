@@ -197,6 +197,45 @@ SEARCH_WORD_CHARS_MAX = 40
 SEARCH_WORDS_MAX = 1_000
 """Words of a record that are indexed: four thousand characters have about 700."""
 
+SEARCH_TEXT_CHARS_MAX = 1_000
+"""Characters of a query's text: a pasted paragraph, of which the first words count."""
+
+SEARCH_UNITS_MAX = 12
+"""Words of a query that count."""
+
+SEARCH_ALTERNATIVES_MAX = 24
+"""Synonyms and categories that one word of a query may stand for."""
+
+SEARCH_VALUES_MAX = 64
+"""Values of one condition."""
+
+SEARCH_CODES_MAX = 200
+"""Categories that one category may stand for, with all below it."""
+
+SEARCH_LIMIT_MAX = 200
+"""Results on a page."""
+
+SEARCH_OFFSET_MAX = 10_000
+"""Results that can be paged past; who needs more wants an export."""
+
+SEARCH_COUNT_MAX = 1_000
+"""Matches that are counted; beyond it an answer says "more than"."""
+
+SEARCH_CANDIDATES_MAX = 240
+"""Matches that are read and ranked for one page: reading one costs about 15 microseconds."""
+
+SEARCH_OCCURRENCES_MAX = 1_500
+"""Occurrences of a recurring offer that are stepped through: four years of days."""
+
+SEARCH_TERMS_MAX = 600
+"""Words of the index that a misspelt word is compared with."""
+
+SYNONYM_GROUPS_MAX = 5_000
+"""Groups in a list of synonyms; the one shipped has some 150."""
+
+SYNONYM_FILE_BYTES_MAX = 1_048_576
+"""A list of synonyms, which people write by hand."""
+
 STORE_PURGE_S = 86_400
 """Words of erased records stay in the word index, unfindable, at most this long."""
 
@@ -283,6 +322,15 @@ GOSSIP_MESSAGES_BURST = 4_000.0
 
 GOSSIP_QUEUE_MAX = 4_096
 """Outgoing RPCs that wait for one slow peer; more are dropped and reconciled later."""
+
+GOSSIP_QUEUE_BYTES_MAX = 16 * 1_048_576
+"""The same in bytes: 4,096 messages of 64 KiB would be a quarter of a gigabyte for one peer."""
+
+GOSSIP_CACHE_BYTES_MAX = 64 * 1_048_576
+"""Bytes of recent messages kept to be asked for; beyond it messages are only forwarded."""
+
+GOSSIP_REPLAY_S = 60.0
+"""Recent messages are sent to a peer that subscribes, and not again before this has passed."""
 
 GOSSIP_SEEN_S = 300.0
 GOSSIP_SEEN_MAX = 65_536

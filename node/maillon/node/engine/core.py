@@ -35,10 +35,11 @@ from maillon.node.ports import BatchVerify, Store
 from maillon.protocol.envelope import Draft, Signed, record_id, sign
 from maillon.protocol.errors import LocalError, MaillonError, QuotaExceeded, Superseded
 from maillon.protocol.founding import Founding
-from maillon.protocol.gossip import decode_batch
+from maillon.protocol.gossip import decode_batch, encode_batches
 from maillon.protocol.keys import SigningKey
 from maillon.protocol.reconcile import ItemSet
 from maillon.protocol.records import WITHDRAWAL, priority
+from maillon.protocol.view import CoopInfo
 
 
 class Refused(LocalError):
@@ -233,6 +234,47 @@ class Engine:
             self._gossip_refused += 1
         return Verdict(relay, self._after(outcome, now, published=True))
 
+    def introduction(self) -> bytes | None:
+        """Return a batch that says who this node is: its coop's profile and admissions.
+
+        A node that was away while this one's key was replaced takes it for a stranger and would
+        never hear of the new key: so it is told on each new connection, before anything else. None
+        without a profile of our own.
+        """
+        own = next((info.coop for info in self._view.coops() if self._speaks(info)), None)
+        if own is None:
+            return None
+        batches = encode_batches(self._store.encoded(self._view.introducing(own)))
+        return batches[0] if batches else None
+
+    def introduced(
+        self, peer: bytes, data: bytes, now: float, verify: BatchVerify
+    ) -> list[Effect]:
+        """Read what a node, a stranger perhaps, says of itself; only profiles and admissions count.
+
+        They pass the same gate as all else: a stranger without a root key's signature stays one.
+        """
+        try:
+            records = decode_batch(data)
+        except MaillonError as fault:
+            self._ingest.count_refusal(fault.code)
+            return [Penalise(peer, bounds.POINTS_PROVEN, fault.code)]
+        prepared = self._ingest.prepare(
+            peer, records[: bounds.INTRODUCTION_RECORDS_MAX], now, Origin.SYNC
+        )
+        prepared = prepared.only(
+            [
+                place
+                for place, signed in enumerate(prepared.signed)
+                if signed.header.kind in ("coop_profile", "admission")
+            ]
+        )
+        outcome = self._ingest.complete(prepared, verify(prepared.items), now)
+        return self._after(outcome, now)
+
+    def _speaks(self, info: CoopInfo) -> bool:
+        return info.admitted and info.node_key == self._node_key
+
     def open_sync(self, peer: bytes, now: float) -> SyncInitiator | None:
         """Return a session to drive with a peer, or None when one runs already."""
         if not self._peers.may_start(peer):
@@ -367,6 +409,8 @@ class Engine:
         told = {"stored", "signatures_checked", "duplicate", "superseded"}
         return {
             "live": len(ingest.items),
+            # Equal on two nodes that hold the same live set, and only there (spec/05).
+            "fingerprint": ingest.items.range_fingerprint(0, len(ingest.items)),
             "live_by_kind": self._store.count_live(),
             "pending": len(ingest.pending),
             "pending_bytes": ingest.pending.bytes_held,

@@ -39,6 +39,7 @@ from maillon.node.ports import SignatureItem, Store
 from maillon.protocol.envelope import Header, Signed, Valid, decode_record, record_id
 from maillon.protocol.errors import (
     BadSignature,
+    Expired,
     FromFuture,
     MaillonError,
     QuotaExceeded,
@@ -425,6 +426,8 @@ class Ingest:
         checked = mark_checked(signed)
         try:
             valid = check_context(checked, self.view, int(now))
+        except Expired:
+            return []  # it is forgotten in its turn
         except RemoteError as fault:
             self._count("dropped_" + fault.code)
             return self._retire(id, header.at, outcome)

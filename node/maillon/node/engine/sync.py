@@ -31,7 +31,13 @@ from maillon.node import bounds
 from maillon.node.engine import frames
 from maillon.node.engine.ingest import Outcome, Prepared
 from maillon.node.events import Effect, Penalise
-from maillon.protocol.errors import LocalError, MaillonError, Malformed, QuotaExceeded
+from maillon.protocol.errors import (
+    LocalError,
+    MaillonError,
+    Malformed,
+    QuotaExceeded,
+    WrongVersion,
+)
 from maillon.protocol.reconcile import Initiator, ItemSet, Range, Responder
 
 AGENT: Final = "maillon/0.1"
@@ -141,6 +147,9 @@ class Session:
             self._handle(decoded, now)
         except QuotaExceeded as fault:
             self._break_off(fault.code, now, more=True)
+        except WrongVersion as fault:
+            # An honest node of another time, with which there is no common version.
+            self._break_off(fault.code, now)
         except MaillonError as fault:
             # The frame itself is wrong, whatever the view: no honest peer sends it.
             self._effects.append(Penalise(self.peer, bounds.POINTS_PROVEN, fault.code))

@@ -183,6 +183,14 @@ class IdentityView:
         """Return a coop's current profile."""
         return self._profiles.get(coop)
 
+    def introducing(self, coop: bytes) -> list[bytes]:
+        """Return the ids of the records that say who a coop is: its profile, its admissions."""
+        profile = self._profiles.get(coop)
+        first = [] if profile is None else [profile.signed.id]
+        return first + [
+            valid.signed.id for _, valid in sorted(self._admissions.get(coop, {}).items())
+        ]
+
     def admitted_nodes(self) -> dict[bytes, tuple[str, ...]]:
         """Return node key -> announced addresses of every admitted coop.
 
