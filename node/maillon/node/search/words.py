@@ -33,8 +33,8 @@ QUERY_LANGUAGES: Final = ("fr", "en")
 STOP: Final = frozenset(
     """
     a au aux avec c ce ces cet cette d dans de des du elle elles en est et etre eux il ils j je
-    jusqu l la le les leur leurs lorsqu lui m ma mais me meme mes mon n ne nos notre nous on ou par pas
-    pour puisqu qu que qui quoiqu s sa se ses si son sont sur t ta te tes toi ton tu un une vos
+    jusqu l la le les leur leurs lorsqu lui m ma mais me meme mes mon n ne nos notre nous on ou par
+    pas pour puisqu qu que qui quoiqu s sa se ses si son sont sur t ta te tes toi ton tu un une vos
     votre vous y ai ont suis sommes etes cherche recherche voudrais souhaite besoin propose offre
     aujourd hui tres plus chez
     an and are as at be but by for from has have he her his i in is it its my need not of offer our
@@ -54,6 +54,12 @@ def fold(text: str) -> str:
         return text
     text = unicodedata.normalize("NFKD", text.translate(_LIGATURES))
     return _MARKS.sub("", text)
+
+
+def written(text: str) -> list[tuple[str, str]]:
+    """Return the words of a text, each folded and as it was written (in lower case)."""
+    words = _WORD.findall(unicodedata.normalize("NFC", text.lower()))
+    return [(folded, word) for word in words for folded in _WORD.findall(fold(word))]
 
 
 def split(text: str) -> list[str]:

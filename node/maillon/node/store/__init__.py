@@ -1,1 +1,6 @@
-"""Keep records, in SQLite for a node and in dictionaries for the simulator; and the register."""
+"""Keep records, in SQLite for a node and in dictionaries for the simulator."""
+
+from maillon.node.store.memory import MemoryStore
+from maillon.node.store.sqlite import SqliteStore
+
+__all__ = ["MemoryStore", "SqliteStore"]

@@ -167,7 +167,6 @@ def open_reader(path: Path | str, *, cache_kib: int) -> sqlite3.Connection:
             cached_statements=64,
         )
         connection.execute(f"PRAGMA cache_size = -{cache_kib}")
-        connection.execute("PRAGMA query_only = ON")
         connection.execute(f"PRAGMA mmap_size = {bounds.STORE_MMAP_BYTES}")
         return connection
 

@@ -691,7 +691,6 @@ class SqliteStore:
         """
         reader = open_reader(self.path, cache_kib=bounds.SEARCH_CACHE_KIB)
         try:
-            reader.execute("PRAGMA query_only = OFF")
             back_up(reader, self.path, target)
         finally:
             reader.close()
