@@ -313,15 +313,18 @@ def test_a_peer_that_never_ends_is_refused_by_the_responder() -> None:
 
 
 def test_what_an_initiator_remembers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "maillon.protocol.reconcile.negentropy.RECONCILE_TODO_MAX", 8, raising=True
-    )
     rng = random.Random(SEED)
     items = timeline(5_000, rng)
     ours, theirs = ItemSet(rng.sample(items, 4_000)), ItemSet(rng.sample(items, 4_000))
+    unbounded = reconcile(ours, theirs, 4_096)
+    monkeypatch.setattr("maillon.protocol.reconcile.negentropy.RECONCILE_TODO_MAX", 8)
     outcome = reconcile(ours, theirs, 4_096)
-    assert set(outcome.have) == ids_of(set(ours) - set(theirs))
-    assert set(outcome.need) == ids_of(set(theirs) - set(ours))
+    # A message of 4,096 bytes asks about 200 ranges at most.
+    assert outcome.open_ranges_max <= 8 + 200 < unbounded.open_ranges_max
+    # What was joined is compared again: found twice at worst, never lost.
+    for found in (unbounded, outcome):
+        assert set(found.have) == ids_of(set(ours) - set(theirs))
+        assert set(found.need) == ids_of(set(theirs) - set(ours))
 
 
 def test_a_version_of_tomorrow_is_answered_by_ours_and_an_answer_of_tomorrow_is_refused() -> None:

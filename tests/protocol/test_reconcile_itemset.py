@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from bisect import insort
 
 import pytest
 from hypothesis import given, settings
@@ -166,6 +167,57 @@ def test_one_more_among_a_million_touches_a_handful_of_blocks_and_rebuilds_nothi
     before = items.work
     items.range_fingerprint(3, len(items) - 3)
     assert items.work - before <= 4_000
+
+
+@pytest.mark.parametrize("where", ["anywhere", "in front", "at the end"])
+def test_every_range_is_right_after_every_few_changes_while_a_set_grows_and_shrinks(
+    where: str,
+) -> None:
+    rng = random.Random(f"{SEED} {where}")
+    items, ordered = ItemSet(), list[Item]()
+
+    def ask() -> None:
+        low, high = sorted((rng.randrange(len(ordered) + 1), rng.randrange(len(ordered) + 1)))
+        for begin, end in ((low, high), (low, min(low + 9, high)), (0, len(ordered))):
+            assert items.range_fingerprint(begin, end) == naive_fingerprint(ordered[begin:end])
+        if low < len(ordered):
+            assert items.item(low) == ordered[low]
+            assert items.lower_bound(items.split_bound(low)) == low
+            assert ordered[low] in items
+
+    for step in range(2_500):
+        at = {"anywhere": rng.randrange(10**6), "in front": 10**6 - step, "at the end": step}
+        item = (at[where], rng.randbytes(32))
+        assert items.add(*item)
+        insort(ordered, item)
+        if step % 9 == 0:
+            ask()
+    while ordered:
+        # Neighbours go together now and then, so that blocks become small and join.
+        begin = rng.randrange(len(ordered))
+        for item in ordered[begin : begin + rng.choice([1, 1, 60])]:
+            assert items.discard(*item)
+            ordered.remove(item)
+        ask()
+    assert len(items) == 0 and list(items) == []
+
+
+@pytest.mark.parametrize("position", [0, 1, 255, 256, 257, 400, 511, 512])
+def test_a_full_block_splits_rightly_wherever_the_next_item_falls(position: int) -> None:
+    rng = random.Random(SEED)
+    ordered = [(2 * k, rng.randbytes(32)) for k in range(1, 513)]
+    items = ItemSet()
+    for item in ordered:
+        items.add(*item)
+    # The answer before the split must not be taken for the one after it.
+    assert items.range_fingerprint(0, 512) == naive_fingerprint(ordered)
+    late = (2 * position + 1, rng.randbytes(32))
+    assert items.add(*late)
+    ordered.insert(position, late)
+    for index in range(513):
+        assert items.item(index) == ordered[index]
+    for low in range(0, 513, 16):
+        assert items.range_fingerprint(low, 513) == naive_fingerprint(ordered[low:])
 
 
 def test_loading_in_any_order_gives_the_same_set() -> None:

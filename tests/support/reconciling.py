@@ -24,6 +24,7 @@ class Outcome:
     bytes_up: int = 0
     bytes_down: int = 0
     complete: bool = False
+    open_ranges_max: int = 0
     messages: list[bytes] = field(default_factory=list[bytes])
 
     def session_bytes(self) -> int:
@@ -64,6 +65,7 @@ def reconcile(
         outcome.have_ranges += step.have_ranges
         outcome.need_ranges += step.need_ranges
         message = step.reply
+        outcome.open_ranges_max = max(outcome.open_ranges_max, initiator.open_ranges)
         outcome.complete = step.complete
     return outcome
 

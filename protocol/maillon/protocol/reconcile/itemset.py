@@ -67,6 +67,7 @@ class Bound(NamedTuple):
 
     @property
     def key(self) -> bytes:
+        """Return bytes that compare with an item's 40-byte key as the bound does with the item."""
         return self.timestamp.to_bytes(_TIMESTAMP_BYTES, "big") + self.prefix
 
 
@@ -384,8 +385,6 @@ class ItemSet:
     def _remove_block(self, number: int) -> None:
         del self._blocks[number], self._heads[number], self._sums[number]
         self._touch(number)
-        # Entries past the last block would never be overwritten.
-        del self._starts[len(self._blocks) + 1 :], self._before[len(self._blocks) + 1 :]
 
     def _merge(self, number: int) -> None:
         """Append a small block to its neighbour when both together leave room to grow."""

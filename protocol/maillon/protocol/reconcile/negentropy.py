@@ -126,6 +126,11 @@ class Initiator:
         self._asked: list[Range] = []
         self._todo: list[_Todo] = []  # the next one last
 
+    @property
+    def open_ranges(self) -> int:
+        """Count the ranges asked about or still to be: `RECONCILE_TODO_MAX` and a message."""
+        return len(self._asked) + len(self._todo)
+
     def initiate(self) -> bytes:
         """Return the first message. Raises: LocalError when it was asked for before."""
         if self._asked or self._todo:

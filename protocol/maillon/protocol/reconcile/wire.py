@@ -155,6 +155,7 @@ class MessageWriter:
 
     @property
     def empty(self) -> bool:
+        """Say whether no range has been written."""
         return len(self._buffer) == 1
 
     def room(self) -> int:
@@ -175,16 +176,8 @@ class MessageWriter:
         return self._add(lower, upper, payload, reserve)
 
     def message(self) -> bytes:
+        """Return what has been written so far."""
         return bytes(self._buffer)
-
-    def mark(self) -> tuple[int, Bound]:
-        """Return a point to `rewind` to."""
-        return len(self._buffer), self.end
-
-    def rewind(self, mark: tuple[int, Bound]) -> None:
-        """Take back everything written since the mark."""
-        length, self.end = mark
-        del self._buffer[length:]
 
     def _add(self, lower: Bound, upper: Bound, payload: bytes, reserve: int) -> bool:
         head = b""
