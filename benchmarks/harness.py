@@ -1,10 +1,11 @@
 """The benchmark harness: rounds that interleave a ceiling, ours and peers, and a table of ratios.
 
-A figure alone means little on a shared machine whose speed drifts by a factor of two; a ratio between two
-things measured in the same round holds within a few per cent. So each job names its variants, every round runs
-each of them once in a random order, and what is reported is the median of the ratios taken round by round,
-with the smallest and the largest. Each job has a negative control: something broken that must fail, so that a
-benchmark which measures nothing cannot look fast.
+A figure alone means little on a shared machine whose speed drifts by a factor of two; a ratio
+between two things measured in the same round holds within a few per cent. So each job names its
+variants, every round runs each of them once in a random order, and what is reported is the median
+of the ratios taken round by round, with the smallest and the largest. Each job has a negative
+control: something broken that must fail, so that a benchmark which measures nothing cannot look
+fast.
 """
 
 from __future__ import annotations
@@ -20,11 +21,15 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One run of one variant: seconds of CPU (all threads of this process, or as told) and of wall clock."""
+    """One run of one variant: seconds of CPU (all threads of this process, or as told) and wall."""
 
     cpu: float
     wall: float
     units: float = 1.0
+
+    def seconds(self, clock: str) -> float:
+        """Return the seconds of "cpu" or "wall"."""
+        return self.cpu if clock == "cpu" else self.wall
 
 
 @dataclass(slots=True)
@@ -35,16 +40,18 @@ class Rounds:
 
     def median(self, name: str, clock: str = "cpu") -> float:
         """Return the median seconds a unit."""
-        return statistics.median(getattr(s, clock) / s.units for s in self.samples[name])
+        return statistics.median(s.seconds(clock) / s.units for s in self.samples[name])
 
     def rate(self, name: str, clock: str = "cpu") -> float:
         """Return the median units a second."""
-        return statistics.median(s.units / getattr(s, clock) for s in self.samples[name])
+        return statistics.median(s.units / s.seconds(clock) for s in self.samples[name])
 
-    def ratio(self, ours: str, reference: str, clock: str = "cpu") -> tuple[float, float, float]:
-        """Return (median, least, greatest) over the rounds of the rate of `ours` over that of `reference`."""
+    def ratio(
+        self, ours: str, reference: str, clock: str = "cpu"
+    ) -> tuple[float, float, float]:
+        """Return the rate of `ours` over that of `reference`: median, least, greatest."""
         ratios = [
-            (a.units / getattr(a, clock)) / (b.units / getattr(b, clock))
+            (a.units / a.seconds(clock)) / (b.units / b.seconds(clock))
             for a, b in zip(self.samples[ours], self.samples[reference], strict=True)
         ]
         return statistics.median(ratios), min(ratios), max(ratios)
@@ -81,8 +88,8 @@ class Harness:
     ) -> Rounds:
         """Run every variant once a round, in random order.
 
-        A variant returns None (one unit), a number (the units it did), or a `Sample` when it measured itself,
-        as one does that works in other processes.
+        A variant returns None (one unit), a number (the units it did), or a `Sample` when it
+        measured itself, as one does that works in other processes.
         """
         count = min(rounds, 3) if self.quick else rounds
         names = list(variants)
@@ -119,7 +126,11 @@ class Harness:
         self.say(f"  {label:<58} {row.value:>22}  {row.target}{mark}")
 
     def ratio_row(
-        self, label: str, measured: tuple[float, float, float], *, least: float | None = None,
+        self,
+        label: str,
+        measured: tuple[float, float, float],
+        *,
+        least: float | None = None,
         most: float | None = None,
     ) -> None:
         """Add a line for a median ratio with its spread and, where there is one, its target."""

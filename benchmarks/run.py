@@ -1,8 +1,9 @@
 """Run the benchmarks: `benchmarks/run.py [--jobs a,b] [--quick] [--write docs/benchmarks.md]`.
 
-Each module of `benchmarks/jobs` is a job with NAME, DESCRIPTION and `run(harness)`. Results are printed as they
-come and, with --write, replace the generated part of docs/benchmarks.md. A benchmark measures and never decides:
-the exit status is 1 only when a negative control was not caught or a job failed to run.
+Each module of `benchmarks/jobs` is a job with NAME, DESCRIPTION and `run(harness)`. Results are
+printed as they come and, with --write, replace the generated part of docs/benchmarks.md. A
+benchmark measures and never decides: the exit status is 1 only when a negative control was not
+caught or a job failed to run.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import argparse
 import importlib
 import json
 import os
-import platform
 import pkgutil
+import platform
 import random
 import sys
 import tempfile
@@ -94,7 +95,9 @@ def main() -> int:
         arguments.write.write_text(f"{head}{BEGIN}\n{table(rows)}\n{END}{tail}", encoding="utf-8")
     if arguments.json:
         arguments.json.write_text(
-            json.dumps([[r.job, r.label, r.value, r.target, r.ok] for r in rows], ensure_ascii=False),
+            json.dumps(
+                [[r.job, r.label, r.value, r.target, r.ok] for r in rows], ensure_ascii=False
+            ),
             encoding="utf-8",
         )
     missed = [row for row in rows if row.ok is False]
