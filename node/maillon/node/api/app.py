@@ -72,11 +72,13 @@ def search(
     category: Texts = None,
     mode: Texts = None,
     coop: Texts = None,
+    audience: Texts = None,
     lat: Annotated[float | None, Parameter(ge=-90, le=90)] = None,
     lon: Annotated[float | None, Parameter(ge=-180, le=180)] = None,
     km: Annotated[float | None, Parameter(gt=0, le=1_000)] = None,
     limit: Annotated[int, Parameter(ge=1, le=200)] = 20,
     offset: Annotated[int, Parameter(ge=0, le=10_000)] = 0,
+    cursor: Annotated[str, Parameter(max_length=200)] = "",
 ) -> shapes.Hits:
     """Search offers and demands. Queries are neither logged nor kept."""
     return service.search(
@@ -86,10 +88,12 @@ def search(
             categories=category or (),
             modes=mode or (),
             coops=coop or (),
+            audience=audience or (),
             point=None if lat is None or lon is None else (lat, lon),
             radius_km=km,
             limit=limit,
             offset=offset,
+            cursor=cursor,
         )
     )
 

@@ -21,7 +21,7 @@ async def serve_api(
     listener: socket.socket,
     stop: Callable[[], Awaitable[None]],
     *,
-    task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED,
+    task_status: Any = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until `stop` returns; takes over the bound socket."""
     config = Config()

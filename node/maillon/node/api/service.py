@@ -18,10 +18,12 @@ class SearchOptions:
     categories: Sequence[str] = ()
     modes: Sequence[str] = ()
     coops: Sequence[str] = ()
+    audience: Sequence[str] = ()
     point: tuple[float, float] | None = None
     radius_km: float | None = None
     limit: int = 20
     offset: int = 0
+    cursor: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,13 +166,24 @@ class Hit(Struct):
     until: int
     score: float
     distance_m: int | None
+    approximate: bool
     reasons: list[str]
     payload: dict[str, Any]
 
 
 class Hits(Struct):
+    """One page of results. `count` is exact unless `count_more`; `cursor` is empty on the last.
+
+    `corrected` maps words that nothing has to those searched instead; `loosened` says that not
+    every result has every word.
+    """
+
     hits: list[Hit]
-    more: bool
+    count: int
+    count_more: bool
+    cursor: str
+    corrected: dict[str, str]
+    loosened: bool
 
 
 # --- people -------------------------------------------------------------------------------------

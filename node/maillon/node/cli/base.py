@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -74,7 +74,7 @@ class State:
 
 def state() -> State:
     """Return the state of the running command."""
-    return cast(State, click.get_current_context().find_root().ensure_object(State))
+    return click.get_current_context().find_root().ensure_object(State)
 
 
 def _set_home(context: click.Context, _option: click.Parameter, value: str | None) -> None:
@@ -161,11 +161,8 @@ def get_password(*, confirm: bool = False) -> bytes:
             hint=_("Give it with --password-file FILE or $MAILLON_PASSWORD_FILE."),
         )
     while True:
-        text = cast(
-            str,
-            click.prompt(
-                _("Password of the keys"), hide_input=True, confirmation_prompt=confirm, err=True
-            ),
+        text: str = click.prompt(
+            _("Password of the keys"), hide_input=True, confirmation_prompt=confirm, err=True
         )
         if not confirm or len(text) >= keyring.PASSWORD_CHARACTERS_MIN:
             return text.encode()

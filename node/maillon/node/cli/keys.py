@@ -45,7 +45,9 @@ def new(words: bool, lang: str) -> None:
     home.require()
     entropy = os.urandom(keyring.ENTROPY_BYTES)
     keys = keyring.create_keys(home, base.get_password(confirm=True), entropy, os.urandom)
-    result = {"root": keys.root.public.hex(), **(_words(entropy, lang) if words else {})}
+    result: dict[str, object] = {"root": keys.root.public.hex()}
+    if words:
+        result |= _words(entropy, lang)
     base.emit(result, lambda: _tell_new(result))
 
 
@@ -129,14 +131,15 @@ def restore(words_file: str | None, name: str | None, listen: tuple[str, ...]) -
     fresh = not home.key("node").is_file()
     if fresh:
         write_atomic(home.key("node"), keyring.seal(os.urandom(32), password, os.urandom))
+    coop = coop_id(root.public).hex()
     result = {
-        "coop": coop_id(root.public).hex(),
+        "coop": coop,
         "root": root.public.hex(),
         "new_node_key": fresh,
     }
     base.emit(
         result,
-        _("The keys of coop {coop} are back.").format(coop=result["coop"][:8]),
+        _("The keys of coop {coop} are back.").format(coop=coop[:8]),
     )
 
 

@@ -381,6 +381,13 @@ def list_categories() -> None:
     base.emit(data, lambda: base.print_table(columns, rows, empty=_("There is no category yet.")))
 
 
+def _distance(hit: dict[str, Any]) -> str:
+    if hit["distance_m"] is None:
+        return ""
+    about = "~" if hit["approximate"] else ""
+    return f"{about}{hit['distance_m'] / 1000:.0f} km"
+
+
 @click.command(
     cls=base.Command,
     help=_(
@@ -399,6 +406,7 @@ def list_categories() -> None:
 @click.option("--kind", "kinds", multiple=True, type=click.Choice(["offer", "demand"]))
 @click.option("--category", "categories", multiple=True)
 @click.option("--mode", "modes", multiple=True, type=click.Choice(MODES))
+@click.option("--coop", "coops", multiple=True, metavar="NAME", help=_("Only of this coop."))
 @click.option("--near", metavar="LAT,LON")
 @click.option("--km", type=click.FloatRange(0.1, 1000))
 @click.option("--limit", type=click.IntRange(1, 200), default=20, show_default=True)
@@ -409,6 +417,7 @@ def search(
     kinds: tuple[str, ...],
     categories: tuple[str, ...],
     modes: tuple[str, ...],
+    coops: tuple[str, ...],
     near: str | None,
     km: float | None,
     limit: int,
@@ -420,6 +429,7 @@ def search(
         "kind": list(kinds) or None,
         "category": list(categories) or None,
         "mode": list(modes) or None,
+        "coop": list(coops) or None,
         "km": km,
         "limit": limit,
         "offset": offset or None,
@@ -433,12 +443,15 @@ def search(
     data = base.state().client().get("/v1/search", **parameters)
 
     def human() -> None:
+        for written, used in data["corrected"].items():
+            sentence = _("Nothing has {word}; searched for {other} instead.")
+            click.echo(base.printable(sentence.format(word=written, other=used)))
         rows = [
             (
                 hit["id"][:12],
                 hit["payload"].get("title", ""),
                 (hit["payload"].get("place") or {}).get("city", ""),
-                "" if hit["distance_m"] is None else f"{hit['distance_m'] / 1000:.0f} km",
+                _distance(hit),
                 hit["coop_name"],
                 ", ".join(hit["reasons"]) if why else "",
             )

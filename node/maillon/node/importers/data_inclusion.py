@@ -54,6 +54,8 @@ def reference(name: str) -> dict[str, str]:
 def entries(data: bytes) -> list[Entry]:
     """Return the services and structures of a file, in order. Raises: ImportError_."""
     text = decode_text(data).strip()
+    if not text:
+        raise ImportError_(_("The file is empty."))
     try:
         try:
             found: Any = json.loads(text)

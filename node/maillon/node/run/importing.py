@@ -87,7 +87,7 @@ class Import:
                     hint=_("Look at the file; import without --sync to leave things as they are."),
                 )
         # Reading is work for a thread: a list of 60 MB takes seconds.
-        found = await trio.to_thread.run_sync(partial(list, reading))
+        found: list[Item | Fault] = await trio.to_thread.run_sync(partial(list, reading))
         items = [entry for entry in found if isinstance(entry, Item)]
         for entry in found:
             if isinstance(entry, Fault):

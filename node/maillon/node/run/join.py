@@ -256,9 +256,8 @@ async def _refuse(stream: FrameStream, code: str) -> None:
 async def _answer(stream: FrameStream, door: Door, attempts: Attempts, peer: bytes) -> None:
     if attempts.too_many(peer, door.now()):
         raise Refuse("quota")
-    _kind, version, token, data, *_later = cast(
-        "tuple[Any, ...]", tuple(read_frame(await stream.receive(), ASK))
-    )
+    ask: list[Any] = [*read_frame(await stream.receive(), ASK)]
+    version, token, data = ask[1:4]
     if version != VERSION:
         raise Refuse("version_unsupported")
     try:

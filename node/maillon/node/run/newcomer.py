@@ -153,7 +153,7 @@ class Newcomer:
 
 
 def write_records(path: Path, records: list[bytes]) -> None:
-    """Keep the inviter's identity records for the first start, which takes them in and deletes them.
+    """Keep the inviter's identity records for the first start, which takes them in.
 
     The founding document alone does not tell a newcomer where an inviter that is no founder is.
     """

@@ -45,6 +45,7 @@ from maillon.node.run.newcomer import read_records
 from maillon.node.run.people import People
 from maillon.node.run.profile import outdated, profile_draft, profile_fields
 from maillon.node.run.register import Register
+from maillon.node.run.searching import Searching
 from maillon.node.run.timekeeping import Timekeeping
 from maillon.node.store.sqlite import SqliteStore
 from maillon.node.verify import Pool
@@ -118,6 +119,7 @@ class Node:
         self.catalogue = Catalogue(self)
         self.authoring = Authoring(self)
         self.people = People(self)
+        self.searching = Searching(self)
         self.timekeeping = Timekeeping(self.network, clock.now_ms)
         self._poke = trio.Event()
         self._publish_send, self._publish_receive = trio.open_memory_channel[bytes](
@@ -146,6 +148,7 @@ class Node:
 
     def close(self) -> None:
         """Close the databases."""
+        self.searching.close()
         self.store.close()
         self.register.close()
 
@@ -245,8 +248,9 @@ class Node:
                     self.network.admission_changed()
                 case Stored(ids):
                     self.arrivals.note(ids, clock.now_ms())
-                case Gone():
-                    pass
+                    self.searching.noticed(ids)
+                case Gone(ids):
+                    self.searching.noticed(ids)
 
     async def _tick_loop(self) -> None:
         while True:

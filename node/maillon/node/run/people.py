@@ -198,7 +198,7 @@ class People:
         node = self._node
         signer = node.authoring.signer(request.principal)
         if request.delegate is not None:
-            delegate_key = node.authoring.signer(request.delegate).key.public
+            delegate_key: bytes = node.authoring.signer(request.delegate).key.public
             delegate_coop = node.coop
         elif request.delegate_key is not None and request.delegate_coop is not None:
             delegate_key = bytes.fromhex(request.delegate_key)

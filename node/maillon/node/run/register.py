@@ -196,7 +196,10 @@ class Register:
             " WHERE person = ? ORDER BY created, public",
             (person,),
         )
-        return [PersonKey(*row[:4], bool(row[4])) for row in rows]
+        return [
+            PersonKey(public, owner, sealing, custody, bool(held))
+            for public, owner, sealing, custody, held in rows
+        ]
 
     def held_key(self, public: bytes) -> SigningKey:
         """Return a key that the node holds for somebody. Raises: RegisterError."""

@@ -1,16 +1,118 @@
-"""Search for a request of the local interface."""
+"""Search for a request of the local interface; nothing of a query is kept or logged."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from maillon.node import clock
 from maillon.node.api import shapes
+from maillon.node.api.plain import payload_to_json
 from maillon.node.api.service import SearchOptions
+from maillon.node.i18n import _
+from maillon.node.run.register import NotFound
+from maillon.node.search.query import Query
+from maillon.node.search.reader import SearchReader
+from maillon.node.search.vocabulary import SHIPPED, Vocabulary, load_synonyms
 
 if TYPE_CHECKING:
     from maillon.node.run.node import Node
 
+KINDS = ("offer", "demand")
 
-def search(node: Node, options: SearchOptions) -> shapes.Hits:
-    """Return what fits, best first."""
-    raise NotImplementedError
+
+class Searching:
+    """The reader of the index, and the vocabulary it reads queries with."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._stale = False
+        languages = node.config.coop.languages
+        self._reader = SearchReader(
+            node.home.database,
+            self._vocabulary(),
+            language=languages[0] if languages else "fr",
+        )
+
+    def close(self) -> None:
+        self._reader.close()
+
+    def _vocabulary(self) -> Vocabulary:
+        """Read synonyms and categories: the shipped list, the operator's own, the federation's."""
+        groups = load_synonyms(SHIPPED)
+        own = self._node.home.path / "synonyms.txt"
+        if own.is_file():
+            groups += load_synonyms(own)
+        vocabulary = Vocabulary(groups)
+        for valid in self._node.store.by_kinds(("category",)):
+            if valid.signed.payload is not None:
+                vocabulary.add_category(valid.signed.payload)
+        return vocabulary
+
+    def noticed(self, ids: Iterable[bytes]) -> None:
+        """Note records that came or went: a category among them changes how queries are read."""
+        if self._stale:
+            return
+        for id in ids:
+            header = self._node.store.header(id)
+            if header is not None and header.kind in ("category", "withdrawal"):
+                self._stale = True
+                return
+
+    def search(self, options: SearchOptions) -> shapes.Hits:
+        """Return what fits, best first. Raises: SearchError, StoreError, NotFound for a coop."""
+        node = self._node
+        if self._stale:
+            self._reader.vocabulary = self._vocabulary()
+            self._stale = False
+        if node.store.unindexed:
+            node.store.index_now()
+        query = Query(
+            text=options.words,
+            kinds=tuple(options.kinds) or KINDS,
+            categories=tuple(options.categories),
+            modes=tuple(options.modes),
+            coops=tuple(self._coop(text) for text in options.coops),
+            audience=tuple(options.audience),
+            near=options.point,
+            radius_km=options.radius_km if options.point is not None else None,
+            limit=options.limit,
+            offset=options.offset,
+            cursor=options.cursor,
+        )
+        answer = self._reader.search(query, clock.now())
+        return shapes.Hits(
+            hits=[
+                shapes.Hit(
+                    id=hit.id.hex(),
+                    kind=hit.kind,
+                    coop=hit.coop.hex(),
+                    coop_name=node.catalogue.coop_name(hit.coop),
+                    at=hit.at,
+                    until=hit.until,
+                    score=hit.score,
+                    distance_m=None if hit.distance_km is None else round(hit.distance_km * 1000),
+                    approximate=hit.approximate,
+                    reasons=list(hit.reasons),
+                    payload=payload_to_json(hit.payload) or {},
+                )
+                for hit in answer.hits
+            ],
+            count=answer.count,
+            count_more=answer.count_more,
+            cursor=answer.cursor,
+            corrected=dict(answer.corrected),
+            loosened=answer.loosened,
+        )
+
+    def _coop(self, text: str) -> bytes:
+        """Return the coop whose id begins so, or whose name this is."""
+        for info in self._node.engine.view.coops():
+            if info.coop.hex().startswith(text.lower()) and len(text) >= 8:
+                return info.coop
+            if self._node.catalogue.coop_name(info.coop).lower() == text.lower():
+                return info.coop
+        raise NotFound(
+            _("There is no coop {name} in the federation.").format(name=text[:80]),
+            hint=_("See them with: maillon federation show"),
+        )

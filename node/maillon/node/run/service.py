@@ -16,7 +16,6 @@ from maillon.node.i18n import _
 from maillon.node.run.admission import admission_draft, missing_founders
 from maillon.node.run.backup import write_backup
 from maillon.node.run.importing import Import
-from maillon.node.run.searching import search
 from maillon.node.run.telling import federation, metrics, peers, status
 from maillon.protocol.cards import TOKEN_BYTES, Invitation, card_from_text
 from maillon.protocol.errors import LocalError
@@ -59,7 +58,7 @@ class NodeService:
     # --- records --------------------------------------------------------------------------------
 
     def search(self, options: SearchOptions) -> shapes.Hits:
-        return search(self._node, options)
+        return self._node.searching.search(options)
 
     def records(self, options: ListOptions) -> shapes.Records:
         return self._node.catalogue.records(options)
