@@ -8,6 +8,7 @@ founding.json         founding documents and files, cards, invitations
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import hashlib
 import random
@@ -19,7 +20,7 @@ from maillon.protocol.envelope import Draft, Header, Signed, sign
 from maillon.protocol.founding import Founding, FoundingFile, Invitation, make_card
 from maillon.protocol.ids import Key, SeriesId
 from maillon.protocol.keys import SigningKey, signing_bytes
-from maillon.protocol.records import DAY_S, KINDS, build
+from maillon.protocol.records import DAY_S, KINDS, build, tag
 from records_context import context
 from support.schema_cases import breakages, explained, good_payloads, sample
 from support.world import World
@@ -279,6 +280,8 @@ def _broken_between(w: World) -> Iterator[tuple[str, Signed, str, str]]:
     yield "a later kind for longer than 400 days", _of_kind(
         w, "poem", {"salt": bytes(16)}, days=401
     ), "lifetime", ""  # fmt: skip
+    double = next(name for at in range(2**20) if tag(name := f"x{at}") == tag("membership"))
+    yield "a later kind whose tag is a membership's", _of_kind(w, double, {"salt": bytes(16)}), "schema", "series_kind"  # noqa: E501
     for kind in ("coop_profile", "admission", "membership", "category", "attestation", "reply"):
         signed = _of_kind(w, kind, dict(sample(KINDS[kind].schema)))
         header = dataclasses.replace(
@@ -311,6 +314,16 @@ def schema() -> Iterator[Vector]:
         payload = {**sample(KINDS[name].schema), **change}
         assert explained(KINDS[name].schema, payload) is None
         yield {"name": f"{name}: {what}", "kind": name, "payload": encode(payload), "expect": "ok"}
+    for what, cell in (
+        ("a cell with a digit 7 inside", "871f97759ffffff"),
+        ("a cell with a digit below its resolution", "861f93759ffffff"),
+        ("a cell of another mode", "971f93759ffffff"),
+    ):
+        payload = {**sample(KINDS["offer"].schema), "place": {"cell": cell}}
+        answer = explained(KINDS["offer"].schema, payload)
+        assert answer is not None and answer[0].startswith("place")
+        yield {"name": f"offer: {what}", "kind": "offer", "payload": encode(payload),
+               "expect": "schema", "field": answer[0], "rule": answer[1]}  # fmt: skip
     seen: set[tuple[str, str, str]] = set()
     shared = {part.name for part in KINDS["offer"].schema.fields}
     for name, kind in KINDS.items():
@@ -396,8 +409,20 @@ def _texts(card: str, invitation: str, w: World) -> Iterator[Vector]:
         yield {"name": f"a letter of the {what} changed", "text": changed, "expect": "text_damaged"}
         yield {"name": f"the last letter of the {what} lost", "text": text[:-1],
                "expect": "text_damaged"}  # fmt: skip
+    spare = [text for text in (card, invitation) for text in _spare_bits(text)]
+    assert spare, "neither text has spare bits"
+    yield {"name": "spare bits of the last letter set", "text": spare[0], "expect": "text_damaged"}
     swapped = card.replace("maillon-card:", "maillon-invite:")
     yield {"name": "a card as an invitation", "text": swapped, "expect": "text_damaged"}
     yield {"name": "nothing", "text": "", "expect": "text_damaged"}
 
 
+def _spare_bits(text: str) -> Iterator[str]:
+    """Yield the texts that differ in the last letter and decode to the same bytes."""
+    scheme, _, body = text.partition(":")
+    padding = "=" * (-len(body) % 4)
+    for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_":
+        other = body[:-1] + letter
+        same = base64.urlsafe_b64decode(other + padding) == base64.urlsafe_b64decode(body + padding)
+        if same and other != body:
+            yield f"{scheme}:{other}"

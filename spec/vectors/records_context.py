@@ -195,6 +195,9 @@ def _members(b: Book) -> None:
     b.put("alice, active again", w.membership(alice, at=w.now, rev=4))
     b.case("signed while suspended", [p, "alice, suspended"], "offer", "membership_revoked")
     b.case("signed before the suspension", [p, "alice, suspended"], "offer of 3 days ago")
+    b.put("offer of that second", w.offer(alice, at=w.now - 2 * DAY))
+    b.case("signed in the second of the suspension", [p, "alice, suspended"],
+           "offer of that second", "membership_revoked")  # fmt: skip
     b.case("suspended since an earlier day", [p, "alice, suspended since 4 days"],
            "offer of 3 days ago", "membership_revoked")  # fmt: skip
     b.case("active again", [p, "alice", "alice, suspended", "alice, active again"], "offer")
@@ -259,12 +262,19 @@ def _mandates(b: Book) -> None:
     b.put("offer by a friend", w.offer(friend, as_=thing))
     b.case("by another than the delegate", [*known, "friend", "mandate"], "offer by a friend",
            "mandate_scope")  # fmt: skip
+    twice = w.make_member(0, "helper too", key="coop 1/helper")
+    b.put("helper of two coops", w.membership(twice))
+    b.put("offer through the other coop", w.offer(twice, as_=thing))
+    b.case("by the delegate through another coop", [*known, "helper of two coops", "mandate"],
+           "offer through the other coop", "mandate_scope")  # fmt: skip
     b.put("early offer", w.offer(helper, as_=thing, at=w.now - 6 * DAY))
     b.case("before the mandate's start", [*known, "mandate"], "early offer", "mandate_expired")
     series = given.header.series
     b.put("mandate, past", w.mandate(alice, helper, end=w.now - DAY, rev=1, series=series))
     b.case("after the mandate's end", [*known, "mandate, past"], "mandated offer",
            "mandate_expired")  # fmt: skip
+    b.put("mandated offer of yesterday", w.offer(helper, as_=thing, at=w.now - DAY))
+    b.case("in the mandate's last second", [*known, "mandate, past"], "mandated offer of yesterday")
     b.put("mandated offer of 2 days ago", w.offer(helper, as_=thing, at=w.now - 2 * DAY))
     b.case("signed before the mandate's end", [*known, "mandate, past"],
            "mandated offer of 2 days ago")  # fmt: skip
@@ -317,6 +327,15 @@ def _mandates(b: Book) -> None:
     coop = b.put("coop's mandate", w.mandate(w.coops[0], helper, kinds=("offer",)))
     b.put("coop's offer", w.offer(helper, as_=w.mandate_thing(w.coops[0], coop)))
     b.case("under a coop's mandate", [*known, "coop's mandate"], "coop's offer")
+    rotated = ["rotated", *known[1:], "coop's mandate"]
+    b.case("the coop's key that gave the mandate was replaced before", rotated, "coop's offer",
+           "mandate_revoked")  # fmt: skip
+    forbidden = w.mandate(alice, helper, forbidden=["withdrawal"], rev=7, series=series)
+    b.put("mandate, not to withdraw", forbidden)
+    b.case("a delegate that may not withdraw", [*known, "mandate, not to withdraw"],
+           "offer ended by the helper", "mandate_scope")  # fmt: skip
+    b.case("a delegate withdraws a forbidden kind", [*known, "mandate, forbidding"],
+           "offer ended by the helper", "mandate_scope")  # fmt: skip
     marks = b.put("coop's mandate for marks", w.mandate(w.coops[0], helper, kinds=("attestation",)))
     transfer = w.derive("a transfer", 32)
     b.put("coop's mark", w.attestation(helper, transfer, alice.author,

@@ -97,11 +97,14 @@ def founding(data: bytes) -> None:
 def text(data: bytes) -> None:
     """A pasted text is refused in words, or read."""
     shown = data.decode("utf-8", "replace")
-    for read in (card_from_text, lambda text: invitation_from_text(text, now=0)):
-        try:
-            read(shown)
-        except LocalError:
-            continue
+    try:
+        card_from_text(shown)
+    except LocalError:
+        pass
+    try:
+        invitation_from_text(shown, now=0)
+    except LocalError:
+        pass
 
 
 def invitation(data: bytes) -> None:

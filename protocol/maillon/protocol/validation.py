@@ -312,6 +312,8 @@ def _in_scope(header: Header, mandate: MandateInfo) -> None:
 
 
 def _principal_still(header: Header, mandate: MandateInfo, view: View) -> None:
+    # A mandate that counts has its coop and its membership; a view that is just being put together
+    # may not have dropped it yet.
     coop = view.coop(mandate.principal_coop)
     if coop is None or not coop.admitted:
         raise UnknownCoop(coop=mandate.principal_coop)
