@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import secrets
 import shutil
 import sys
@@ -26,6 +27,7 @@ from maillon.protocol.errors import MaillonError
 NOT_AGREED = 6
 # Without a terminal there is nothing to ask for a width; lines of a log may be long.
 PLAIN_WIDTH = 110
+WIDTH = 92
 
 
 @click.command(
@@ -47,14 +49,20 @@ PLAIN_WIDTH = 110
 @click.option("--keep", is_flag=True, help=_("Leave it running, and say how to use it."))
 @click.option("--directory", type=click.Path(path_type=Path), help=_("Where the nodes live."))
 @click.option("--france", is_flag=True, help=_("Share out all 2,845 places of France."))
+@click.option("--picture", type=click.Path(path_type=Path), help=_("Save what was shown as SVG."))
 @click.option("--seed", type=int, help=_("Repeat the residents of an earlier run."))
 @click.option("--json", "as_json", is_flag=True, help=_("Print the figures for programs."))
 def demo(
-    keep: bool, directory: Path | None, france: bool, seed: int | None, as_json: bool
+    keep: bool,
+    directory: Path | None,
+    france: bool,
+    picture: Path | None,
+    seed: int | None,
+    as_json: bool,
 ) -> int:
-    console = Console(highlight=False)
+    console = Console(highlight=False, record=picture is not None)
     if not console.is_terminal:
-        console = Console(highlight=False, width=PLAIN_WIDTH)
+        console = Console(highlight=False, record=picture is not None, width=PLAIN_WIDTH)
     screen = Screen(console, quiet=as_json)
     root = Path(directory or tempfile.mkdtemp(prefix="maillon-demo-")).absolute()
     if directory is not None:
@@ -100,6 +108,8 @@ def demo(
         click.echo(json.dumps(figures | {"seed": chosen, "took_s": round(took, 1)}, indent=2))
     else:
         _summary(console, scenario.figures, took)
+    if picture is not None:
+        _save_picture(console, picture)
     if not scenario.figures.agree:
         click.echo(_("The nodes do not agree. Their directories are in {path}.").format(path=root))
         return NOT_AGREED
@@ -108,6 +118,14 @@ def demo(
     elif directory is None:
         shutil.rmtree(root, ignore_errors=True)
     return 0
+
+
+def _save_picture(console: Console, path: Path) -> None:
+    """Save what was printed as an SVG file that loads nothing from elsewhere."""
+    svg = console.export_svg(title="maillon demo", clear=False)
+    # rich names a font on a foreign host; the reader's own monospaced font does.
+    svg = re.sub(r"@font-face\s*\{.*?\}", "", svg, flags=re.DOTALL)
+    path.write_text(svg.replace("Fira Code", "DejaVu Sans Mono"), encoding="utf-8")
 
 
 def _failed(fault: Exception, root: Path, seed: int, as_json: bool) -> None:
@@ -160,7 +178,7 @@ def _summary(console: Console, figures: Figures, took: float) -> None:
     for part in (verdict, "", table, "", facts):
         grid.add_row(part)
     console.print()
-    console.print(Panel(grid, title=_("Summary"), border_style=GOOD, width=86))
+    console.print(Panel(grid, title=_("Summary"), border_style=GOOD, width=WIDTH))
 
 
 def _how_to_go_on(console: Console, scenario: Scenario, as_json: bool) -> None:

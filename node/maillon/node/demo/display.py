@@ -31,7 +31,7 @@ class Screen:
         """Print the opening."""
         if not self.quiet:
             heading = Text(text, style=f"bold {ACCENT}")
-            self.console.print(Panel(Group(heading, Text(below)), border_style=ACCENT, width=86))
+            self.console.print(Panel(Group(heading, Text(below)), border_style=ACCENT, width=92))
 
     def chapter(self, number: int, text: str) -> None:
         """Print the heading of a part."""

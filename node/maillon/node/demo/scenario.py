@@ -293,7 +293,7 @@ class Scenario:
     def _publish_one(self, node: Node) -> tuple[int, int]:
         """Publish a coop's offers, register its residents and publish what they ask for."""
         rng = random.Random(f"{self.seed}/{node.area.code}")
-        codes = _share(node.area.code) if self.everywhere else [node.area.code]
+        codes = share(node.area.code) if self.everywhere else [node.area.code]
         created = 0
         # Conditions of one import must hold together, so each département is its own.
         for code in codes:
@@ -379,16 +379,16 @@ class Scenario:
         return wait_until(what, look, within_s=within_s)
 
 
-def _share(code: str) -> list[str]:
+def share(code: str) -> list[str]:
     """Return the départements that a coop publishes when all of France is shared out."""
-    codes = _departements()
+    codes = departements()
     coops = sorted(area.code for area in (*AREAS, LATE))
     own = coops.index(code)
     others = [c for n, c in enumerate(codes) if c not in coops and n % len(coops) == own]
     return [code, *others]
 
 
-def _departements() -> list[str]:
+def departements() -> list[str]:
     import csv
     import io
 
