@@ -1,5 +1,8 @@
 """Start drivers in other processes and talk to them; and hostile peers to set on them."""
 
+# libp2p.peer has no __init__.py, which hides that the package is typed.
+# pyright: reportMissingTypeStubs=false
+
 from __future__ import annotations
 
 import itertools
@@ -7,7 +10,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -184,7 +187,7 @@ class Attacker:
 @asynccontextmanager
 async def attacker(
     victim: Child, name: str, source: str = "127.0.0.1"
-) -> AsyncIterator[Attacker]:
+) -> AsyncGenerator[Attacker]:
     """Connect a hostile peer to a victim from a loopback address of its own."""
     from libp2p import new_host
     from libp2p.crypto.ed25519 import Ed25519PrivateKey

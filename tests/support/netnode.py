@@ -7,6 +7,8 @@ Each command is {"id": n, "do": name, …} and gets one line {"id": n, "ok": …
 Ends when its input does.
 """
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import hashlib
@@ -184,7 +186,7 @@ class Node:
 
     async def do_talk(self, peer: str, protocol: str, frames: list[int]) -> list[int]:
         stream = await self.net.open_stream(bytes.fromhex(peer), protocol)
-        back = []
+        back: list[int] = []
         for length in frames:
             await stream.send(bytes(length))
             answer = await stream.receive()

@@ -182,8 +182,8 @@ STORE_SCRUB_ERASURES = 4_096
 STORE_PURGE_PAGES = 64
 """Index pages rewritten in one slice of removing the words of erased records: some milliseconds."""
 
-STORE_SIGNERS_MAX = 8_192
-"""Pairs of key and author known to be noted already."""
+STORE_SIGNERS_MAX = 65_536
+"""Pairs of key and author known to be noted already: eight bytes of hash each, 4 MiB in all."""
 
 STORE_ABSENT_MAX = 8_192
 """Ids just found absent, so that `put` need not look again."""

@@ -1,5 +1,8 @@
 """Claims about peer ids, multiaddresses, the address book and what others say about addresses."""
 
+# libp2p.peer has no __init__.py, which hides that the package is typed.
+# pyright: reportMissingTypeStubs=false
+
 from __future__ import annotations
 
 import random
@@ -99,7 +102,7 @@ def book() -> AddressBook:
 def test_failed_dials_are_tried_again_after_growing_pauses_with_jitter() -> None:
     kept = book()
     kept.keep(KEY, ["/ip4/192.0.2.1/tcp/1"], 0.0)
-    now, pauses = 0.0, []
+    now, pauses = 0.0, list[float]()
     for _ in range(12):
         [entry] = kept.due(now, set(), 8)
         kept.failed(KEY, "no", now)

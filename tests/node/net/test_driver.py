@@ -6,23 +6,25 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
 
+from maillon.node.net import Libp2pNetwork
 from maillon.node.net.identity import peer_id
 from maillon.node.net.interfaces import local_hosts
+from maillon.node.ports import Network
 from maillon.protocol.keys import SigningKey
 from support.nethost import Child, Refused, attacker, link
 
 
 @contextmanager
-def nodes(*names: str, **config: Any) -> Iterator[list[Child]]:
+def nodes(*names: str, **config: Any) -> Generator[list[Child]]:
     """Start drivers and end them politely."""
     with ExitStack() as stack:
-        started = []
+        started: list[Child] = []
         for name in names:
             child = Child(name, **config)
             stack.callback(child.kill)
@@ -37,6 +39,11 @@ def gossips(one: Child, other: Child, data: str) -> None:
     """Assert that a message goes from one to the other."""
     one.ask("publish", data=data)
     assert other.ask("got", data=data) == 1
+
+
+def is_a_network(net: Libp2pNetwork) -> Network:
+    """Return what it is given: a claim that the type checkers test."""
+    return net
 
 
 def test_importing_the_package_does_not_import_libp2p() -> None:
@@ -143,6 +150,25 @@ def test_a_frozen_peer_is_dropped_and_found_again() -> None:
         assert watcher.ask("mesh", peer=sleeper.hex)
         gossips(watcher, sleeper, "awake")
         gossips(sleeper, watcher, "yes")
+
+
+def test_a_frozen_peer_with_a_full_line_does_not_hold_up_the_others() -> None:
+    quick = {"liveness_s": 1.0, "bounds": {"PING_S": 1.0, "REDIAL_S_MAX": 1.0}}
+    with nodes("publisher", "sleeper", "reader", **quick) as [publisher, sleeper, reader]:
+        link(publisher, sleeper)
+        link(publisher, reader)
+        sleeper.process.send_signal(signal.SIGSTOP)
+        try:
+            # 24 MB: more than the kernel, the muxer and the queue take for one peer.
+            publisher.ask("publish", data="heavy", count=400, pad=60_000)
+            assert reader.ask("got", data="heavy", count=400, pad=60_000) == 400
+            assert publisher.ask("wait", metric="connections_frozen", least=1) >= 1
+            assert publisher.ask("connected", peer=sleeper.hex, want=False)
+            assert publisher.ask("wait_below", metric="connections", most=1) == 1
+        finally:
+            sleeper.process.send_signal(signal.SIGCONT)
+        assert publisher.ask("mesh", peer=sleeper.hex)
+        gossips(publisher, sleeper, "light")
 
 
 def test_a_host_that_dies_is_started_again_at_the_same_address() -> None:

@@ -78,7 +78,7 @@ def test_frames_arrive_as_they_were_sent(sizes: list[int]) -> None:
     async def main() -> None:
         ends = Ends()
         sent = [bytes([n % 251]) * size for n, size in enumerate(sizes)]
-        received = []
+        received: list[bytes] = []
 
         async with trio.open_nursery() as nursery:
 

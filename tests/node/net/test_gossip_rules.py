@@ -1,5 +1,7 @@
 """Claims about message ids and signatures that another implementation must share (spec/04)."""
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import hashlib

@@ -4,11 +4,14 @@ After each attack the node must be up, must never have been restarted, must stil
 honest peer both ways, and must have counted what was done to it.
 """
 
+# libp2p.peer has no __init__.py, which hides that the package is typed.
+# pyright: reportMissingTypeStubs=false
+
 from __future__ import annotations
 
 import itertools
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -34,7 +37,7 @@ def well(victim: Child, friend: Child) -> None:
 
 
 @asynccontextmanager
-async def counted(victim: Child, *names: str, least: int = 1) -> AsyncIterator[None]:
+async def counted(victim: Child, *names: str, least: int = 1) -> AsyncGenerator[None]:
     """Assert that each counter of the victim has grown soon after the block."""
     before = {name: victim.count(name) for name in names}
     yield
@@ -44,7 +47,7 @@ async def counted(victim: Child, *names: str, least: int = 1) -> AsyncIterator[N
 
 
 @asynccontextmanager
-async def attacking(victim: Child, name: str | None = None) -> AsyncIterator[Attacker]:
+async def attacking(victim: Child, name: str | None = None) -> AsyncGenerator[Attacker]:
     number = next(_numbers)
     async with attacker(victim, name or f"attacker {number}", next(_sources)) as hostile:
         yield hostile
@@ -456,7 +459,7 @@ async def test_one_peer_cannot_hold_more_streams_than_its_share(pair: tuple[Chil
     victim, friend = pair
     async with attacking(victim) as hostile:
         async with counted(victim, "penalty_streams"):
-            streams = []
+            streams: list[object] = []
             for _ in range(bounds.STREAMS_PER_PEER_MAX + 8):
                 stream = await hostile.raw_stream()
                 await stream.write(b"\x13/multistream/1.0.0\n")

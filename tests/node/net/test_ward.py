@@ -1,5 +1,7 @@
 """Claims about limits, scores and blocks, without a network and with a clock of the test's own."""
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import pytest
@@ -66,7 +68,7 @@ def test_points_block_at_the_bound_and_halve_in_the_half_life() -> None:
 def test_each_further_block_lasts_twice_as_long_up_to_a_bound() -> None:
     judge = Ward(lambda key: True)
     now = 0.0
-    spans = []
+    spans: list[float] = []
     for _ in range(12):
         assert judge.penalise(MEMBER, 1_000.0, "test", now)
         begun = now

@@ -22,7 +22,7 @@ class Entry:
 
     key: bytes
     announced: tuple[Address, ...] = ()
-    hints: list[Address] = field(default_factory=list)
+    hints: list[Address] = field(default_factory=list[Address])
     good: Address | None = None  # where it was last reached
     failures: int = 0
     next_try: float = 0.0

@@ -32,6 +32,7 @@ from maillon.node.net.errors import (
     NetworkDown,
     NotConnected,
     StreamBroken,
+    reason,
 )
 from maillon.node.net.frames import Frames
 from maillon.node.net.identity import Address, parse_address, peer_id
@@ -78,7 +79,7 @@ class Libp2pNetwork:
         if len(key) != 32:
             raise BadPeerId("The seed of a node key has 32 bytes.")
         self.settings = settings
-        self._seed = key
+        self.seed = key
         self.key = SigningKey.from_seed(key).public
         self.peer_id = peer_id(self.key)
         self._validator = validator
@@ -132,7 +133,7 @@ class Libp2pNetwork:
             except Exception as error:
                 if not started:
                     raise  # trying again would not change what is wrong with the configuration
-                self._fault = _reason(error)
+                self._fault = reason(error)
                 log.error("the network host died and is started again: %s", self._fault)
             self._restarts += 1
             deaths = 1 if trio.current_time() - begun > bounds.RESTART_CALM_S else deaths + 1
@@ -287,7 +288,7 @@ class Libp2pNetwork:
             await self._dial_once(entry)
         except Exception as error:
             self.ward.count("dials_failed")
-            self.book.failed(entry.key, _reason(error), trio.current_time())
+            self.book.failed(entry.key, reason(error), trio.current_time())
             if entry.failures >= 3:
                 await self._ask_around()
         finally:
@@ -375,7 +376,7 @@ class Libp2pNetwork:
             raise StreamBroken(
                 "The other node did not take up the conversation.",
                 peer=peer,
-                cause=_reason(error),
+                cause=reason(error),
             ) from error
         return self.frames(stream, peer, protocol)
 
@@ -532,16 +533,3 @@ class Libp2pNetwork:
                 await trio.sleep(0.02)
             return True
         return False
-
-
-def _reason(error: BaseException) -> str:
-    """Return one line that says what went wrong, out of however many exceptions."""
-    while isinstance(error, BaseExceptionGroup) and error.exceptions:
-        error = error.exceptions[0]
-    cause = error.__cause__
-    text = str(error) or type(error).__name__
-    if cause is not None and not isinstance(cause, BaseExceptionGroup) and str(cause):
-        text += f" ({cause})"
-    return text[:300]
-
-

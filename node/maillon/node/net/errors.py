@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from maillon.protocol.errors import LocalError, RemoteError
 
 
@@ -82,3 +84,15 @@ class MessageTooLarge(LocalError):
 
     code = "message_too_large"
     sentence = "The message is larger than one message may be."
+
+
+def reason(error: BaseException) -> str:
+    """Return one line that says what went wrong, out of however many exceptions."""
+    while isinstance(error, BaseExceptionGroup):
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    text = str(error) or type(error).__name__
+    cause = error.__cause__
+    while cause is not None and not isinstance(cause, BaseExceptionGroup) and str(cause):
+        text += f" ({cause})"
+        cause = cause.__cause__
+    return text[:300]

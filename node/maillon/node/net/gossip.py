@@ -5,6 +5,9 @@ format, the streams. What is replaced, and why, stands at each method and in
 docs/decisions/0010-libp2p-guards.md; spec/04 says what another implementation must do.
 """
 
+# libp2p.peer has no __init__.py, which hides that the package is typed.
+# pyright: reportMissingTypeStubs=false
+
 from __future__ import annotations
 
 import logging
@@ -31,6 +34,7 @@ from maillon.node.net.messages import (
     SIGNING_PREFIX,
     ContentCache,
     Seen,
+    SendQueue,
     message_id,
     shape_fault,
     signature_holds,
@@ -136,15 +140,17 @@ class GuardedGossip(GossipSub):
         if queue is not None:
             queue.push(rpc_pb2.RPC(control=control_msg), priority=True)
 
-    async def _emit_control_msgs(self, graft: Any, prune: Any, gossip: Any) -> None:
+    async def _emit_control_msgs(
+        self, peers_to_graft: Any, peers_to_prune: Any, peers_to_gossip: Any
+    ) -> None:
         # The library's version sends each peer the grafts of all peers before it, too.
-        for peer in {*graft, *prune, *gossip}:
+        for peer in {*peers_to_graft, *peers_to_prune, *peers_to_gossip}:
             control = rpc_pb2.ControlMessage()
-            for topic in graft.get(peer, ()):
+            for topic in peers_to_graft.get(peer, ()):
                 control.graft.add(topicID=topic)
-            for topic in prune.get(peer, ()):
+            for topic in peers_to_prune.get(peer, ()):
                 control.prune.add(topicID=topic, backoff=self.prune_back_off)
-            for topic, ids in gossip.get(peer, {}).items():
+            for topic, ids in peers_to_gossip.get(peer, {}).items():
                 control.ihave.add(topicID=topic, messageIDs=ids[: bounds.GOSSIP_CONTROL_IDS_MAX])
             await self.emit_control_message(control, peer)
 
@@ -275,6 +281,7 @@ class GuardedPubsub(Pubsub):
         # Seconds, the library's start, repeat the numbers of the process before a restart.
         self.counter = time.time_ns()
         self._retries: dict[ID, tuple[int, float]] = {}
+        self._replayed: dict[ID, float] = {}
 
     # --- sending --------------------------------------------------------------------------------
 
@@ -321,14 +328,29 @@ class GuardedPubsub(Pubsub):
         await stream.write(encode_varint_prefixed(self.get_hello_packet().SerializeToString()))
         self.router.add_peer(peer_id, stream.get_protocol())
         self.peers[peer_id] = stream
-        queue = self.peer_queues[peer_id] = RpcQueue(
-            bounds.GOSSIP_QUEUE_MAX, bounds.GOSSIP_RPC_BYTES_MAX
-        )
+        queue = self.peer_queues[peer_id] = SendQueue()
         self.manager.run_task(self.handle_sending_messages, peer_id, stream, queue)
         waiting = self._peer_added_events.pop(peer_id, None)
         if waiting is not None:
             waiting.set()
         await self._send_recent_messages_to_new_peer(peer_id)
+
+    def invite(self, peer_id: ID) -> None:
+        """Open the gossip stream to a connected peer that has none, for example just admitted."""
+        if peer_id not in self.peers:
+            self._schedule_peer_stream_retry(peer_id)
+
+    async def _replay_recent_messages(self, peer_id: ID, topic: str) -> None:
+        # Subscribing, unsubscribing and subscribing again must not be a pump.
+        now = self._now()
+        if peer_id not in self.peers or now - self._replayed.get(peer_id, -1e9) < (
+            bounds.GOSSIP_REPLAY_S
+        ):
+            return
+        self._replayed[peer_id] = now
+        while len(self._replayed) > bounds.STANDINGS_MAX:
+            del self._replayed[next(iter(self._replayed))]
+        await self.router.send_recent_messages(peer_id, topic)
 
     async def _peer_stream_retry_task(self, peer_id: ID) -> None:
         # A peer that does not count us in resets each stream at once. Without a growing pause we

@@ -9,6 +9,9 @@ parts and closes the gaps from outside; the reasons stand where the code is.
 Importing this module imports libp2p, which takes seconds: only the driver does, when it runs.
 """
 
+# libp2p.peer has no __init__.py, which hides that the package is typed.
+# pyright: reportMissingTypeStubs=false
+
 from __future__ import annotations
 
 import logging
@@ -143,6 +146,7 @@ class GuardedSwarm(Swarm):
         self.ward = ward
         self._now = now
         self.auto_connector = cast(Any, _NoAutoConnector())
+        self.notifees.clear()  # the tag store's: each is a task at every stream that opens
 
     def _overflowed(self, key: bytes) -> None:
         self.ward.penalise(key, 50.0, "window_ignored", self._now())
@@ -228,15 +232,29 @@ class GuardedSwarm(Swarm):
             self.manager.run_task(self.close_conn, old)
         return conn
 
+    def forget_keys(self) -> None:
+        """Drop what Noise remembers of every key that ever shook hands."""
+        for noise in self.upgrader.security_multistream.transports.values():
+            cast(Any, noise).clear_static_key_cache()
+
     async def close_conn(self, conn: INetConn) -> None:
         """Close one connection, within a bound."""
         with trio.move_on_after(bounds.STREAM_RESET_S):
             await conn.close()
-        muxed = getattr(conn, "muxed_conn", None)
-        if muxed is not None and not muxed.is_closed:
-            # A peer that takes nothing more blocks the polite goodbye: cut the line.
-            raw = getattr(getattr(muxed, "secured_conn", None), "conn", None)
-            await _close(raw if raw is not None else muxed)
+            return
+        # A peer that takes nothing more blocks the polite goodbye. Cut the line, then have the
+        # library clean up, which it believes to have done already.
+        raw = getattr(getattr(conn.muxed_conn, "secured_conn", None), "conn", None)
+        await _close(raw if raw is not None else conn.muxed_conn)
+        with trio.move_on_after(bounds.STREAM_RESET_S) as scope:
+            scope.shield = True
+            try:
+                await cast(Any, conn)._cleanup()
+            except Exception as error:
+                log.debug("a connection could not be cleaned up: %r", error)
+        if conn in self.get_connections(conn.muxed_conn.peer_id):
+            self.remove_conn(cast(SwarmConn, conn))
+            await self.notify_disconnected(conn)
 
     def remove_conn(self, swarm_conn: SwarmConn) -> None:
         """Forget a closed connection and, with the last one, what is stored of the peer."""
@@ -268,6 +286,7 @@ class GuardedHost(BasicHost):
 
     def __init__(self, swarm: GuardedSwarm, ward: Ward, now: Callable[[], float]) -> None:
         super().__init__(swarm, disable_identify_address_discovery=True)
+        swarm.notifees.clear()  # identify's
         self.ward = ward
         self._now = now
         ping = PingService(self)

@@ -3,6 +3,9 @@
 Importing this module imports libp2p.
 """
 
+# libp2p.peer has no __init__.py, which hides that the package is typed.
+# pyright: reportMissingTypeStubs=false
+
 from __future__ import annotations
 
 import logging
@@ -17,7 +20,7 @@ from libp2p.peer.id import ID
 from multiaddr import Multiaddr  # type: ignore[import-untyped]  # ships no types
 
 from maillon.node import bounds
-from maillon.node.net.errors import BadPeerId, DialFailed
+from maillon.node.net.errors import BadPeerId, DialFailed, reason
 from maillon.node.net.gossip import GuardedGossip, GuardedPubsub
 from maillon.node.net.guards import ContainedManager, GuardedHost, GuardedSwarm
 from maillon.node.net.identity import Address, parse_address, peer_id_bytes
@@ -71,7 +74,7 @@ class Host:
         self._nursery: trio.Nursery | None = None
         self._closing = False
         now = trio.current_time
-        keys = key_pair(net._seed)
+        keys = key_pair(net.seed)
         self._swarm = GuardedSwarm(keys, ID(peer_id_bytes(net.key)), net.ward, now)
         self._host = GuardedHost(self._swarm, net.ward, now)
         self._gossip = GuardedGossip(net.settings.topic, net.ward, now)
@@ -168,13 +171,12 @@ class Host:
                 key = peer_key(peer)
             except BadPeerId:
                 continue
-            announced = key in self.net._announced
+            announced = key in self.net.connected_keys()
             if self.net.ward.admitted(key):
                 self.net.ward.stranger_gone(key)
                 if not announced:
                     self.net.connected(key)
-                if peer not in self._pubsub.peers:
-                    self._pubsub._schedule_peer_stream_retry(peer)
+                self._pubsub.invite(peer)
             elif announced:
                 self.drop(key)
 
@@ -187,6 +189,7 @@ class Host:
 
     async def probe(self) -> None:
         """Ping all connections at the same time and close those that do not answer."""
+        self._swarm.forget_keys()
 
         async def one(conn: INetConn) -> None:
             if not await self._host.alive(conn):
@@ -218,13 +221,13 @@ class Host:
                             ID(peer_id_bytes(key)), Multiaddr(numeric.without_peer())
                         )
                     except Exception as error:
-                        faults.append(_why(error))
+                        faults.append(reason(error))
                         continue
                     reached.append(address)
                     nursery.cancel_scope.cancel()
                     return
             except Exception as error:
-                faults.append(_why(error))
+                faults.append(reason(error))
             finally:
                 failed.set()
 
@@ -261,20 +264,22 @@ class Host:
     def remote_host(self, key: bytes) -> tuple[str, str] | None:
         """Return ("ip4" or "ip6", address) a connected peer is seen at."""
         for conn in self._swarm.get_connections(ID(peer_id_bytes(key))):
+            secured: Any = getattr(conn.muxed_conn, "secured_conn", None)
             try:
-                remote = conn.muxed_conn.secured_conn.get_remote_address()  # type: ignore[attr-defined]
+                remote: tuple[str, int] | None = secured.get_remote_address()
             except Exception:
                 continue
             if remote is not None:
-                host = str(remote[0]).partition("%")[0]
+                host = remote[0].partition("%")[0]
                 return ("ip6" if ":" in host else "ip4"), host
         return None
 
     def remote_address(self, key: bytes) -> str | None:
         """Return where a connected peer is seen; it need not listen on that port."""
         for conn in self._swarm.get_connections(ID(peer_id_bytes(key))):
-            for address in conn.get_transport_addresses():
-                return str(address)
+            addresses: list[Any] = conn.get_transport_addresses()
+            if addresses:
+                return str(addresses[0])
         return None
 
     # --- streams and gossip ---------------------------------------------------------------------
@@ -316,8 +321,9 @@ class Host:
 
     async def publish(self, data: bytes) -> None:
         """Give one message to the mesh; wait while a peer's queue is half full."""
+        # Wait for the quickest, not for the slowest: one frozen peer must not hold up the others.
         with trio.move_on_after(5.0):
-            while any(len(q) > bounds.GOSSIP_QUEUE_MAX // 2 for q in self._queues()):
+            while (queues := self._queues()) and all(queue.half_full for queue in queues):
                 await trio.sleep(0.02)
         self._pubsub.publish_now(data)
         await trio.lowlevel.checkpoint()
@@ -358,11 +364,3 @@ async def _resolve(address: Address) -> list[Address]:
         kind = "ip6" if entry_family == trio.socket.AF_INET6 else "ip4"
         out.append(Address(kind, str(where[0]), address.port))
     return list(dict.fromkeys(out))[:4]
-
-
-def _why(error: BaseException) -> str:
-    while isinstance(error, BaseExceptionGroup) and error.exceptions:
-        error = error.exceptions[0]
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return str(error) or type(error).__name__

@@ -1,0 +1,176 @@
+"""Encrypt, multiplex and negotiate within bounds (docs/decisions/0010-libp2p-guards.md).
+
+Between a socket and a stream the library reads lengths it does not bound, decodes bytes as text
+without expecting that they are none, offers an unencrypted connection, and stores what a peer sends
+against the flow control. The classes here take those places.
+"""
+
+# libp2p.peer has no __init__.py, which hides that the package is typed.
+# pyright: reportMissingTypeStubs=false
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import trio
+from libp2p.abc import IMuxedConn, IMuxedStream, ISecureConn
+from libp2p.crypto.ed25519 import Ed25519PrivateKey
+from libp2p.crypto.keys import KeyPair
+from libp2p.crypto.x25519 import create_new_key_pair as new_x25519
+from libp2p.custom_types import TProtocol
+from libp2p.exceptions import ParseError
+from libp2p.io.exceptions import IOException, MessageTooLarge
+from libp2p.peer.id import ID
+from libp2p.protocol_muxer.exceptions import MultiselectCommunicatorError, MultiselectError
+from libp2p.protocol_muxer.multiselect_communicator import MultiselectCommunicator
+from libp2p.security.noise.transport import PROTOCOL_ID as NOISE
+from libp2p.security.noise.transport import Transport as Noise
+from libp2p.stream_muxer.exceptions import MuxedConnUnavailable
+from libp2p.stream_muxer.yamux import yamux as yamux_module
+from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX
+from libp2p.stream_muxer.yamux.yamux import Yamux
+from libp2p.transport.upgrader import TransportUpgrader
+from libp2p.utils.varint import read_varint_prefixed_bytes_limited
+
+from maillon.node import bounds
+from maillon.node.net.errors import BadPeerId
+from maillon.node.net.identity import key_of_bytes
+
+log = logging.getLogger("maillon.net")
+
+# Flow control: the library lets a stream's window grow to 16 MiB; see MUXER_WINDOW_BYTES. The same
+# constant bounds one DATA frame, which it would otherwise buffer whole.
+yamux_module.MAX_WINDOW_SIZE = bounds.MUXER_WINDOW_BYTES
+
+
+def peer_key(peer: ID) -> bytes:
+    """Return the node key inside a libp2p peer id. Raises: BadPeerId."""
+    return key_of_bytes(peer.to_bytes())
+
+
+def key_pair(seed: bytes) -> KeyPair:
+    """Return libp2p's form of the node key made from a 32-byte seed."""
+    private = Ed25519PrivateKey.new(seed)
+    return KeyPair(private, private.get_public_key())
+
+
+# --- negotiation --------------------------------------------------------------------------------
+
+
+class BoundedCommunicator(MultiselectCommunicator):
+    """Read protocol names with a bound, and treat bytes that are not UTF-8 as a broken peer.
+
+    The library reads whatever length the peer announces, before any handshake, and lets the
+    UnicodeDecodeError of a line that is not text through to the host.
+    """
+
+    async def read(self) -> str:
+        """Return the next line. Raises: MultiselectCommunicatorError."""
+        try:
+            line = await read_varint_prefixed_bytes_limited(
+                self.read_writer, bounds.NEGOTIATE_BYTES_MAX
+            )
+            if line[-1:] != b"\n":
+                raise ParseError("no newline at the end of a protocol name")
+            return line[:-1].decode("utf-8")
+        except (ParseError, IOException, MessageTooLarge, UnicodeDecodeError) as error:
+            raise MultiselectCommunicatorError("unreadable protocol name") from error
+
+
+async def _select(
+    multiselect: Any, conn: Any, handlers: Any, is_initiator: bool, seconds: float
+) -> Any:
+    communicator = BoundedCommunicator(conn)
+    if is_initiator:
+        chosen = await multiselect.multiselect_client.select_one_of(
+            tuple(handlers), communicator, int(seconds)
+        )
+    else:
+        chosen, _ = await multiselect.multiselect.negotiate(communicator, int(seconds))
+    if chosen is None:
+        raise MultiselectError("no protocol selected")
+    return chosen
+
+
+class GuardedUpgrader(TransportUpgrader):
+    """Offer Noise and yamux and nothing else, negotiated within bounds.
+
+    The library's default set also offers an unencrypted connection, on which a peer's public key is
+    all it takes to be that peer.
+    """
+
+    def __init__(self, keys: KeyPair, on_overflow: Callable[[bytes], None]) -> None:
+        noise = Noise(keys, noise_privkey=new_x25519().private_key)
+        super().__init__({NOISE: noise}, {TProtocol(YAMUX): Yamux}, int(bounds.NEGOTIATE_S))
+        self._on_overflow = on_overflow
+        # The library's selectors make their own, unbounded communicator.
+        self._muxer: Any = self.muxer_multistream._selector  # pyright: ignore[reportPrivateUsage]
+        self._bound(self._muxer)
+        self._bound(self.security_multistream._selector)  # pyright: ignore[reportPrivateUsage]
+
+    @staticmethod
+    def _bound(selector: Any) -> None:
+        async def select(conn: Any, is_initiator: bool, timeout: float = bounds.NEGOTIATE_S) -> Any:
+            chosen = await _select(selector, conn, selector.handlers, is_initiator, timeout)
+            return chosen, selector.handlers[chosen]
+
+        selector.select = select
+
+    async def upgrade_connection(self, conn: ISecureConn, peer_id: ID) -> IMuxedConn:
+        """Put our bounded yamux on a secured connection."""
+        await self._muxer.select(
+            conn, conn.is_initiator, int(bounds.NEGOTIATE_S)
+        )
+        muxed = BoundedYamux(conn, peer_id, is_initiator=conn.is_initiator)
+        muxed.on_overflow = self._on_overflow
+        return muxed
+
+
+# --- multiplexing -------------------------------------------------------------------------------
+
+
+class BoundedYamux(Yamux):
+    """Bound what a peer can make us hold, and end only its own connection when something fails."""
+
+    on_overflow: Callable[[bytes], None] | None = None
+
+    async def _read_data_body(self, length: int) -> bytes:
+        # The library logs that a peer exceeded its window and stores the bytes all the same.
+        held = sum(map(len, self.stream_buffers.values()))
+        if held + length > bounds.MUXER_BYTES_MAX:
+            if self.on_overflow is not None:
+                try:
+                    self.on_overflow(peer_key(self.peer_id))
+                except BadPeerId:
+                    pass
+            raise trio.TooSlowError  # what handle_incoming answers by closing the connection
+        return await super()._read_data_body(length)
+
+    async def start(self) -> None:
+        """Run the connection; whatever fails ends this connection and nothing else."""
+        try:
+            await super().start()
+        except Exception as error:
+            log.debug("connection of %s failed: %r", self.peer_id, error)
+            # add_conn waits for this event without a bound.
+            self.event_started.set()
+            await self._end()
+
+    async def accept_stream(self) -> IMuxedStream:
+        """Return the next stream the peer opened. Raises: MuxedConnUnavailable at the end."""
+        try:
+            return await super().accept_stream()
+        except MuxedConnUnavailable:
+            raise
+        except Exception as error:
+            raise MuxedConnUnavailable(str(error)) from error
+
+    async def _end(self) -> None:
+        with trio.move_on_after(bounds.STREAM_RESET_S) as scope:
+            scope.shield = True
+            try:
+                await self._cleanup_on_error()
+            except Exception:
+                return
