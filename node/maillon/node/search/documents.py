@@ -1,10 +1,10 @@
 """Say under which words a record is indexed.
 
 A word of the text stands as its stem. What is not text has a letter and a colon in front, so that
-nobody's title can pass for it: `t:` word of the title, `k:offer`, `c:menage`, `m:remote`, `l:fr`, `g:` coop, `a:` audience,
-`s:` provider's status, `v:` verification, `u:` urgency, `x:` condition of access, `h:` cell, `r:`
-cell reached by a travelling provider. A word stands once, however often it was written: ranking
-reads the record itself.
+nobody's text can pass for it: `t:` word of the title, `k:offer`, `c:menage`, `m:remote`, `l:fr`,
+`g:` coop, `a:` audience, `s:` provider's status, `v:` verification, `u:` urgency, `x:` condition of
+access, `h:` cell, `r:` cell reached by a travelling provider. A word stands once, however often it
+was written: ranking reads the record itself.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ def tokens_of(header: Header, payload: Mapping[str, Value]) -> str:
     # Checked by the kind's schema when it came in.
     fields = cast("Mapping[str, Any]", payload)
     table = stems_of(fields["lang"])
-    title = {table[word] for word in split(fields["title"])}
+    stem = table.__getitem__
+    title = set(map(stem, split(fields["title"])))
     title.discard("")
-    words = split(searched_text(fields))
-    found = {table[word] for word in words[: bounds.SEARCH_WORDS_MAX]}
+    found = set(map(stem, split(searched_text(fields))[: bounds.SEARCH_WORDS_MAX]))
     found.discard("")
     found |= title
     found.update(["t:" + stem for stem in title])

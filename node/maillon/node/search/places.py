@@ -40,6 +40,17 @@ def distance_km(one: Point, other: Point) -> float:
     return 2 * EARTH_KM * math.asin(min(1.0, math.sqrt(a)))
 
 
+# An H3 index has its resolution in bits 52 to 55 and three bits for each finer digit, all ones where
+# unused (H3 documentation, "Index bit layout"): a parent is two bit operations, not a library call.
+_RESOLUTION_BITS: Final = 0xF << 52
+
+
+def _parent(cell: int, resolution: int) -> int:
+    return (
+        (cell & ~_RESOLUTION_BITS) | (resolution << 52) | ((1 << (3 * (15 - resolution))) - 1)
+    )
+
+
 def cell_word(cell: int) -> str:
     """Return the index word of a cell: short, and different for each resolution."""
     return "h:" + f"{cell:x}".rstrip("f")
@@ -56,7 +67,7 @@ def _cell_of(place: Mapping[str, Any]) -> tuple[int, int] | None:
             return None
         resolution = h3.get_resolution(cell)
         if resolution > FINEST:
-            cell, resolution = h3.cell_to_parent(cell, FINEST), FINEST
+            cell, resolution = _parent(cell, FINEST), FINEST
         return cell, resolution
     if "lat" in place and "lon" in place:
         return h3.latlng_to_cell(place["lat"] / 1e6, place["lon"] / 1e6, FINEST), FINEST
@@ -82,7 +93,7 @@ def place_words(place: Mapping[str, Any], radius_km: int | None) -> list[str]:
     cell, resolution = found
     words = [cell_word(cell)]
     for coarser in range(resolution - 1, COARSEST - 1, -1):
-        words.append(cell_word(h3.cell_to_parent(cell, coarser)))
+        words.append(cell_word(_parent(cell, coarser)))
     if radius_km:
         lat, lon = h3.cell_to_latlng(cell)
         words.extend(_reach_words((lat, lon), float(radius_km)))

@@ -24,9 +24,9 @@ class Query:
     """What somebody looks for. Everything is optional; nothing of it is kept anywhere.
 
     Several values of one condition are alternatives, except `access` (all of them) and, with
-    `categories_all`, `categories`. `near` is (latitude, longitude) in degrees, `near_name` what to call it. `when` is
-    (start, end) in Unix seconds. `languages` are those the asker reads: they rank, and filter with
-    `languages_only`. `cursor` continues an earlier answer to the same query.
+    `categories_all`, `categories`. `near` is (latitude, longitude) in degrees, `near_name` what to
+    call it. `when` is (start, end) in Unix seconds. `languages` are those the asker reads: they
+    rank, and filter with `languages_only`. `cursor` continues an earlier answer to the same query.
     """
 
     text: str = ""
@@ -104,8 +104,9 @@ class Hit:
 class Answer:
     """What was found: one page, how many there are, and how to go on.
 
-    `count` is exact below `SEARCH_COUNT_MAX`; with `count_more` there are at least so many. `cursor`
-    is empty on the last page. `corrected` maps words that nothing has to those searched instead.
+    `count` is exact when everything was looked at, else what the index holds, which a distance or
+    a time may still narrow; with `count_more` there are at least so many. `cursor` is empty on the
+    last page. `corrected` maps words that nothing has to those searched instead.
     `loosened` says that not every result has every word.
     """
 

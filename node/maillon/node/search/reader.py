@@ -324,7 +324,7 @@ class SearchReader:
             judged.distance, judged.approximate,
         )  # fmt: skip
 
-    # --- Misspelt words -----------------------------------------------------------------------------
+    # --- Misspelt words ---------------------------------------------------------------------------
 
     def _corrected(self, unit: Unit, corrected: dict[str, str]) -> Unit:
         match = unit_expression(unit)

@@ -165,6 +165,7 @@ class Vocabulary:
             length, groups = self._match(ways, place)
             stretch = ways[place : place + length]
             place += length
+            own: tuple[Stems, ...]
             if length == 1:
                 own = tuple((stem,) for stem in stretch[0][1])
             else:

@@ -124,9 +124,8 @@ def _by_rule(
     except (ValueError, OverflowError, KeyError, TypeError):
         return Fit.UNKNOWN, ""
     step = 0
-    for step, moment in enumerate(
-        islice(iter(occurrences), bounds.SEARCH_OCCURRENCES_MAX), start=1
-    ):
+    for moment in islice(iter(occurrences), bounds.SEARCH_OCCURRENCES_MAX):
+        step += 1
         if last is not None and moment > last:
             return Fit.NO, ""
         stamp = moment.replace(tzinfo=zone).timestamp()

@@ -10,9 +10,9 @@ language it is asked for, because people look in one language for what was offer
 from __future__ import annotations
 
 import re
+import threading
 import unicodedata
 from collections.abc import Callable
-from functools import cache
 from typing import Final
 
 import snowballstemmer  # type: ignore[import-untyped]  # ships no types
@@ -52,8 +52,8 @@ def fold(text: str) -> str:
     text = text.lower()
     if text.isascii():
         return text
-    text = unicodedata.normalize("NFKD", text.translate(_LIGATURES))
-    return _MARKS.sub("", text)
+    text = _MARKS.sub("", unicodedata.normalize("NFKD", text))
+    return text if text.isascii() else text.translate(_LIGATURES)
 
 
 def written(text: str) -> list[tuple[str, str]]:
@@ -97,19 +97,31 @@ class Stems(dict[str, str]):
         return stem
 
 
-@cache
-def _stems(language: str) -> Stems:
-    algorithm = LANGUAGES.get(language)
-    if algorithm is None:
-        return Stems(str)
-    return Stems(snowballstemmer.stemmer(algorithm).stemWord)
+class _Tables(threading.local):
+    """The stems of each language, for each thread its own: a stemmer has state."""
+
+    def __init__(self) -> None:
+        self.by_language: dict[str, Stems] = {}
+
+
+_tables = _Tables()
 
 
 def stems_of(language: str) -> Stems:
-    """Return the stems of a language tag ("fr", "fr-CA")."""
+    """Return the stems of a language tag ("fr", "fr-CA"), for use by this thread."""
     base = language[:2]
-    # One table for all languages without endings: tags come from strangers.
-    return _stems(base if base in LANGUAGES else "")
+    tables = _tables.by_language
+    table = tables.get(base)
+    if table is None:
+        # One table for all languages without endings: tags come from strangers.
+        base = base if base in LANGUAGES else ""
+        table = tables.get(base)
+        if table is None:
+            algorithm = LANGUAGES.get(base)
+            # PyStemmer's, in C, when it is there.
+            stem = str if algorithm is None else snowballstemmer.stemmer(algorithm).stemWord
+            table = tables[base] = Stems(stem)
+    return table
 
 
 def stems(text: str, language: str) -> list[str]:

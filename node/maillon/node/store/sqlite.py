@@ -50,11 +50,8 @@ _LIVE: Final = 0
 _STATES: Final = {"superseded": 1, "withdrawn": 2, "revoked": 3, "erased": 4}
 _SIGNATURE: Final = 64
 
-_FIND: Final = (
-    "SELECT r.n, r.state, r.at, r.until, r.kind, r.author, r.head FROM records r, "
-    "(SELECT n FROM keys_new WHERE k = ?1 UNION ALL SELECT n FROM keys WHERE k = ?1) f "
-    "WHERE r.n = f.n"
-)
+_KEY: Final = "SELECT n FROM keys_new WHERE k = ?1 UNION ALL SELECT n FROM keys WHERE k = ?1"
+_ROW: Final = "SELECT n, state, at, until, kind, author, head FROM records WHERE n = ?"
 
 Indexer = Callable[[Header, Mapping[str, Value]], str]
 
@@ -139,7 +136,8 @@ class SqliteStore:
         self._heads: dict[tuple[bytes, bytes], StoredHead] = {}
         self._counts: dict[str, int] = {}
         self._absent: dict[bytes, None] = {}
-        self._signers: OrderedDict[tuple[bytes, bytes], None] = OrderedDict()
+        # Hashes of (key, author) noted already; the hash is keyed by this process.
+        self._signers: set[int] = set()
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self._new_blocks: list[tuple[int, bytes]] = []
         self._block: tuple[int, bytes] = (-1, b"")
@@ -255,11 +253,11 @@ class SqliteStore:
             for ref in header.refs:
                 links.append((id_key(ref), n))
             signer = (header.by, author)
-            if signer not in self._signers:
+            if hash(signer) not in self._signers:
                 self._db.execute("INSERT OR IGNORE INTO signers VALUES (?, ?)", signer)
-                self._signers[signer] = None
-                if len(self._signers) > bounds.STORE_SIGNERS_MAX:
-                    self._signers.popitem(last=False)
+                if len(self._signers) >= bounds.STORE_SIGNERS_MAX:
+                    self._signers.clear()
+                self._signers.add(hash(signer))
         run = self._db.executemany
         if self._new_blocks:
             run("INSERT INTO seals VALUES (?, ?)", self._new_blocks)
@@ -340,19 +338,29 @@ class SqliteStore:
     # --- Finding ----------------------------------------------------------------------------------
 
     def _find(self, id: bytes) -> _Found | None:
-        for row in self._db.execute(_FIND, (id_key(id),)):
+        for row in self._rows_at(id_key(id)):
             if _sha256(row[6][:-_SIGNATURE]).digest() == id:
                 return _Found(*row)
         return None
+
+    def _rows_at(self, key: int) -> list[tuple[Any, ...]]:
+        try:
+            places = self._db.execute(_KEY, (key,)).fetchall()
+            if not places:
+                return []
+            return [
+                row for place in places if (row := self._db.execute(_ROW, place).fetchone())
+            ]
+        except sqlite3.Error as error:
+            raise translated(error, self.path) from error
 
     def known(self, id: bytes) -> bool:
         if id in self._fresh:
             return True
         if id in self._absent:
             return False
-        with faults_in_words(self.path):
-            if self._find(id) is not None:
-                return True
+        if self._find(id) is not None:
+            return True
         if len(self._absent) >= bounds.STORE_ABSENT_MAX:
             self._absent.clear()
         self._absent[id] = None
@@ -363,32 +371,29 @@ class SqliteStore:
             return True
         if id in self._absent:
             return False
-        with faults_in_words(self.path):
-            found = self._find(id)
+        found = self._find(id)
         return found is not None and found.state == _LIVE
 
     def head(self, author: bytes, series: bytes) -> StoredHead | None:
         fresh = self._heads.get((author, series))
         if fresh is not None:
             return fresh
-        with faults_in_words(self.path):
-            for row in self._db.execute(_FIND, (series_key(author, series),)):
-                if row[1] == _LIVE and row[5] == author:
-                    header_bytes = row[6][:-_SIGNATURE]
-                    header = decode_header(header_bytes)
-                    if header.series == series:
-                        return StoredHead(
-                            _sha256(header_bytes).digest(),
-                            header.rev, header.at, header.until, header.kind,
-                        )  # fmt: skip
+        for row in self._rows_at(series_key(author, series)):
+            if row[1] == _LIVE and row[5] == author:
+                header_bytes = row[6][:-_SIGNATURE]
+                header = decode_header(header_bytes)
+                if header.series == series:
+                    return StoredHead(
+                        _sha256(header_bytes).digest(),
+                        header.rev, header.at, header.until, header.kind,
+                    )  # fmt: skip
         return None
 
     def header(self, id: bytes) -> Header | None:
         fresh = self._fresh.get(id)
         if fresh is not None:
             return fresh[1].signed.header
-        with faults_in_words(self.path):
-            found = self._find(id)
+        found = self._find(id)
         return None if found is None else decode_header(found.head[:-_SIGNATURE])
 
     def get(self, id: bytes) -> Signed | None:
