@@ -495,6 +495,14 @@ class Engine:
         """Return the encoded live records among `ids`, in the order of sending."""
         return self._store.encoded(ids)
 
+    def encoded_page(self, page: Sequence[tuple[int, bytes]]) -> list[tuple[int, bytes, bytes]]:
+        """Return records that follow one another in the live set as (at, id, encoded)."""
+        if not page:
+            return []
+        at, id = page[-1]
+        # The least that comes behind the last of them, as the end of a range is left out.
+        return self._store.encoded_range(page[0], (at, id + b"\0"), len(page))
+
     # --- Around it ------------------------------------------------------------------------------
 
     def _live_bytes(self, outcome: Outcome) -> bool:

@@ -72,6 +72,10 @@ class SyncHost(Protocol):
         """Return the encoded live records among `ids`, in the order of sending."""
         ...
 
+    def encoded_page(self, page: Sequence[tuple[int, bytes]]) -> list[tuple[int, bytes, bytes]]:
+        """Return a page of the live set as (at, id, encoded): far cheaper than by id."""
+        ...
+
 
 Ended = Callable[["Session", float], None]
 
@@ -284,7 +288,9 @@ class Session:
             rest: Range | None = range_
             while rest is not None:
                 page, rest = rest.page(self._host.items, bounds.SYNC_PAGE_RECORDS)
-                yield from self._host.encoded([id for _, id in page if id not in sent])
+                for _, id, record in self._host.encoded_page(page):
+                    if id not in sent:
+                        yield record
 
 
 class SyncInitiator(Session):

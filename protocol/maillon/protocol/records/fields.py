@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from maillon.protocol.limits import (
@@ -79,17 +80,20 @@ def cell_ok(cell: str) -> bool:
     base cell (0 to 121), then 15 digits of 3 bits; a digit below the resolution is 7. A finer cell
     would say where somebody lives.
     """
-    if len(cell) != 15 or not set(cell) <= _HEX:
+    if not _CELL_FORM.fullmatch(cell):
         return False
     index = int(cell, 16)
-    resolution = index >> 52 & 15
-    if index >> 56 != 0x08 or not 5 <= resolution <= 7 or index >> 45 & 127 > 121:
+    unused = 3 * (15 - (index >> 52 & 15))
+    if ~index & (1 << unused) - 1 or index >> 45 & 127 > 121:
         return False
-    digits = [index >> 3 * (14 - at) & 7 for at in range(15)]
-    return all((digit == 7) == (at >= resolution) for at, digit in enumerate(digits))
+    # A digit is 7 where all three of its bits are set; none that is used may be.
+    digits = index >> unused & (1 << 45 - unused) - 1
+    return not digits & digits >> 1 & digits >> 2 & _LOW_BITS
 
 
-_HEX: Final = frozenset("0123456789abcdef")
+# The reserved bits and the mode, then resolution 5 to 7.
+_CELL_FORM: Final = re.compile(r"8[567][0-9a-f]{13}")
+_LOW_BITS: Final = 0o111_111_111_111_111
 
 CELL: Final = Pattern("H3 cell", r"8[567][0-9a-f]{7}f{6}", 15, "871f93759ffffff")
 
