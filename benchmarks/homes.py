@@ -109,8 +109,8 @@ class Running:
             link.settimeout(30)
             try:
                 link.connect(str(self.home.socket))
-                head = f"GET {path} HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n"
-                link.sendall(head.encode())
+                request = f"GET {path} HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n"
+                link.sendall(request.encode())
                 answer = b"".join(iter(lambda: link.recv(65_536), b""))
             except OSError:
                 return None

@@ -1,8 +1,8 @@
 """Records from one node's database into another's over libp2p, between two real processes.
 
 What is measured is one whole reconciliation session: compare, fetch, read, verify, store, index.
-The receiving side knows profiles and memberships already. Beside it, the same number of entries of the
-same size are replicated between two Node.js processes by hypercore and by ssb-db2, over TCP.
+The receiving side knows profiles and memberships already. Beside it, the same number of entries of
+the same size is replicated between two Node.js processes by hypercore and by ssb-db2, over TCP.
 """
 
 from __future__ import annotations
