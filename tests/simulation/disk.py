@@ -6,7 +6,7 @@ committed, who retired what and why, and the bytes that a thief of the machine w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -39,7 +39,7 @@ class SimDisk(MemoryStore):
         self.on_commit: Callable[[list[Valid], list[Leaving]], None] | None = None
 
     @contextmanager
-    def batch(self) -> Iterator[None]:
+    def batch(self) -> Generator[None]:
         if self._inside == 0:
             self._leaving, self._entered = [], []
         self._inside += 1

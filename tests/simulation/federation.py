@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from random import Random
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from maillon.protocol.envelope import Signed
@@ -14,67 +14,8 @@ from simulation.disk import SimDisk
 from simulation.liar import LiarNode
 from simulation.net import Clockwork, Net, Weather
 from simulation.node import SimNode, Verifier
+from simulation.plan import Person, Plan
 from support.world import NOW, Coop, Member, World
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a run has in store. `tame` runs revoke nothing, so nothing may be lost."""
-
-    founders: int
-    late_coops: int
-    liars: int
-    members: int
-    actions: int
-    active_s: float
-    skew_s: float
-    loss: float
-    double: float
-    latency_s: float
-    stream_break: float
-    partitions: int
-    restarts: int
-    power_cuts: int
-    tame: bool
-    sparse: bool
-
-    @classmethod
-    def draw(cls, rng: Random) -> Plan:
-        """Draw a plan: most runs are small, some are larger, a fifth is tame."""
-        founders = rng.choice((2, 3, 3, 4, 4, 5))
-        return cls(
-            founders=founders,
-            late_coops=rng.choice((0, 0, 1, 1, 2)),
-            liars=rng.choice((0, 1, 1)) if founders > 2 else 0,
-            members=rng.randint(1, 3),
-            actions=rng.randint(30, 90),
-            active_s=rng.uniform(200, 700),
-            skew_s=rng.choice((0.0, 2.0, 60.0, 140.0)),
-            loss=rng.choice((0.0, 0.1, 0.4, 0.9)),
-            double=rng.choice((0.0, 0.2)),
-            latency_s=rng.choice((0.01, 0.1, 1.0, 4.0)),
-            stream_break=rng.choice((0.0, 0.2, 0.5)),
-            partitions=rng.randint(0, 3),
-            restarts=rng.randint(0, 3),
-            power_cuts=rng.randint(0, 4),
-            tame=rng.random() < 0.2,
-            sparse=rng.random() < 0.4,
-        )
-
-
-@dataclass
-class Person:
-    """A member's devices and what their owner remembers of their own things."""
-
-    member: Member
-    home: SimNode
-    until: int
-    rev: int = 0
-    second: Member | None = None
-    stolen: bool = False
-    things: list[Signed] = field(default_factory=list[Signed])
-    # What was ever promised for a series: nothing may end before what it replaces.
-    untils: dict[bytes, int] = field(default_factory=dict[bytes, int])
 
 
 class Federation:
@@ -208,13 +149,13 @@ class Federation:
         for node in self.net.nodes:
             self.clock.after(rng.uniform(0, 20), node.boot)
         for coop in self.world.coops:
-            self.clock.after(rng.uniform(20, 40), lambda coop=coop: self.publish_profile(coop))
+            self.clock.after(rng.uniform(20, 40), partial(self.publish_profile, coop))
         for coop in self.late:
-            self.clock.after(rng.uniform(60, 200), lambda coop=coop: self.admit(coop))
+            self.clock.after(rng.uniform(60, 200), partial(self.admit, coop))
         for node in self.net.nodes:
             for place in range(plan.members):
                 when = rng.uniform(45, 120)
-                self.clock.after(when, lambda node=node, place=place: self.join(node, place))
+                self.clock.after(when, partial(self.join, node, place))
         for _ in range(plan.actions):
             self.clock.after(rng.uniform(60, plan.active_s), self.act)
         for _ in range(plan.partitions):
@@ -557,7 +498,7 @@ class Federation:
         coop = member.coop
         at = self.now_at(node)
         key = SigningKey.from_seed(self.world.fresh(32))
-        previous: list[Any] = list(old.payload.get("previous", []))  # type: ignore[call-overload, arg-type]
+        previous: list[Any] = list(old.payload.get("previous", []))  # type: ignore[arg-type]  # a list
         # A founder's admissions would go with a key that ends in the past, and coops with them.
         back = 0 if coop.founder else self.rng.choice((0, 0, 120))
         previous.append({"key": node.key.public, "until_at": at - back})

@@ -68,7 +68,7 @@ class LiarNode(SimNode):
             lambda: (_batch(self.endless().encode()), True),
             lambda: (encoding.encode([1, [bytes(18_000)] * 3]), True),
             lambda: (bytes(70_000), True),
-            lambda: (_batch(*(self.stranger().encode() for _ in range(4))), False),
+            lambda: (_batch(*(self.stranger().encode() for _ in range(rng.randint(1, 14)))), False),
             lambda: (self.spoilt(), False),
             lambda: (self.replay(), False),
             lambda: (self.mixture(), True),

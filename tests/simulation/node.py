@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from random import Random
 from typing import TypeVar
 
@@ -198,10 +199,14 @@ class SimNode:
         before, self._peers = self._peers, peers
         for peer in before:
             if peer not in peers:
-                self._do(lambda engine, peer=peer: engine.disconnected(peer, self.clock()))
+                self._do(partial(self._meet, peer, False))
         for peer in peers:
             if peer not in before:
-                self._do(lambda engine, peer=peer: engine.connected(peer, self.clock()))
+                self._do(partial(self._meet, peer, True))
+
+    def _meet(self, peer: bytes, there: bool, engine: Engine) -> None:
+        tell = engine.connected if there else engine.disconnected
+        self._run(tell(peer, self.clock()))
 
     def hear(self, peer: bytes, data: bytes, lie: bool) -> None:
         """Take a gossip message, and pass it on if the engine says so."""

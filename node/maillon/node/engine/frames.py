@@ -6,7 +6,7 @@ frame as a whole; nothing of it is acted upon.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -145,36 +145,86 @@ def decode(data: bytes) -> Frame:
     if type(value) is not list or not value or type(value[0]) is not int:
         raise Malformed("A frame is an array that begins with its type.", rule="frame")
     fields = cast("list[object]", value[1:])
-    match value[0], fields:
-        case (1, [bytes() as message]):
-            return Neg(message)
-        case (4, [list() as items]) if len(data) <= BATCH_BYTES_MAX:
-            found = cast("list[object]", items)
-            if found and all(
-                type(one) is bytes and 0 < len(one) <= RECORD_BYTES_MAX for one in found
-            ):
-                return Records(tuple(cast("list[bytes]", found)))
-        case (2, [list() as items]):
-            wanted = cast("list[object]", items)
-            if 0 < len(wanted) <= SYNC_WANT_IDS_MAX and all(
-                type(one) is bytes and len(one) == 32 for one in wanted
-            ):
-                return Want(tuple(cast("list[bytes]", wanted)))
-        case (3, [_, _, _, _]):
-            return WantRange(Range.from_fields(fields))
-        case (5, [int() as count]) if type(count) is int and count >= 0:
-            return Done(count)
-        case (0, [bytes() as fed, int() as count, str() as agent]) if (
+    frame = _READERS[value[0]](fields) if 0 <= value[0] < len(_READERS) else None
+    if frame is None or (isinstance(frame, Records) and len(data) > BATCH_BYTES_MAX):
+        raise Malformed("The frame is of no known form.", rule="frame", type=value[0])
+    return frame
+
+
+def _read_hello(fields: list[object]) -> Frame | None:
+    match fields:
+        case [bytes() as fed, int() as count, str() as agent] if (
             len(fed) == 32
             and type(count) is int
             and count >= 0
             and len(agent) <= _AGENT_CHARS_MAX
         ):
             return Hello(fed, count, agent)
-        case (6, [str() as code, str() as text]) if (
+        case _:
+            return None
+
+
+def _read_neg(fields: list[object]) -> Frame | None:
+    match fields:
+        case [bytes() as message]:
+            return Neg(message)
+        case _:
+            return None
+
+
+def _read_want(fields: list[object]) -> Frame | None:
+    ids = _bytes_list(fields)
+    if ids is None or len(ids) > SYNC_WANT_IDS_MAX or any(len(id) != 32 for id in ids):
+        return None
+    return Want(ids)
+
+
+def _read_want_range(fields: list[object]) -> Frame | None:
+    return WantRange(Range.from_fields(fields))
+
+
+def _read_records(fields: list[object]) -> Frame | None:
+    found = _bytes_list(fields)
+    if found is None or not all(0 < len(record) <= RECORD_BYTES_MAX for record in found):
+        return None
+    return Records(found)
+
+
+def _read_done(fields: list[object]) -> Frame | None:
+    match fields:
+        case [int() as count] if type(count) is int and count >= 0:
+            return Done(count)
+        case _:
+            return None
+
+
+def _read_error(fields: list[object]) -> Frame | None:
+    match fields:
+        case [str() as code, str() as text] if (
             len(code) <= _CODE_CHARS_MAX and len(text) <= _TEXT_CHARS_MAX
         ):
             return Error(code, text)
         case _:
-            pass
-    raise Malformed("The frame is of no known form.", rule="frame", type=value[0])
+            return None
+
+
+def _bytes_list(fields: list[object]) -> tuple[bytes, ...] | None:
+    """Return the one list of byte strings that a frame holds, never empty."""
+    if len(fields) != 1 or type(fields[0]) is not list or not fields[0]:
+        return None
+    items = cast("list[object]", fields[0])
+    if not all(type(item) is bytes for item in items):
+        return None
+    return tuple(cast("list[bytes]", items))
+
+
+# By the frame's type, the first item of its array.
+_READERS: Final[tuple[Callable[[list[object]], Frame | None], ...]] = (
+    _read_hello,
+    _read_neg,
+    _read_want,
+    _read_want_range,
+    _read_records,
+    _read_done,
+    _read_error,
+)

@@ -206,7 +206,7 @@ class Ingest:
                 self._count("superseded")
                 prepared.stale.append(id)
                 return True
-        elif id in self.pending:
+        elif id in self.pending and prepared.origin is not Origin.LOCAL:
             self._count("duplicate")
             prepared.pending.append(id)
             return True
@@ -363,6 +363,7 @@ class Ingest:
             self.full = True
             raise QuotaExceeded("The store is full.")
         self.store.put(valid)
+        self.pending.discard(signed.id)
         self.items.add(header.at, signed.id)
         self._generation += 1
         outcome.stored.append(Taken(valid, waiting.peer, waiting.gossip))

@@ -25,6 +25,7 @@ from maillon.protocol.records import priority
 from maillon.protocol.validation import (
     AttestationInfo,
     CoopInfo,
+    KeyEnd,
     MandateInfo,
     MembershipInfo,
     TransferInfo,
@@ -186,7 +187,7 @@ class IdentityView:
     def introducing(self, coop: bytes) -> list[bytes]:
         """Return the ids of the records that say who a coop is: its profile, its admissions."""
         profile = self._profiles.get(coop)
-        first = [] if profile is None else [profile.signed.id]
+        first: list[bytes] = [] if profile is None else [profile.signed.id]
         return first + [
             valid.signed.id for _, valid in sorted(self._admissions.get(coop, {}).items())
         ]
@@ -336,21 +337,33 @@ class IdentityView:
                 return Change(referred=(key,), tokens=(record_token(key),))
 
     def _coop_change(self, coop: bytes, was: CoopInfo | None, now: CoopInfo | None) -> Change:
-        keys: dict[bytes, None] = {}
-        for info in (was, now):
-            if info is not None:
-                for key in (info.root, info.node_key, *(info.previous or ())):
-                    if key is not None:
-                        keys[key] = None
+        before, after = _ends(was), _ends(now)
+        known = dict.fromkeys([*before, *after])
+        keys = {key: None for key in known if before.get(key, _NONE) != after.get(key, _NONE)}
         if _standing(was) != _standing(now) or _until(now) < _until(was):
             # Everybody the coop vouches for is concerned, not only who speaks for itself.
-            keys.update(self._member_keys.get(coop, {}))
+            keys = {**known, **self._member_keys.get(coop, {})}
         pairs = tuple((coop, key) for key in keys)
         return Change(
             keys=pairs,
             things=_flat(self._given.get(pair, ()) for pair in pairs),
-            tokens=(coop_token(coop), *(key_token(coop, key) for key in keys)),
+            tokens=(coop_token(coop), *(key_token(coop, key) for key in {**known, **keys})),
         )
+
+
+_NONE: Final = KeyEnd(-1)
+"""In place of a key that does not speak for the coop at all."""
+
+
+def _ends(info: CoopInfo | None) -> dict[bytes, KeyEnd | None]:
+    """Return the keys that speak for a coop, each with its end if it has one."""
+    if info is None:
+        return {}
+    ends: dict[bytes, KeyEnd | None] = dict(info.previous or {})
+    for key in (info.root, info.node_key):
+        if key is not None:
+            ends[key] = None
+    return ends
 
 
 def _standing(info: CoopInfo | None) -> tuple[bool, bool]:
