@@ -51,6 +51,20 @@ def nearest(db: sqlite3.Connection, words: str) -> str | None:
     if len(parts) != 1 or len(parts[0]) < 4 or not parts[0].isascii():
         return None
     word = parts[0]
+    # A letter too many or two swapped: undone before the ending is taken off, or it stays on.
+    forms = [word[:i] + word[i + 1 :] for i in range(1, len(word))]
+    forms += [
+        word[:i] + word[i + 1] + word[i] + word[i + 2 :] for i in range(len(word) - 1)
+    ]
+    found: tuple[int, str] | None = None
+    for stem in dict.fromkeys(
+        stem for form in forms for language in ("fr", "en") if (stem := stems_of(language)[form])
+    ):
+        row = db.execute("SELECT doc FROM terms WHERE term = ?", (stem,)).fetchone()
+        if row is not None and (found is None or row[0] > found[0]):
+            found = (row[0], stem)
+    if found is not None:
+        return found[1]
     wanted = {word, *(stems_of(language)[word] for language in ("fr", "en"))} - {""}
     most = 1 if len(word) < 6 else 2
     best: tuple[int, int, str] | None = None
