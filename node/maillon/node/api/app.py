@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Litestar, MediaType, Request, get, post
-from litestar.di import Provide
+from litestar.di import NamedDependency, Provide
 from litestar.exceptions import HTTPException
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.params import Dependency, Parameter
+from litestar.params import Parameter, SkipValidation
 from litestar.response import Stream
 
 from maillon.node import bounds
@@ -25,7 +25,7 @@ from maillon.protocol.errors import LocalError, MaillonError
 log = logging.getLogger("maillon.api")
 
 # The dependency is ours: nothing about it needs to be validated at each request.
-Node = Annotated[Service, Dependency(skip_validation=True)]
+Node = NamedDependency[SkipValidation[Service]]
 Texts = Annotated[list[str] | None, Parameter(max_items=64)]
 NDJSON = "application/x-ndjson"
 
@@ -229,6 +229,12 @@ async def admit(service: Node, data: shapes.AdmissionRequest) -> shapes.Admissio
     return await service.admit(data)
 
 
+@get("/v1/openapi.json", include_in_schema=False, sync_to_thread=False)
+def describe(request: Request[Any, Any, Any]) -> dict[str, Any]:
+    """Give the OpenAPI document of this interface."""
+    return request.app.openapi_schema.to_schema()
+
+
 async def _lines(items: AsyncIterator[Any]) -> AsyncIterator[bytes]:
     """Yield objects as lines of JSON; an error in mid-stream becomes the last line."""
     try:
@@ -279,6 +285,7 @@ def make_app(service: Service, *, version: str) -> Litestar:
             show_federation,
             invite,
             admit,
+            describe,
         ],
         dependencies={"service": Provide(provide_service)},
         exception_handlers={
@@ -290,7 +297,8 @@ def make_app(service: Service, *, version: str) -> Litestar:
         openapi_config=OpenAPIConfig(
             title="Maillon node, local interface",
             version=version,
-            path="/v1",
+            # A folder of its own: below it, Litestar answers what is not found with a page.
+            path="/v1/openapi",
             render_plugins=[JsonRenderPlugin(path="/openapi.json")],
         ),
         request_max_body_size=bounds.API_BODY_BYTES_MAX,

@@ -32,6 +32,11 @@ _STATUS = {
     "quota": 429,
     "permission": 403,
     "key_missing": 409,
+    "store_full": 507,
+    "store_damaged": 500,
+    "store_read_only": 500,
+    "store_busy": 503,
+    "network_down": 503,
     "disk_full": 507,
     "damaged_database": 500,
 }

@@ -32,7 +32,7 @@ from maillon.node.i18n import _
 
         Every command takes --json and tells more with --help. Exit codes: 0 done, 1 failure,
         2 usage, 3 no running node, 4 refused by the rules, 5 keys or password, 6 network,
-        7 directory or disk, 8 done in part.
+        7 directory, settings or disk, 8 done in part.
         """
     ),
 )

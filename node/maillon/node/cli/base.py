@@ -32,22 +32,18 @@ HOME = 7
 PARTIAL = 8
 INTERRUPTED = 130
 
-_EXITS = {
-    "usage": USAGE,
-    "not_running": NOT_RUNNING,
-    **dict.fromkeys(
-        ("wrong_password", "damaged_key_file", "recovery_words", "bad_secret", "key_missing",
-         "password_missing"),
-        KEYS,
-    ),
-    **dict.fromkeys(("network", "unreachable", "join_refused", "timeout"), NETWORK),
-    **dict.fromkeys(
-        ("home", "not_initialised", "no_federation", "already_exists", "already_running", "config",
-         "disk_full", "permission", "damaged_database", "not_found_file", "os"),
-        HOME,
-    ),
-    **dict.fromkeys(("failure", "local", "internal", "import"), FAILURE),
-}  # fmt: skip
+_CODES = {
+    FAILURE: "failure local internal import request",
+    USAGE: "usage",
+    NOT_RUNNING: "not_running",
+    KEYS: "wrong_password damaged_key_file recovery_words bad_secret key_missing password_missing",
+    NETWORK: "network unreachable join_refused timeout dial_failed listen_failed network_down "
+    "not_connected stream_broken stream_stalled frame_too_large frame_truncated message_too_large",
+    HOME: "home not_initialised no_federation already_exists already_running config address "
+    "peer_id disk_full permission damaged_database not_found_file os store store_damaged "
+    "store_too_new store_full store_read_only store_busy",
+}
+_EXITS = {code: number for number, codes in _CODES.items() for code in codes.split()}
 
 
 def exit_code(code: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -38,6 +39,7 @@ class Client:
 
     def text(self, path: str) -> str:
         """Return an answer that is no JSON."""
+        self._require_listener()
         try:
             answer = self._http.get(path)
         except httpx.HTTPError as fault:
@@ -49,6 +51,7 @@ class Client:
         self, method: str, path: str, *, content: bytes | None = None, **parameters: Any
     ) -> Iterator[dict[str, Any]]:
         """Yield the objects of an answer made of lines of JSON, as they come."""
+        self._require_listener()
         try:
             with self._http.stream(
                 method, path, content=content, params=_clean(parameters), timeout=None
@@ -63,12 +66,24 @@ class Client:
             raise self._unreachable(fault) from None
 
     def _request(self, method: str, path: str, **settings: Any) -> Any:
+        self._require_listener()
         try:
             answer = self._http.request(method, path, **settings)
         except httpx.HTTPError as fault:
             raise self._unreachable(fault) from None
         _raise_problem(answer)
         return answer.json() if answer.content else None
+
+    def _require_listener(self) -> None:
+        """Find out whether anybody listens before the first request.
+
+        httpcore leaves the socket open when it cannot be connected.
+        """
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(str(self.home.socket))
+            except OSError as fault:
+                raise self._unreachable(httpx.ConnectError(str(fault))) from None
 
     def _unreachable(self, fault: httpx.HTTPError) -> Exception:
         if is_locked(self.home):

@@ -234,9 +234,7 @@ def _when(given: dict[str, Any]) -> dict[str, Any]:
             base.fail(
                 "usage",
                 _("The opening hours {text!r} cannot be read.").format(text=given["hours"]),
-                _(
-                    'Write them like "Mo-Fr 09:00-12:00,13:30-17:00; Sa 09:00-12:00", or use --when.'
-                ),
+                _('Write them like "Mo-Fr 09:00-12:00; Sa 09:00-12:00", or use --when.'),
             )
         when = {"hours": hours, "tz": "Europe/Paris"}
     if given.get("when"):

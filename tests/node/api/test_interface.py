@@ -1,0 +1,297 @@
+"""The local interface: who may use it, what it answers, and how it tells errors."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.nodes import TestNode, maillon
+
+OFFER: dict[str, Any] = {
+    "title": "Cours de guitare",
+    "lang": "fr",
+    "categories": ["musique"],
+    "mode": ["at_home"],
+    "reciprocity": {"kind": "free"},
+}
+
+
+def publish(node: TestNode, **changes: Any) -> dict[str, Any]:
+    body = {"kind": "offer", "payload": {**OFFER, **changes}}
+    answer = node.http.post("/v1/records", json=body)
+    assert answer.status_code == 201, answer.text
+    return dict(answer.json())
+
+
+def counts(node: TestNode) -> Any:
+    return node.get("/v1/status")["records"]
+
+
+def test_only_the_owner_may_open_the_socket(node: TestNode) -> None:
+    mode = (node.home / "api.sock").stat().st_mode
+    assert stat.S_ISSOCK(mode) and stat.S_IMODE(mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "code"),
+    [
+        ("GET", "/v1/nothing", None, 404, "not_found"),
+        ("DELETE", "/v1/records", None, 405, "method_not_allowed"),
+        ("GET", "/v1/records/00112233445566", None, 404, "not_found"),
+        ("GET", "/v1/records/zz", None, 404, "not_found"),
+        ("GET", "/v1/records?limit=0", None, 400, "request"),
+        ("GET", "/v1/records?limit=99999", None, 400, "request"),
+        ("GET", "/v1/records?after=nonsense", None, 400, "cursor"),
+        ("GET", "/v1/search?lat=91&lon=0", None, 400, "request"),
+        ("GET", "/v1/search?coop=unheard-of", None, 404, "not_found"),
+        ("POST", "/v1/records", {"kind": "offer"}, 400, "request"),
+        ("POST", "/v1/records", {"kind": "offer", "payload": {}}, 400, "field"),
+        ("POST", "/v1/records", {"kind": "offer", "payload": {}, "dyas": 3}, 400, "request"),
+        ("POST", "/v1/records", {"kind": "membership", "payload": {}}, 400, "not_allowed"),
+        ("POST", "/v1/records", {"kind": "unheard_of", "payload": {}}, 400, "local"),
+        ("POST", "/v1/members/00112233/revoke", {"reason": "left"}, 404, "not_found"),
+        ("POST", "/v1/members", {"roles": ["member"]}, 400, "register"),
+        ("POST", "/v1/members", {"name": "A", "roles": ["king"]}, 400, "field"),
+        ("POST", "/v1/federation/admissions", {"card": "maillon-card:xx"}, 400, "text_damaged"),
+        ("POST", "/v1/import?format=unheard-of", None, 200, "import"),
+    ],
+)
+def test_every_error_is_a_problem_document_and_changes_nothing(
+    node: TestNode, method: str, path: str, body: Any, status: int, code: str
+) -> None:
+    before = counts(node)
+    answer = node.http.request(method, path, json=body)
+    assert answer.status_code == status, answer.text
+    if status == 200:
+        # A stream has begun by then: its last line tells.
+        event = json.loads(answer.text.splitlines()[-1])
+        assert (event["event"], event["code"]) == ("failed", code)
+    else:
+        assert answer.headers["content-type"].startswith("application/problem+json")
+        problem = answer.json()
+        assert (problem["status"], problem["code"]) == (status, code)
+        assert problem["type"] == f"urn:maillon:problem:{code}"
+        assert problem["detail"] and problem["title"]
+    assert counts(node) == before
+
+
+def test_a_body_that_is_too_large_or_no_json_is_refused(node: TestNode) -> None:
+    large = node.http.post("/v1/records", content=b"{" + b" " * 300_000 + b"}")
+    assert large.status_code == 413 and large.json()["code"] == "too_large"
+    broken = node.http.post("/v1/records", content=b"{")
+    assert broken.status_code == 400 and broken.json()["code"] == "request"
+
+
+def test_a_field_that_breaks_a_rule_is_named(node: TestNode) -> None:
+    body = {"kind": "offer", "payload": {**OFFER, "mode": ["flying"]}}
+    problem = node.http.post("/v1/records", json=body).json()
+    assert problem["code"] == "field" and problem["field"] == "mode[0]"
+
+
+def test_a_record_is_published_shown_revised_and_withdrawn(node: TestNode) -> None:
+    first = publish(node)
+    shown = node.get(f"/v1/records/{first['id'][:10]}", raw=True)
+    assert shown["payload"]["title"] == "Cours de guitare" and "salt" not in shown["payload"]
+    assert shown["rev"] == 0 and bytes.fromhex(shown["raw"])
+    body = {
+        "kind": "offer",
+        "payload": {**OFFER, "title": "Cours de piano"},
+        "replaces": first["id"],
+    }
+    second = node.http.post("/v1/records", json=body).json()
+    assert (second["series"], second["thing"]) == (first["series"], first["thing"])
+    assert second["rev"] == 1
+    assert node.get(f"/v1/records/{first['id']}")["payload"] is None
+    assert second["id"] in node.ids("offer") and first["id"] not in node.ids("offer")
+    gone = node.http.post(f"/v1/records/{second['id']}/withdraw", json={"reason": "fini"})
+    assert gone.status_code == 200
+    assert second["id"] not in node.ids("offer")
+    again = node.http.post(f"/v1/records/{second['id']}/withdraw", json={})
+    assert again.json()["code"] == "not_allowed"
+
+
+def test_lists_go_on_where_they_ended_newest_first(node: TestNode) -> None:
+    made = [publish(node, title=f"Offre {i}")["id"] for i in range(5)]
+    found: list[str] = []
+    after = ""
+    while True:
+        page = node.get("/v1/records", kind="offer", limit=2, after=after)
+        found += [record["id"] for record in page["records"]]
+        if page["next"] is None:
+            break
+        after = page["next"]
+    assert set(made) <= set(found) and len(found) == len(set(found))
+    assert set(found) == node.ids("offer")
+
+
+def test_an_export_holds_every_live_record_and_raw_bytes_that_are_records(node: TestNode) -> None:
+    from maillon.protocol.envelope import decode_record
+
+    answer = node.http.get("/v1/export", params={"raw": True})
+    assert answer.headers["content-type"].startswith("application/x-ndjson")
+    records = [json.loads(line) for line in answer.text.splitlines()]
+    assert len(records) == node.get("/v1/status")["live"]
+    for record in records:
+        assert decode_record(bytes.fromhex(record["raw"])).id.hex() == record["id"]
+
+
+def test_a_member_is_named_here_only(node: TestNode) -> None:
+    made = node.cli("member", "add", "Personne Inventée", "--role", "provider")
+    assert made["custody"] == "node"
+    assert "Personne Inventée" in {m["name"] for m in node.get("/v1/members")["members"]}
+    assert "Inventée" not in node.http.get("/v1/export", params={"raw": True}).text
+    offered = node.cli(
+        "offer", "publish", "--title", "Couture", "--category", "x", "--as-member", made["person"]
+    )
+    assert node.get(f"/v1/records/{offered['id']}")["by"] == made["key"]
+    revoked = node.cli("member", "revoke", made["person"], "--reason", "left")
+    assert revoked["keys"] == [made["key"]]
+    refused = maillon(
+        node.home, "offer", "publish", "--title", "C", "--category", "x", "--as-member",
+        made["person"], "--json",
+    )  # fmt: skip
+    assert refused.returncode == 4
+    # What was said while the membership held goes on counting.
+    assert offered["id"] in node.ids("offer")
+
+
+def test_a_member_whose_record_is_refused_is_not_in_the_register(node: TestNode) -> None:
+    before = node.get("/v1/members")
+    answer = node.http.post("/v1/members", json={"name": "Personne", "roles": ["king"]})
+    assert answer.status_code == 400
+    assert node.get("/v1/members") == before
+
+
+def test_a_delegate_acts_within_a_mandate_until_it_is_revoked(node: TestNode) -> None:
+    principal = node.cli("member", "add", "Mandante")
+    delegate = node.cli("member", "add", "Mandataire", "--role", "helper")
+    given = node.cli(
+        "mandate", "give", "--for", principal["person"], "--to", delegate["person"],
+        "--kind", "demand", "--days", "30",
+    )  # fmt: skip
+    common = ("--title", "Aide", "--category", "x", "--mandate", given["mandate"])
+    made = node.cli("demand", "publish", *common, "--as-member", delegate["person"])
+    assert node.get(f"/v1/records/{made['id']}")["mandate"] == given["mandate"]
+    outside = maillon(
+        node.home, "offer", "publish", *common, "--as-member", delegate["person"], "--json"
+    )
+    assert outside.returncode == 4
+    assert json.loads(outside.stderr)["error"]["code"] == "mandate_scope"
+    revoked = node.cli("mandate", "revoke", given["mandate"][:16])
+    assert revoked["revoked"] is True
+    late = maillon(
+        node.home, "demand", "publish", *common, "--as-member", delegate["person"], "--json"
+    )
+    assert late.returncode == 4
+
+
+def table(*rows: str) -> str:
+    return "id,title,categories\n" + "".join(f"{row}\n" for row in rows)
+
+
+def test_an_import_creates_changes_keeps_and_withdraws(node: TestNode, tmp_path: Path) -> None:
+    path = tmp_path / "liste.csv"
+    path.write_text(table("1,Un,a", "2,Deux,a", "3,Trois,a"))
+    arguments = ("import", str(path), "--source", "Liste d'essai", "--licence", "ODbL")
+    dry = node.cli(*arguments, "--dry-run")
+    assert dry["created"] == 3 and dry["dry_run"] is True
+    assert not _of_list(node)
+    assert node.cli(*arguments)["created"] == 3
+    path.write_text(table("1,Un,a", "2,Deux bis,a"))
+    done = node.cli(*arguments, "--sync")
+    assert (done["created"], done["changed"], done["unchanged"]) == (0, 1, 1)
+    assert done["withdrawn"] == 1
+    assert _of_list(node) == {"1": "Un", "2": "Deux bis"}
+    path.write_text(table("1,Un,a", "2,Deux bis,a", "3,Trois,a"))
+    back = node.cli(*arguments, "--sync")
+    assert (back["created"], back["unchanged"]) == (1, 2)
+    assert set(_of_list(node)) == {"1", "2", "3"}
+
+
+def _of_list(node: TestNode) -> dict[str, str]:
+    records = node.get("/v1/records", kind="offer", limit=1000)["records"]
+    return {
+        record["payload"]["source"]["id"]: record["payload"]["title"]
+        for record in records
+        if record["payload"].get("source", {}).get("name") == "Liste d'essai"
+    }
+
+
+def test_rows_that_cannot_be_taken_are_told_and_the_others_published(
+    node: TestNode, tmp_path: Path
+) -> None:
+    path = tmp_path / "liste.csv"
+    path.write_text(table("1,Bon,a", ",Sans numéro,a", "3,Mauvais code,NON VALIDE", "4,Bon,a"))
+    done = maillon(node.home, "import", str(path), "--source", "Autre liste", "--json")
+    assert done.returncode == 8
+    report = json.loads(done.stdout)
+    assert (report["created"], report["refused"], report["rows"]) == (2, 2, 4)
+    assert [(f["line"], f["field"]) for f in report["faults"]] == [(3, "id"), (4, "categories[0]")]
+
+
+def test_sync_with_an_empty_list_withdraws_nothing(node: TestNode, tmp_path: Path) -> None:
+    path = tmp_path / "liste.csv"
+    path.write_text(table("9,Neuf,a"))
+    assert node.cli("import", str(path), "--source", "Vide")["created"] == 1
+    path.write_text("id,title,categories\n")
+    done = maillon(node.home, "import", str(path), "--source", "Vide", "--sync", "--json")
+    assert done.returncode == 1
+    assert json.loads(done.stderr)["error"]["code"] == "import"
+    records = node.get("/v1/records", kind="offer", limit=1000)["records"]
+    assert "Neuf" in {record["payload"]["title"] for record in records}
+
+
+def test_filtered_and_faulty_rows_are_not_taken_for_vanished(
+    node: TestNode, tmp_path: Path
+) -> None:
+    path = tmp_path / "liste.csv"
+    path.write_text("id,title,city\n1,Un,A\n2,Deux,B\n")
+    arguments = ("import", str(path), "--source", "Filtrée", "--sync")
+    assert node.cli(*arguments)["created"] == 2
+    done = node.cli(*arguments, "--where", "city=A")
+    assert (done["unchanged"], done["withdrawn"]) == (1, 0)
+    path.write_text("id,title,city\n1,Un,A\n2,,B\n")
+    faulty = maillon(node.home, *arguments, "--json")
+    assert json.loads(faulty.stdout)["withdrawn"] == 0
+
+
+def test_a_backup_is_whole_and_holds_no_password(node: TestNode, tmp_path: Path) -> None:
+    target = tmp_path / "copie"
+    done = node.cli("backup", str(target))
+    assert set(done["files"]) >= {
+        "config.toml", "founding.bin", "node.db", "private.db", "keys/root.key", "keys/node.key",
+    }  # fmt: skip
+    password = (node.home / "password").read_bytes().strip()
+    files = [path for path in target.rglob("*") if path.is_file()]
+    assert not [path for path in files if password in path.read_bytes()]
+    assert {stat.S_IMODE(path.stat().st_mode) & 0o077 for path in files} == {0}
+    again = maillon(node.home, "backup", str(target), "--json")
+    assert again.returncode == 7
+    found = json.loads(maillon(target, "doctor", "--offline", "--json").stdout)["findings"]
+    # Its port is the running node's; everything that a backup holds is in order.
+    assert {f["check"] for f in found if f["level"] == "bad"} == {"ports"}
+    assert {f["check"] for f in found if f["level"] == "good"} >= {"config", "database", "home"}
+
+
+def test_the_metrics_are_in_the_text_format_of_prometheus(node: TestNode) -> None:
+    text = node.http.get("/v1/metrics").text
+    for line in text.splitlines():
+        assert line.startswith("# ") or line.rpartition(" ")[2].replace(".", "").lstrip("-"), line
+    assert 'maillon_records{kind="coop_profile"} 1' in text
+
+
+def test_the_interface_describes_itself(node: TestNode) -> None:
+    document = node.get("/v1/openapi.json")
+    assert document["openapi"].startswith("3.1")
+    assert "/v1/records/{id}/withdraw" in document["paths"]
+
+
+def test_doctor_finds_a_running_node_in_order(node: TestNode) -> None:
+    told = node.cli("doctor", "--password-file", str(node.home / "password"))
+    assert told["ok"] is True
+    checks = {finding["check"] for finding in told["findings"]}
+    assert {"home", "config", "keys", "federation", "disk", "database", "running"} <= checks

@@ -1,0 +1,156 @@
+"""Every failure is one sentence, what to do next, and a documented exit code; never a traceback."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from maillon.node.cli import base
+from maillon.node.cli.app import explain_database_error, run
+from maillon.protocol.errors import LocalError, MaillonError, RemoteError
+from support.commands import Run
+
+
+def test_without_a_node_every_command_that_needs_one_says_how_to_make_it(cli: Run) -> None:
+    for arguments in (["status"], ["search", "x"], ["run"], ["federation", "show"], ["peers"]):
+        told = cli(*arguments, "--json")
+        assert (told.code, told.error["code"]) == (7, "not_initialised"), arguments
+        assert "maillon init" in told.error["hint"]
+
+
+def test_without_a_running_node_commands_say_how_to_start_it(ready: Run) -> None:
+    for line in ("status", "search x", "offer list", "export", "member list"):
+        arguments = line.split()
+        told = ready(*arguments)
+        assert told.code == 3, arguments
+        assert told.out == ""
+        assert "maillon run" in told.err
+
+
+def test_a_node_without_a_federation_does_not_run(ready: Run) -> None:
+    told = ready("run", "--json")
+    assert (told.code, told.error["code"]) == (7, "no_federation")
+    assert "federation join" in told.error["hint"]
+
+
+def test_a_misspelt_setting_names_its_place(ready: Run, home: Path) -> None:
+    config = home / "config.toml"
+    config.write_text(config.read_text().replace("[network]", "[network]\nlissten = 3"))
+    told = ready("federation", "card", "--json")
+    assert (told.code, told.error["code"]) == (7, "config")
+    assert "lissten" in told.error["message"] and "network" in told.error["message"]
+
+
+def test_settings_that_are_no_toml_name_the_line(ready: Run, home: Path) -> None:
+    (home / "config.toml").write_text("[coop]\nname = \n")
+    told = ready("federation", "card", "--json")
+    assert told.error["code"] == "config" and "line 2" in told.error["message"]
+
+
+def test_unknown_commands_and_options_are_usage_errors(cli: Run) -> None:
+    assert cli("sttaus").code == 2
+    assert cli("status", "--colour").code == 2
+    told = cli("offer", "publish", "--json")
+    assert told.code in (2, 7)
+    assert json.loads(told.err)["error"]["code"] in ("usage", "not_initialised")
+
+
+def test_a_damaged_founding_file_is_told(ready: Run, home: Path) -> None:
+    assert ready("federation", "found", "--name", "F").code == 0
+    path = home / "founding.bin"
+    path.write_bytes(path.read_bytes()[:-1])
+    told = ready("run", "--json")
+    assert told.code == 7 and "founding" in told.error["message"]
+    assert "Traceback" not in told.err
+
+
+def test_a_damaged_database_is_told_with_what_to_do(ready: Run, home: Path) -> None:
+    assert ready("federation", "found", "--name", "F").code == 0
+    (home / "node.db").write_bytes(b"SQLite format 3\0" + b"x" * 5_000)
+    told = ready("run", "--json")
+    assert told.code == 7, told.err
+    assert "node.db" in told.error["message"]
+    assert told.error["hint"]
+
+
+def test_a_port_in_use_is_told(ready: Run, home: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        config = home / "config.toml"
+        text = config.read_text().replace("/ip4/0.0.0.0/tcp/4710", f"/ip4/127.0.0.1/tcp/{port}")
+        config.write_text(text)
+        assert ready("federation", "found", "--name", "F").code == 0
+        told = ready("run", "--json")
+    assert told.code == 6, told.err
+    assert str(port) in told.err
+    assert not (home / "api.sock").exists()
+
+
+@pytest.mark.parametrize("number", sorted(errno.errorcode))
+def test_every_error_of_the_system_becomes_a_sentence(number: int) -> None:
+    code, message, _hint = base.explain_os_error(OSError(number, os.strerror(number), "/a/file"))
+    assert message.endswith(".") and base.exit_code(code) in (base.HOME, base.NETWORK)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("database or disk is full", "disk_full"),
+        ("attempt to write a readonly database", "permission"),
+        ("unable to open database file", "permission"),
+        ("database is locked", "os"),
+        ("database disk image is malformed", "damaged_database"),
+    ],
+)
+def test_every_error_of_the_database_becomes_a_sentence(text: str, code: str) -> None:
+    found, message, _hint = explain_database_error(Exception(text))
+    assert found == code and message.endswith(".")
+
+
+def _kinds(base_class: type[MaillonError]) -> list[type[MaillonError]]:
+    found = [base_class]
+    for kind in base_class.__subclasses__():
+        found += _kinds(kind)
+    return found
+
+
+def test_every_error_code_has_an_exit_code_between_one_and_eight() -> None:
+    import maillon.node.net.errors
+    import maillon.node.run.founding
+    import maillon.node.run.join
+    import maillon.node.run.register
+    import maillon.node.search.query
+    import maillon.node.store.database  # noqa: F401 - all their errors are known then
+
+    for kind in _kinds(LocalError):
+        assert 1 <= base.exit_code(kind.code) <= 8, kind
+    for kind in _kinds(RemoteError):
+        assert base.exit_code(kind.code) in (base.REFUSED, base.NETWORK), kind
+
+
+def test_what_others_wrote_cannot_drive_the_terminal() -> None:
+    assert base.printable("a\x1b[2Jb\u202ec\n") == "a\ufffd[2Jb\ufffdc\n"
+
+
+def test_control_c_ends_quietly(capsys: pytest.CaptureFixture[str]) -> None:
+    import click
+
+    from maillon.node.cli.app import cli as root
+
+    @root.command("interrupted-by-test", cls=base.Command)
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    try:
+        assert run(["interrupted-by-test"]) == base.INTERRUPTED
+    finally:
+        del root.commands["interrupted-by-test"]
+    assert "Traceback" not in capsys.readouterr().err
+    assert isinstance(interrupted, click.Command)

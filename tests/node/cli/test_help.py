@@ -1,0 +1,87 @@
+"""Help is fast, complete and teaches by example."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import click
+import pytest
+
+from maillon.node.cli.app import cli
+
+HEAVY = ("libp2p", "litestar", "hypercorn", "trio", "httpx", "h3", "pysqlite3", "sqlite_utils")
+
+
+def commands(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Command]]:
+    for name, command in group.commands.items():
+        yield f"{path}{name}", command
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{path}{name} ")
+
+
+ALL = dict(commands(cli))
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["offer", "publish", "-h"]])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    program = (
+        "import sys\n"
+        "from maillon.node.cli.app import run\n"
+        f"code = run({arguments!r})\n"
+        f"print([m for m in {HEAVY!r} if m in sys.modules], file=sys.stderr)\n"
+        "raise SystemExit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0
+    assert done.stderr.strip() == "[]"
+    assert "Usage: maillon" in done.stdout
+
+
+@pytest.mark.parametrize("path", ALL)
+def test_every_command_says_what_it_does(path: str) -> None:
+    command = ALL[path]
+    assert (
+        command.help
+        and command.help.strip().endswith((".", "…", "csv", "-20"))
+        or "\b" in str(command.help)
+    )
+
+
+@pytest.mark.parametrize("path", ALL)
+def test_every_command_takes_home_and_json(path: str) -> None:
+    options = {name for parameter in ALL[path].params for name in parameter.opts}
+    assert {"--home", "--json"} <= options
+
+
+@pytest.mark.parametrize("path", ALL)
+def test_the_examples_in_the_help_name_real_commands_and_options(path: str) -> None:
+    for line in str(ALL[path].help).splitlines():
+        words = line.split("#")[0].split()
+        if words[:1] != ["maillon"]:
+            continue
+        rest = [w for w in words[1:] if not w.startswith(("--home", "DIRECTORY", "/srv"))]
+        command: click.Command = cli
+        while rest and isinstance(command, click.Group) and rest[0] in command.commands:
+            command = command.commands[rest.pop(0)]
+        assert command is not cli, f"no such command in: {line}"
+        known = {name for parameter in command.params for name in parameter.opts}
+        known |= {name for parameter in command.params for name in parameter.secondary_opts}
+        used = {word.split("=")[0] for word in rest if word.startswith("--")}
+        assert used <= known, f"unknown options in: {line}"
+
+
+def test_completion_scripts_name_the_program() -> None:
+    for shell in ("bash", "zsh", "fish"):
+        done = subprocess.run(
+            [sys.executable, "-m", "maillon.node.cli", "completion", shell],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0
+        assert "_MAILLON_COMPLETE" in done.stdout
