@@ -28,7 +28,8 @@ WORDS = (
     "à", "domicile", "avec", "soin", "le", "matin", "pour", "personnes", "âgées", "et", "familles",
     "petits", "travaux", "aide", "aux", "démarches", "en", "ligne", "visite", "régulière",
     "matériel", "fourni", "sur", "rendez-vous", "sans", "engagement", "débutants", "bienvenus",
-    "depuis", "dix", "ans", "quartier", "village", "voisins", "entraide", "outils", "partagés", "vélo", "légumes",
+    "depuis", "dix", "ans", "quartier", "village", "voisins", "entraide", "outils", "partagés",
+    "vélo", "légumes",
     "compost", "taille", "haies", "accompagnement", "papier", "administratif", "ordinateur",
     "tablette", "première", "séance", "gratuite", "respect", "confiance", "proximité", "écoute",
 )  # fmt: skip
