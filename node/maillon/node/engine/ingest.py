@@ -28,12 +28,12 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 from maillon.node import bounds
 from maillon.node.engine.pending import PendingPool, Waiting
 from maillon.node.engine.refusals import Refusals
-from maillon.node.engine.view import Change, IdentityView, missing_token
+from maillon.node.engine.view import INDEXED_KINDS, Change, IdentityView, missing_token
 from maillon.node.events import Effect, Gone, Penalise, Stored
 from maillon.node.ports import SignatureItem, Store
 from maillon.protocol.envelope import Header, Signed, Valid, decode_record, record_id
@@ -98,8 +98,7 @@ class Prepared:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(NamedTuple):
     """A record that became live: where it came from, and whether gossip brought it."""
 
     valid: Valid
@@ -277,7 +276,9 @@ class Ingest:
         if work:
             with self._transaction():
                 for _, waiting in work:
-                    self._settle(self._admit(waiting, now, outcome, prepared.origin), now, outcome)
+                    changes = self._admit(waiting, now, outcome, prepared.origin)
+                    if changes:
+                        self._settle(changes, now, outcome)
         self._outward(prepared.peer, prepared.origin, outcome)
         return outcome
 
@@ -294,7 +295,8 @@ class Ingest:
                 changes += self.view.replace(id, None)
             if forgotten:
                 self._generation += 1
-                self._settle(changes, now, outcome)
+                if changes:
+                    self._settle(changes, now, outcome)
         self._outward(LOCAL, Origin.LOCAL, outcome)
         return outcome
 
@@ -363,10 +365,13 @@ class Ingest:
             self.full = True
             raise QuotaExceeded("The store is full.")
         self.store.put(valid)
-        self.pending.discard(signed.id)
+        if self.pending:
+            self.pending.discard(signed.id)
         self.items.add(header.at, signed.id)
         self._generation += 1
         outcome.stored.append(Taken(valid, waiting.peer, waiting.gossip))
+        if old is None and header.kind not in INDEXED_KINDS:
+            return []
         return self.view.replace(old, valid)
 
     def _take_out(self, id: bytes, at: int, reason: str, outcome: Outcome) -> None:
@@ -388,8 +393,6 @@ class Ingest:
         It ends: a change touches only what rests on it, and identity rests on itself in four steps.
         """
         queue = deque(changes)
-        if not queue:
-            return
         outcome.identity_changed = True
         self.refusals.view_changed()
         while queue:

@@ -40,7 +40,9 @@ class Refusals:
 
     def code(self, peer: bytes, id: bytes, now: float) -> str | None:
         """Return the code the record was refused with lately, from this peer or by the view."""
-        found = self._by_view.get(id) or self._by_sender.get(peer + id)
+        found = self._by_view.get(id)
+        if found is None and self._by_sender:
+            found = self._by_sender.get(peer + id)
         if found is None:
             return None
         at, code = found

@@ -32,7 +32,10 @@ from maillon.protocol.validation import (
     author,
 )
 
-_INDEXED: Final = frozenset({"coop_profile", "admission", "membership", "mandate", "attestation"})
+INDEXED_KINDS: Final = frozenset(
+    {"coop_profile", "admission", "membership", "mandate", "attestation"}
+)
+"""The kinds that a view answers from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +226,7 @@ class IdentityView:
         """Take out the record `old` and put in `new`, as one step; return what that changes."""
         entry = None if old is None else self._entries.get(old)
         added = None
-        if new is not None and new.signed.header.kind in _INDEXED:
+        if new is not None and new.signed.header.kind in INDEXED_KINDS:
             added = _entry_of(new)
         if entry is None and added is None:
             return []
