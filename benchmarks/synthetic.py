@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from itertools import accumulate
 from typing import Any
 
-import h3
+import h3 as _h3  # type: ignore[import-untyped]  # h3 ships no types
 
 from maillon.node.data import france_services
 from maillon.protocol.encoding import encode
@@ -23,32 +23,73 @@ from maillon.protocol.envelope import Header, Signed, Valid
 from maillon.protocol.ids import CoopId, FedId, Key, RecordId, SeriesId
 from maillon.protocol.records import thing_id
 
+h3: Any = _h3
+
 NOW = 1_790_000_000
 DAY = 86_400
 FED = FedId(bytes(range(32)))
 
-SERVICES = """
-réparation vélo|aide informatique|garde d'enfants|soutien scolaire|petit bricolage|tonte de pelouse
-|ménage à domicile|courses pour personnes âgées|cours de guitare|covoiturage vers la ville
-|aide aux démarches administratives|traduction anglais français|promenade de chien|couture et retouches
-|cours de cuisine|transport médical|dépannage plomberie|électricité générale|peinture intérieure
-|livraison de paniers de légumes|visite de convivialité|écrivain public|atelier de tricot
-|initiation à internet|taille de haies|ramonage de cheminée|garde de chat|prêt de remorque|coiffure
-|cours de français|rédaction de CV|jardin partagé|déménagement|montage de meubles|repas partagé
-|concert de chorale|réparation de petit électroménager|bois de chauffage|cours de yoga|café associatif
-""".replace("\n", "").split("|")  # fmt: skip
+SERVICES = [
+    line.strip()
+    for line in """
+réparation vélo
+aide informatique
+garde d'enfants
+soutien scolaire
+petit bricolage
+tonte de pelouse
+ménage à domicile
+courses pour personnes âgées
+cours de guitare
+covoiturage vers la ville
+aide aux démarches administratives
+traduction anglais français
+promenade de chien
+couture et retouches
+cours de cuisine
+transport médical
+dépannage plomberie
+électricité générale
+peinture intérieure
+livraison de paniers de légumes
+visite de convivialité
+écrivain public
+atelier de tricot
+initiation à internet
+taille de haies
+ramonage de cheminée
+garde de chat
+prêt de remorque
+coiffure
+cours de français
+rédaction de CV
+jardin partagé
+déménagement
+montage de meubles
+repas partagé
+concert de chorale
+réparation de petit électroménager
+bois de chauffage
+cours de yoga
+café associatif
+""".strip().splitlines()
+]
 
 CATEGORIES = [f"secteur-{n // 8}--service-{n}" for n in range(len(SERVICES))]
 
 COMMON = """
-aide service besoin proximité village quartier semaine matin soir atelier maison jardin école personne
-famille enfant voisin association matériel outil voiture heure jour samedi mercredi gratuit échange
-temps partage conseil accompagnement expérience sérieux disponible régulier ponctuel débutant confirmé
-groupe individuel extérieur intérieur réparation entretien transport repas cours langue musique sport
-santé administratif numérique internet téléphone papier dossier logement emploi formation retraite
+aide service besoin proximité village quartier semaine matin soir atelier maison jardin école
+personne famille enfant voisin association matériel outil voiture heure jour samedi mercredi
+gratuit échange temps partage conseil accompagnement expérience sérieux disponible régulier
+ponctuel débutant confirmé groupe individuel extérieur intérieur réparation entretien transport
+repas cours langue musique sport santé administratif numérique internet téléphone papier dossier
+logement emploi formation retraite
 """.split()
 
-SYLLABLES = "ba be bi bo ca ce co da de di do fa fe fi ga go la le li lo ma me mi mo na ne no pa pe pi po ra re ri ro sa se si so ta te ti to va ve vi vo".split()  # noqa: E501
+SYLLABLES = """
+ba be bi bo ca ce co da de di do fa fe fi ga go la le li lo ma me mi mo na ne no pa pe pi po ra re
+ri ro sa se si so ta te ti to va ve vi vo
+""".split()
 
 
 class Synthetic:

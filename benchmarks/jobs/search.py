@@ -19,6 +19,7 @@ from time import process_time
 from typing import Any
 
 import psutil
+
 from harness import Harness, Sample
 from maillon.node.search.query import Query
 from maillon.node.search.reader import SearchReader

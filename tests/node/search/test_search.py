@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.world import NOW, World
 
 from maillon.node.search.query import Answer, Query, SearchError
 from maillon.node.search.reader import SearchReader
@@ -15,6 +14,7 @@ from maillon.node.search.vocabulary import SHIPPED, Vocabulary, load_synonyms
 from maillon.node.store.sqlite import SqliteStore
 from maillon.protocol.envelope import Signed, Valid
 from maillon.protocol.records import thing_id
+from support.world import NOW, World
 
 DIE = (44.7540, 5.3700)
 CREST = (44.7283, 5.0217)  # 28 km west of Die
@@ -143,7 +143,8 @@ def test_a_misspelt_word_is_corrected_and_the_answer_says_so(town: Town) -> None
 
 def test_a_query_is_words_and_never_a_formula(town: Town) -> None:
     town.offer("Vélo")
-    for text in ('vélo"', 'vélo" OR "x', "vélo*", "vélo NEAR(", "k:offer", "-vélo", "^ : ( ) ' \x00"):
+    signs = ('vélo"', 'vélo" OR "x', "vélo*", "vélo NEAR(", "k:offer", "-vélo", "^ : ( ) ' \x00")
+    for text in signs:
         town.ask(text)
     assert town.titles_of("vélo) OR k:demand") == ["Vélo"]
     assert town.titles_of("k:demand") == []
@@ -248,7 +249,10 @@ def test_conditions_hold_exactly(town: Town) -> None:
     )  # fmt: skip
     town.demand("C", urgency="emergency", coop=2)
     town.demand("D")
-    check: Callable[..., set[str]] = lambda **c: set(town.titles_of(**c))  # noqa: E731
+
+    def check(**conditions: Any) -> set[str]:
+        return set(town.titles_of(**conditions))
+
     assert check() == {"A", "B", "C", "D"}
     assert check(kinds=("offer",)) == {"A", "B"}
     assert check(kinds=("demand",)) == {"C", "D"}

@@ -259,19 +259,19 @@ def test_a_process_that_dies_in_a_transaction_loses_only_that(filled: Path) -> N
     store.close()
 
 
-# --- Versions ---------------------------------------------------------------------------------------
+# --- Versions ----------------------------------------------------------------------------------
 
 
 def first(database: Database) -> None:
-    database["things"].create({"id": int, "name": str}, pk="id")  # pyright: ignore
+    database.table("things").create({"id": int, "name": str}, pk="id")
 
 
 def second(database: Database) -> None:
-    database.execute("ALTER TABLE things ADD COLUMN weight INTEGER NOT NULL DEFAULT 1")
+    database.conn.execute("ALTER TABLE things ADD COLUMN weight INTEGER NOT NULL DEFAULT 1")
 
 
 def failing(database: Database) -> None:
-    database.execute("UPDATE things SET name = 'half done'")
+    database.conn.execute("UPDATE things SET name = 'half done'")
     raise ZeroDivisionError
 
 
@@ -314,7 +314,7 @@ def test_a_migration_that_is_killed_leaves_the_old_database_whole(tmp_path: Path
     path = old_file(tmp_path)
 
     def killed(database: Database) -> None:
-        database.execute("UPDATE things SET name = 'half done'")
+        database.conn.execute("UPDATE things SET name = 'half done'")
         os._exit(7)
 
     pid = os.fork()
@@ -335,7 +335,7 @@ def test_the_first_format_ever_shipped_can_still_be_read() -> None:
     assert NODE_DB.version == 1, "store a database of version 1 in tests/node/store and open it"
 
 
-# --- Copies -----------------------------------------------------------------------------------------
+# --- Copies ------------------------------------------------------------------------------------
 
 
 def test_a_backup_is_a_whole_private_database_and_never_replaces_anything(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -275,32 +276,21 @@ def test_both_stores_answer_alike_whatever_is_done(tmp_path: Path, seed: int) ->
     world = World(coops_count=2, seed=f"alike {seed}")
     members = [world.make_member(n % 2, f"m{n}") for n in range(4)]
     stores: list[AnyStore] = [MemoryStore(), SqliteStore(tmp_path / "node.db")]
-    all_records = [
-        (
-            lambda member: offer(
-                world, member, n, at=NOW - rng.randrange(20), until=NOW + rng.randrange(5, 60)
-            )
-        )(rng.choice(members))
-        for n in range(120)
-    ]
+    all_records: list[Valid] = []
+    for n in range(120):
+        at, until = NOW - rng.randrange(20), NOW + rng.randrange(5, 60)
+        all_records.append(offer(world, rng.choice(members), n, at=at, until=until))
     for step in range(60):
         actions: list[Callable[[AnyStore], object]] = []
         for _ in range(rng.choice([1, 2, 8])):
             record = rng.choice(all_records)
-            live = stores[0].live(record.signed.id)
-            planned = (record.signed.id, live)
             what = rng.random()
             if what < 0.7 and record.signed.header.until >= NOW + step:
-                actions.append(lambda store, record=record: _put_or_retire(store, record))
+                actions.append(partial(_put_or_retire, record))
             elif what < 0.9:
-                slice_size = 1_000  # which ones go first is each store's own choice
-                actions.append(
-                    lambda store, size=slice_size: sorted(
-                        store.forget_expired(NOW + step, size)  # noqa: B023
-                    )
-                )
+                actions.append(partial(_forget, NOW + step))
             else:
-                actions.append(lambda store, planned=planned: store.get(planned[0]))
+                actions.append(partial(_get, record.signed.id))
         answers: list[list[object]] = []
         fails = rng.random() < 0.15
         for store in stores:
@@ -335,10 +325,19 @@ def test_both_stores_answer_alike_whatever_is_done(tmp_path: Path, seed: int) ->
     last.close()
 
 
-def _put_or_retire(store: AnyStore, record: Valid) -> bool:
+def _put_or_retire(record: Valid, store: AnyStore) -> bool:
     id = record.signed.id
     if store.live(id):
         store.retire(id, reason="withdrawn")
         return False
     store.put(record)
     return True
+
+
+def _forget(now: int, store: AnyStore) -> list[tuple[int, bytes]]:
+    # All at once: which of several go first is each store's own choice.
+    return sorted(store.forget_expired(now, 1_000))
+
+
+def _get(id: bytes, store: AnyStore) -> Signed | None:
+    return store.get(id)

@@ -34,7 +34,7 @@ def code_word(prefix: str, code: str) -> str:
 
 def searched_text(payload: Mapping[str, Any]) -> str:
     """Return the text of an offer or demand that words are looked for in, its title apart."""
-    place = payload.get("place") or {}
+    place: Mapping[str, Any] = payload.get("place", {})
     return " ".join(
         part
         for part in (payload.get("text"), place.get("name"), place.get("city"))

@@ -12,7 +12,9 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
-import h3.api.basic_int as h3  # type: ignore[import-untyped]  # h3 ships no types
+import h3.api.basic_int as _h3  # type: ignore[import-untyped]  # h3 ships no types
+
+h3: Any = _h3
 
 FINEST: Final = 7
 COARSEST: Final = 3
@@ -40,8 +42,8 @@ def distance_km(one: Point, other: Point) -> float:
     return 2 * EARTH_KM * math.asin(min(1.0, math.sqrt(a)))
 
 
-# An H3 index has its resolution in bits 52 to 55 and three bits for each finer digit, all ones where
-# unused (H3 documentation, "Index bit layout"): a parent is two bit operations, not a library call.
+# An H3 index has its resolution in bits 52 to 55 and three bits for each finer digit, all ones
+# where unused (H3 documentation, "Index bit layout"): a parent is two bit operations.
 _RESOLUTION_BITS: Final = 0xF << 52
 
 
@@ -124,7 +126,14 @@ def cover_words(point: Point, radius_km: float) -> list[str]:
         if rings <= COVER_RINGS_MAX or resolution == COARSEST:
             cell = h3.latlng_to_cell(*point, resolution)
             rings = min(rings, COVER_COARSE_RINGS_MAX if resolution == COARSEST else rings)
-            return [cell_word(near) for near in h3.grid_disk(cell, rings)]
+            # Corners are left out: a cell reaches its edge from its middle, and a fifth more where
+            # the grid is stretched.
+            reach = radius_km + 1.25 * EDGE_KM[resolution]
+            return [
+                cell_word(near)
+                for near in h3.grid_disk(cell, rings)
+                if distance_km(point, h3.cell_to_latlng(near)) <= reach
+            ]
     raise AssertionError("the coarsest resolution returns")
 
 

@@ -81,33 +81,46 @@ def _holds(place: frozenset[str], ways: Sequence[Stems]) -> bool:
     return any(all(stem in place for stem in way) for way in ways)
 
 
-def _unit(
-    unit: Unit, text: Text, codes: Sequence[str], vocabulary: Vocabulary, language: str
-) -> tuple[float, str]:
-    """Return what one word of a query is worth in a record, 0 when it is not there, and why."""
+def _unit(unit: Unit, text: Text, codes: Sequence[str]) -> tuple[float, str, str]:
+    """Return what one word of a query is worth in a record, 0 when it is not there.
+
+    And how it is there, with the synonym or the category that it is there by.
+    """
     if _holds(text.title, unit.stems):
-        return IN_TITLE, _("“{word}” stands in the title").format(word=unit.words)
+        return IN_TITLE, "title", ""
     for code in codes:
         if code in unit.codes:
-            return IN_CATEGORY, _("in the category “{label}”").format(
-                label=vocabulary.label(code, language)
-            )
+            return IN_CATEGORY, "category", code
     for way, word in unit.others:
         if _holds(text.title, (way,)):
-            return IN_TITLE * SYNONYM, _(
-                "“{other}” stands in the title, which means “{word}”"
-            ).format(other=word, word=unit.words)
+            return IN_TITLE * SYNONYM, "title", word
     if _holds(text.text, unit.stems):
-        return IN_TEXT, _("“{word}” stands in the text").format(word=unit.words)
+        return IN_TEXT, "text", ""
     both = text.title | text.text
     if _holds(both, unit.stems):
-        return IN_TEXT, _("“{word}” stands in title and text").format(word=unit.words)
+        return IN_TEXT, "both", ""
     for way, word in unit.others:
         if _holds(both, (way,)):
-            return IN_TEXT * SYNONYM, _(
-                "“{other}” stands in the text, which means “{word}”"
-            ).format(other=word, word=unit.words)
-    return 0.0, ""
+            return IN_TEXT * SYNONYM, "text", word
+    return 0.0, "", ""
+
+
+def _unit_words(
+    unit: Unit, form: str, other: str, vocabulary: Vocabulary, language: str
+) -> str:
+    if form == "category":
+        return _("in the category “{label}”").format(label=vocabulary.label(other, language))
+    if other and form == "title":
+        words = _("“{other}” stands in the title, which means “{word}”")
+    elif other:
+        words = _("“{other}” stands in the text, which means “{word}”")
+    elif form == "title":
+        words = _("“{word}” stands in the title")
+    elif form == "text":
+        words = _("“{word}” stands in the text")
+    else:
+        words = _("“{word}” stands in title and text")
+    return words.format(word=unit.words, other=other)
 
 
 def judge(
@@ -118,11 +131,12 @@ def judge(
     at: int,
     now: int,
     language: str,
-    place_name: str,
+    explain: bool,
 ) -> Judged | None:
     """Weigh one candidate; None when it is outside what was asked for.
 
-    Everything the index cannot say exactly is decided here: distance, time.
+    Everything the index cannot say exactly is decided here: distance, time. The reasons are found
+    only for what is shown: `explain`.
     """
     parts: dict[str, float] = {}
     reasons: list[tuple[float, str]] = []
@@ -145,23 +159,29 @@ def judge(
         if distance is not None and not (remote and distance > (query.radius_km or 100.0)):
             worth = NEAR / (1.0 + distance / NEAR_HALF_KM)
             parts["near"] = worth
-            reasons.append((worth, _distance_words(distance, approximate, place_name)))
-            if comes and query.radius_km is not None and distance > query.radius_km:
+            if explain:
+                reasons.append(
+                    (worth, _distance_words(distance, approximate, query.near_name))
+                )
+            if explain and comes and query.radius_km is not None and distance > query.radius_km:
                 reasons.append((worth, _("comes to you, up to {km} km").format(km=reach)))
         elif remote:
             # As if at ten kilometres: neither before the neighbour nor behind the next town.
             parts["near"] = NEAR / 2
-            reasons.append((NEAR / 2, _("online: no way to go")))
+            if explain:
+                reasons.append((NEAR / 2, _("online: no way to go")))
     matched = 0
     if units:
         text = Text(payload)
         total = 0.0
         for unit in units:
-            worth, reason = _unit(unit, text, payload["categories"], vocabulary, language)
+            worth, form, other = _unit(unit, text, payload["categories"])
             if worth:
                 matched += 1
                 total += worth
-                reasons.append((worth * WORDS / len(units), reason))
+                if explain:
+                    words = _unit_words(unit, form, other, vocabulary, language)
+                    reasons.append((worth * WORDS / len(units), words))
         if not matched:
             return None
         parts["words"] = WORDS * total / len(units)
@@ -171,13 +191,14 @@ def judge(
             return None
         if verdict is Fit.YES:
             parts["time"] = TIME
-            reasons.append((TIME, _("to be had then: {when}").format(when=words)))
+            if explain:
+                reasons.append((TIME, _("to be had then: {when}").format(when=words)))
     if query.languages and payload["lang"][:2] in query.languages:
         parts["language"] = LANGUAGE
-        if not query.languages_only:
+        if explain and not query.languages_only:
             reasons.append((LANGUAGE, _("in a language you read")))
     parts["fresh"] = FRESH * 0.5 ** (max(0, now - at) / FRESH_HALF_S)
-    for code in query.categories:
+    for code in query.categories if explain else ():
         if code in payload["categories"]:
             reasons.append(
                 (

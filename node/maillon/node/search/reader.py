@@ -13,9 +13,9 @@ import base64
 import hashlib
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -56,7 +56,7 @@ _ROWS: Final = (
 )
 _SEALS: Final = f"SELECT block, keys FROM seals WHERE block IN ({_MARKS})"
 
-_unpack = msgpack.unpackb
+_unpack: Callable[[bytes], Any] = cast(Any, msgpack).unpackb
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +103,8 @@ class _Plan:
     units: list[Unit]
     clauses: list[str]
     scopes: list[tuple[str, str]]
+    counts: dict[int, int] = field(default_factory=dict[int, int])
+    count_more: bool = False
 
     def levels(self) -> list[int]:
         if not self.units:
@@ -111,8 +113,8 @@ class _Plan:
             return [_ALL]
         return [_TITLE, _ALL] if len(self.units) == 1 else [_TITLE, _ALL, _ANY]
 
-    def match(self, scope: int, level: int) -> str:
-        """Return the expression of a level within a scope, without what came before it."""
+    def match(self, scope: int, level: int, *, apart: bool = True) -> str:
+        """Return the expression of a level within a scope, `apart` from the levels before it."""
         inside, outside = self.scopes[scope]
         title = [title_expression(unit) for unit in self.units]
         every = [unit_expression(unit) for unit in self.units]
@@ -121,19 +123,12 @@ class _Plan:
             words = title
         elif level == _ALL:
             words = every
-            if title and _TITLE in self.levels():
+            if apart and title and _TITLE in self.levels():
                 excluded.append("(" + " AND ".join(title) + ")")
         else:
             words = ["(" + " OR ".join(every) + ")"]
             excluded.append("(" + " AND ".join(every) + ")")
         return join([*words, inside, *self.clauses], excluded)
-
-    def whole(self) -> str:
-        """Return the expression of everything that has every word, wherever."""
-        every = [unit_expression(unit) for unit in self.units]
-        inside = [scope for scope, _outside in self.scopes]
-        place = "" if "" in inside else "(" + " OR ".join(inside) + ")"
-        return join([*every, place, *self.clauses], [])
 
 
 @dataclass(slots=True)
@@ -141,7 +136,7 @@ class _Candidate:
     n: int
     id: bytes
     kind: str
-    coop: bytes
+    header: bytes
     at: int
     until: int
     payload: dict[str, Any]
@@ -182,7 +177,7 @@ class SearchReader:
             )
 
     @contextmanager
-    def _snapshot(self) -> Iterator[None]:
+    def _snapshot(self) -> Generator[None]:
         # Index and records as of one moment; also what keeps the log from being cut meanwhile.
         self._db.execute("BEGIN")
         try:
@@ -204,12 +199,10 @@ class SearchReader:
         skip = 0 if query.cursor else min(query.offset, bounds.SEARCH_OFFSET_MAX)
         hits: list[Hit] = []
         seen = 0
-        windows = 0
         loosened = False
         at: _Place | None = place
         while at is not None and len(hits) < query.limit:
             candidates, following, level = self._window(plan, at)
-            windows += 1
             rest = candidates[at.skip :]
             seen += len(candidates)
             if skip:
@@ -219,7 +212,7 @@ class SearchReader:
                 at = _Place(at.top, at.now, at.scope, at.level, at.below, at.skip + passed)
             room = query.limit - len(hits)
             taken = rest[:room]
-            hits.extend(self._hit(candidate) for candidate in taken)
+            hits.extend(self._hit(plan, candidate, at.now) for candidate in taken)
             if level == _ANY and any(c.judged.matched < len(units) for c in taken):
                 loosened = True
             if len(rest) > room:
@@ -229,52 +222,61 @@ class SearchReader:
         if at is None and not query.cursor:
             count, more = seen, False
         else:
-            count, more = self._count(plan, place.top)
-            count = max(count, len(hits))
+            # What the index counted in the circles looked at; the others are still to be looked at.
+            count = max(sum(plan.counts.values()), len(hits))
+            more = plan.count_more or len(plan.counts) < len(plan.scopes)
         return Answer(
             tuple(hits), count, more, "" if at is None else at.text(), loosened=loosened
         )
-
-    def _count(self, plan: _Plan, top: int) -> tuple[int, bool]:
-        most = bounds.SEARCH_COUNT_MAX
-        count: int = self._db.execute(
-            f"SELECT count(*) FROM ({_MATCH})", (plan.whole(), top, most)
-        ).fetchone()[0]
-        return count, count >= most
 
     def _window(
         self, plan: _Plan, place: _Place
     ) -> tuple[list[_Candidate], _Place | None, int]:
         """Return the next ranked candidates, the place after them, and their level."""
-        levels = plan.levels()
-        rows: list[int] = []
         scope, level, below = place.scope, place.level, min(place.below, place.top)
+        levels = plan.levels()
         if level not in levels:
             level = levels[0]
-        first = level
-        while True:
-            room = bounds.SEARCH_CANDIDATES_MAX - len(rows)
-            found = [
-                n
-                for (n,) in self._db.execute(_MATCH, (plan.match(scope, level), below, room))
-            ]
-            rows += found
-            if len(found) == room:
-                following: _Place | None = _Place(place.top, place.now, scope, level, found[-1])
-                break
-            step = levels.index(level) + 1
-            if step < len(levels) and levels[step] != _ANY:
-                # Words in titles and words in texts are weighed together.
-                level, below = levels[step], place.top
-                continue
-            if step < len(levels):
-                following = _Place(place.top, place.now, scope, levels[step])
-            elif scope + 1 < len(plan.scopes):
-                following = _Place(place.top, place.now, scope + 1, levels[0])
-            else:
-                following = None
-            break
-        return self._rank(plan, rows, place.now), following, max(first, level)
+        most = bounds.SEARCH_CANDIDATES_MAX
+        if level != _ANY and level == levels[0] and below == place.top:
+            # All that match; if they are few, titles need not be looked for first. Only where one
+            # looks first are they counted further than they are read.
+            bound = bounds.SEARCH_COUNT_MAX if scope == 0 else most + 1
+            rows = self._match(plan.match(scope, _ALL, apart=False), below, bound)
+            plan.counts[scope] = len(rows)
+            plan.count_more |= len(rows) == bound
+            if level == _ALL or len(rows) <= most:
+                return self._cut(plan, place, scope, _ALL, rows)
+        rows = self._match(plan.match(scope, level), below, most + 1)
+        if level == _TITLE and len(rows) < most:
+            # Words in titles and words in texts are weighed together.
+            rows += self._match(plan.match(scope, _ALL), place.top, most + 1 - len(rows))
+            level = _ALL
+        return self._cut(plan, place, scope, level, rows)
+
+    def _cut(
+        self, plan: _Plan, place: _Place, scope: int, level: int, rows: list[int]
+    ) -> tuple[list[_Candidate], _Place | None, int]:
+        most = bounds.SEARCH_CANDIDATES_MAX
+        if len(rows) > most:
+            rows = rows[:most]
+            following: _Place | None = _Place(place.top, place.now, scope, level, rows[-1])
+        else:
+            following = self._after(plan, place, scope, level)
+        return self._rank(plan, rows, place.now), following, level
+
+    def _after(self, plan: _Plan, place: _Place, scope: int, level: int) -> _Place | None:
+        """Return where it goes on when a level of a scope is through."""
+        levels = plan.levels()
+        step = levels.index(level) + 1
+        if step < len(levels):
+            return _Place(place.top, place.now, scope, levels[step])
+        if scope + 1 < len(plan.scopes):
+            return _Place(place.top, place.now, scope + 1, levels[0])
+        return None
+
+    def _match(self, expression: str, below: int, most: int) -> list[int]:
+        return [n for (n,) in self._db.execute(_MATCH, (expression, below, most))]
 
     def _rank(self, plan: _Plan, rows: Sequence[int], now: int) -> list[_Candidate]:
         if not rows:
@@ -294,16 +296,15 @@ class SearchReader:
             key = sealing.key_of(keys[n // sealing.BLOCK_KEYS], n)
             payload: dict[str, Any] = _unpack(sealing.seal(key, sealed))
             judged = judge(
-                query, plan.units, self.vocabulary, payload, at, now, self.language,
-                query.near_name,
-            )  # fmt: skip
+                query, plan.units, self.vocabulary, payload, at, now, self.language, False
+            )
             if judged is None:
                 continue
             header_bytes = head[:-_SIGNATURE]
             found.append(
                 _Candidate(
-                    n, hashlib.sha256(header_bytes).digest(), kind,
-                    _unpack(header_bytes)[_COOP], at, until, payload, judged,
+                    n, hashlib.sha256(header_bytes).digest(), kind, header_bytes, at, until,
+                    payload, judged,
                 )  # fmt: skip
             )
         if query.order == "newest":
@@ -314,10 +315,15 @@ class SearchReader:
             found.sort(key=_best)
         return found
 
-    def _hit(self, candidate: _Candidate) -> Hit:
-        judged = candidate.judged
+    def _hit(self, plan: _Plan, candidate: _Candidate, now: int) -> Hit:
+        judged = judge(
+            plan.query, plan.units, self.vocabulary, candidate.payload, candidate.at, now,
+            self.language, True,
+        )  # fmt: skip
+        assert judged is not None, "it was judged before, and nothing has changed"
+        coop: bytes = _unpack(candidate.header)[_COOP]
         return Hit(
-            candidate.id, candidate.kind, candidate.coop, candidate.at, candidate.until,
+            candidate.id, candidate.kind, coop, candidate.at, candidate.until,
             candidate.payload, round(judged.score, 4),
             {name: round(worth, 4) for name, worth in judged.parts.items()},
             tuple(dict.fromkeys(words for _worth, words in judged.reasons)),

@@ -13,11 +13,13 @@ import re
 import threading
 import unicodedata
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final, cast
 
 import snowballstemmer  # type: ignore[import-untyped]  # ships no types
 
 from maillon.node import bounds
+
+_stemmer: Callable[[str], Any] = cast(Any, snowballstemmer).stemmer
 
 LANGUAGES: Final = {
     "ar": "arabic", "ca": "catalan", "da": "danish", "de": "german", "en": "english",
@@ -119,8 +121,8 @@ def stems_of(language: str) -> Stems:
         if table is None:
             algorithm = LANGUAGES.get(base)
             # PyStemmer's, in C, when it is there.
-            stem = str if algorithm is None else snowballstemmer.stemmer(algorithm).stemWord
-            table = tables[base] = Stems(stem)
+            table = Stems(str if algorithm is None else _stemmer(algorithm).stemWord)
+            tables[base] = table
     return table
 
 

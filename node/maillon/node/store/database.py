@@ -11,7 +11,7 @@ migrated in one transaction: an interruption leaves it as it was.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from maillon.node.i18n import _
 from maillon.protocol.errors import LocalError
 
 if TYPE_CHECKING:
-    import sqlite3
+    import sqlite3 as sqlite3
 else:
     import pysqlite3 as sqlite3
 
@@ -147,7 +147,7 @@ def translated(error: sqlite3.Error, path: Path | str) -> StoreError:
 
 
 @contextmanager
-def faults_in_words(path: Path | str) -> Iterator[None]:
+def faults_in_words(path: Path | str) -> Generator[None]:
     """Turn SQLite's errors into StoreErrors."""
     try:
         yield

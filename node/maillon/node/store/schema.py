@@ -56,7 +56,7 @@ def _version_1(database: Database) -> None:
         "CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID",
         WORDS_SQL,
     ):
-        database.execute(statement)
+        database.conn.execute(statement)
 
 
 NODE_DB: Final = Schema("node database", APPLICATION_ID, (_version_1,))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -169,7 +169,7 @@ class SqliteStore:
     # --- Transactions -----------------------------------------------------------------------------
 
     @contextmanager
-    def batch(self) -> Iterator[None]:
+    def batch(self) -> Generator[None]:
         """Open one transaction; leaving it normally commits, an exception undoes all of it.
 
         Nests as one: an exception that leaves an inner batch undoes the whole, even when caught.
@@ -281,7 +281,7 @@ class SqliteStore:
             self._counts.clear()
 
     @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
+    def _reading(self) -> Generator[sqlite3.Connection]:
         with faults_in_words(self.path):
             self._flush()
             yield self._db

@@ -27,6 +27,7 @@ class WordIndex:
         self._reread = reread
         self._waiting: dict[int, str] = {}
         self._noted: set[int] = set()
+        self._tombstones_noted: int
         facts: dict[str, Any] = dict(db.execute("SELECT name, value FROM facts").fetchall())
         self.stale = facts.get("index_version") != version
         self._version = version
