@@ -83,6 +83,14 @@ def open_entropy(home: Home, password: bytes) -> bytes:
     return _open(home, "root", password)
 
 
+def holds_entropy(home: Home, password: bytes, entropy: bytes) -> bool:
+    """Tell whether the root key on disk is this one already; False when there is none.
+
+    Raises: WrongPassword, DamagedKeyFile: what is there and cannot be opened is not passed over.
+    """
+    return root_is_here(home) and open_entropy(home, password) == entropy
+
+
 def open_root(home: Home, password: bytes) -> SigningKey:
     """Open the coop's root key. Raises: KeyMissing when it is kept elsewhere."""
     return words.derive(open_entropy(home, password))[0]

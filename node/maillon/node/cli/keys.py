@@ -125,7 +125,8 @@ def restore(words_file: str | None, name: str | None, listen: tuple[str, ...]) -
         prepare_home(home, name, languages=["fr"], territory=[], listen=list(listen), announce=[])
     password = base.get_password(confirm=True)
     home.keys.mkdir(mode=0o700, exist_ok=True)
-    write_atomic(home.key("root"), keyring.seal(entropy, password, os.urandom))
+    if not keyring.holds_entropy(home, password, entropy):
+        write_atomic(home.key("root"), keyring.seal(entropy, password, os.urandom))
     sealed = keyring.seal(sealing.secret_bytes(), password, os.urandom)
     write_atomic(home.key("sealing"), sealed, replace=True)
     fresh = not home.key("node").is_file()

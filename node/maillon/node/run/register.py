@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import hmac
 import os
+import re
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,9 +149,12 @@ class Register:
 
     def find_person(self, prefix: str) -> Person:
         """Return the person whose id begins so. Raises: NotFound, Ambiguous."""
-        rows = self._db.execute(
-            "SELECT * FROM person WHERE hex(id) LIKE ? LIMIT 2", (prefix.upper() + "%",)
-        ).fetchall()
+        rows: list[Any] = []
+        if re.fullmatch(r"[0-9a-f]{1,32}", prefix):
+            low, high = bytes.fromhex(prefix.ljust(32, "0")), bytes.fromhex(prefix.ljust(32, "f"))
+            rows = self._db.execute(
+                "SELECT * FROM person WHERE id BETWEEN ? AND ? LIMIT 2", (low, high)
+            ).fetchall()
         if not rows:
             raise NotFound(
                 _("Nobody of your coop has the id {id}.").format(id=prefix),
