@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -49,6 +50,7 @@ class Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=TOP / "tests",
+            env={**os.environ, "MAILLON_LANG": "en"},
         )
         self._numbers = itertools.count(1)
         self._answers: dict[int, dict[str, Any]] = {}

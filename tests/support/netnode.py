@@ -209,6 +209,17 @@ class Node:
 
         host._nursery.start_soon(fail)
 
+    async def do_fail_tasks(self) -> None:
+        # What a bug in one of the library's tasks for one connection or message would do.
+        host = self.net._host
+        assert host is not None
+
+        async def fail() -> None:
+            raise KeyError("a fault in a task")
+
+        for service in (host._swarm, host._pubsub, host._gossip):
+            service.manager.run_task(fail)
+
     async def do_ask_peers(self, peer: str) -> int:
         from maillon.node.net.asking import ask_for_peers
 

@@ -187,6 +187,16 @@ def test_a_host_that_dies_is_started_again_at_the_same_address() -> None:
         assert mortal.ask("talk", peer=friend.hex, protocol="/test/echo", frames=[3]) == [3]
 
 
+def test_a_task_that_fails_inside_the_library_ends_nothing_else() -> None:
+    with nodes("stable", "friend") as [stable, friend]:
+        link(friend, stable)
+        stable.ask("fail_tasks")
+        assert stable.ask("wait", metric="contained", least=3) == 3
+        gossips(friend, stable, "undisturbed")
+        gossips(stable, friend, "indeed")
+        assert stable.count("restarts") == 0
+
+
 def test_a_stopping_node_says_goodbye() -> None:
     with nodes("remains") as [remains]:
         leaver = Child("leaver", liveness_s=600.0)

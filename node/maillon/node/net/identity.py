@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from maillon.node.bounds import ADDRESS_CHARS_MAX
+from maillon.node.i18n import _
 from maillon.node.net.errors import BadAddress, BadPeerId
 
 _PREFIX: Final = bytes.fromhex("002408011220")
@@ -122,18 +123,18 @@ def parse_address(text: str) -> Address:
     Raises: BadAddress with what is wrong. Other transports are refused, not guessed at.
     """
     if len(text) > ADDRESS_CHARS_MAX:
-        raise BadAddress("The address is too long.", address=text[:80])
+        raise BadAddress(_("The address is too long."), address=text[:80])
     relay, circuit, target = text.partition("/p2p-circuit")
     if circuit:
         through = parse_address(relay)
         parts = target.split("/")
         if not through.peer or len(parts) != 3 or parts[:2] != ["", "p2p"]:
-            raise BadAddress("A relayed address names the relay and the node.", address=text)
+            raise BadAddress(_("A relayed address names the relay and the node."), address=text)
         return Address(through.kind, through.host, through.port, _peer(parts[2], text), relay)
     parts = text.split("/")
     if len(parts) not in (5, 7) or parts[0] or parts[3] != "tcp":
         raise BadAddress(
-            "An address looks like /ip4/192.0.2.1/tcp/4001 or /dns4/node.example.org/tcp/4001.",
+            _("An address looks like /ip4/192.0.2.1/tcp/4001 or /dns4/node.example.org/tcp/4001."),
             address=text,
         )
     kind, host, port = parts[1], parts[2], parts[4]
@@ -147,11 +148,11 @@ def parse_address(text: str) -> Address:
         if not port.isascii() or not port.isdigit() or not 0 <= int(port) < 65_536:
             raise ValueError
     except ValueError:
-        raise BadAddress("The address has no valid host and port.", address=text) from None
+        raise BadAddress(_("The address has no valid host and port."), address=text) from None
     peer = b""
     if len(parts) == 7:
         if parts[5] != "p2p":
-            raise BadAddress("After the port only /p2p/<node> may follow.", address=text)
+            raise BadAddress(_("After the port only /p2p/<node> may follow."), address=text)
         peer = _peer(parts[6], text)
     return Address(kind, host, int(port), peer)
 
@@ -160,4 +161,4 @@ def _peer(text: str, address: str) -> bytes:
     try:
         return key_of(text)
     except BadPeerId as error:
-        raise BadAddress("The address names no node after /p2p/.", address=address) from error
+        raise BadAddress(_("The address names no node after /p2p/."), address=address) from error

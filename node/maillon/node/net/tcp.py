@@ -19,6 +19,7 @@ from libp2p.io.trio import TrioTCPStream
 from libp2p.transport.tcp.tcp import TCP
 from multiaddr import Multiaddr  # type: ignore[import-untyped]  # ships no types
 
+from maillon.node.i18n import _
 from maillon.node.net.errors import ListenError
 from maillon.node.net.identity import Address
 
@@ -110,23 +111,27 @@ def _listen_error(address: Address, error: OSError) -> ListenError:
     where = address.without_peer()
     if error.errno == errno.EADDRINUSE:
         return ListenError(
-            f"The port of {where} is already in use by another program, perhaps another node.",
-            hint="Stop the other program, or choose another port in the configuration.",
+            _("The port of {where} is already in use by another program, perhaps another node.")
+            .format(where=where),
+            hint=_("Stop the other program, or choose another port in the configuration."),
             address=where,
         )
     if error.errno == errno.EADDRNOTAVAIL:
         return ListenError(
-            f"{where} is not an address of this machine.",
-            hint="Listen on /ip4/0.0.0.0/tcp/4001 to use every address.",
+            _("{where} is not an address of this machine.").format(where=where),
+            hint=_("Listen on /ip4/0.0.0.0/tcp/4001 to use every address."),
             address=where,
         )
     if error.errno in (errno.EACCES, errno.EPERM):
         return ListenError(
-            f"This user may not listen at {where}.",
-            hint="Choose a port above 1023.",
+            _("This user may not listen at {where}.").format(where=where),
+            hint=_("Choose a port above 1023."),
             address=where,
         )
-    return ListenError(f"The node cannot listen at {where}: {error.strerror}.", address=where)
+    return ListenError(
+        _("The node cannot listen at {where}: {why}.").format(where=where, why=error.strerror),
+        address=where,
+    )
 
 
 class PlainTcp(TCP):
