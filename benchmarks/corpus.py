@@ -15,7 +15,6 @@ from typing import Any
 
 from maillon.protocol.encoding import Value
 from maillon.protocol.envelope import Signed
-from maillon.protocol.ids import CoopId
 from maillon.protocol.records import DAY_S, build
 from support.world import NOW, Member, World
 
@@ -62,7 +61,7 @@ def federation(seed: int, *, coops: int = 4, members: int = 64, now: int = NOW) 
     return Corpus(world, people, identity)
 
 
-def offer_fields(rng: random.Random, member_coop: CoopId) -> dict[str, Any]:
+def offer_fields(rng: random.Random) -> dict[str, Any]:
     """Draw what one offer says."""
     thing = rng.choice(THINGS)
     city = rng.randrange(len(CITIES))
@@ -89,7 +88,7 @@ def offers(corpus: Corpus, count: int, rng: random.Random, *, end: int = 0) -> I
     for place in range(count):
         member = corpus.members[rng.randrange(len(corpus.members))]
         payload: dict[str, Value] = build(
-            "offer", salt=rng.randbytes(16), **offer_fields(rng, member.coop.id)
+            "offer", salt=rng.randbytes(16), **offer_fields(rng)
         )
         at = last - (count - place) // 4
         yield corpus.world.record(

@@ -91,7 +91,7 @@ class Harness:
         A variant returns None (one unit), a number (the units it did), or a `Sample` when it
         measured itself, as one does that works in other processes.
         """
-        count = min(rounds, 3) if self.quick else rounds
+        count = min(rounds, 2) if self.quick else rounds
         names = list(variants)
         if warmup:
             for name in names:

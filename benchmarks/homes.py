@@ -145,9 +145,9 @@ def _offers(profile: Valid, count: int, rng: random.Random) -> Iterator[Valid]:
     assert isinstance(node_key, bytes)
     author = coop_author(header.coop)
     # What they say matters little here; what is drawn anew each time are salt, series and time.
-    texts = [offer_fields(rng, header.coop) for _ in range(200)]
+    texts = [build("offer", salt=bytes(16), **offer_fields(rng)) for _ in range(200)]
     for place in range(count):
-        payload = build("offer", salt=rng.randbytes(16), **texts[place % len(texts)])
+        payload = {**texts[place % len(texts)], "salt": rng.randbytes(16)}
         at = header.at - 30 * DAY_S + place % (29 * DAY_S)
         made = draft(
             "offer", payload, fed=header.fed, coop=header.coop, by=node_key, at=at,

@@ -59,7 +59,7 @@ def run(h: Harness) -> None:
             "help": child(*command(home, "--help")),
             "reads": reads,
         },
-        rounds=2 if h.quick else 7,
+        rounds=1 if h.quick else 7,
         warmup=not h.quick,
     )
     # The same starts, looked at a second time.

@@ -163,7 +163,7 @@ def _catch_up(h: Harness, corpus: Corpus, pair: Pair, backlog: int) -> None:
                 "V2": lambda: bare_pool(pool, items),
                 "catch-up": lambda: pair.fetch(2, older, len(newer)),
             },
-            rounds=2,
+            rounds=1 if h.quick else 2,
             warmup=False,
         )
     last = pair.last
