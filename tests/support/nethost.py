@@ -146,8 +146,8 @@ def link(one: Child, other: Child) -> None:
 class Attacker:
     """Real libp2p pieces without our guards: a proven key, a yamux connection, raw streams."""
 
-    def __init__(self, swarm: Any, host: Any, key: bytes, conn: Any) -> None:
-        self.swarm, self.host, self.key, self.conn = swarm, host, key, conn
+    def __init__(self, swarm: Any, host: Any, key: bytes, conn: Any, line: Any) -> None:
+        self.swarm, self.host, self.key, self.conn, self.line = swarm, host, key, conn, line
         self.gossip_bytes = 0
 
     async def take_gossip(self, stream: Any) -> None:
@@ -221,7 +221,7 @@ async def attacker(
             conn = await swarm.upgrade_outbound_raw_conn(
                 RawConnection(TrioTCPStream(tcp), True), ID(peer_id_bytes(victim.key))
             )
-        hostile = Attacker(swarm, host, SigningKey.from_seed(seed).public, conn)
+        hostile = Attacker(swarm, host, SigningKey.from_seed(seed).public, conn, tcp)
         host.set_stream_handler("/meshsub/1.1.0", hostile.take_gossip)
         try:
             yield hostile

@@ -455,6 +455,45 @@ async def test_a_peer_that_ignores_the_flow_control_cannot_fill_the_memory(
     well(victim, friend)
 
 
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"\xff\x00\x00\x00" + bytes(8),
+        b"\x00\x09\x00\x00" + bytes(8),
+        b"\x00\x00\x00\x01\x00\x00\x00\x63\xff\xff\xff\xff",
+        b"\x00\x00\x00\x0f\x00\x00\x00\x00\x00\x00\x00\x01x",
+        b"\x00\x01\x00\x01\x00\x00\x00\x65\xff\xff\xff\xff" * 3,
+        b"\x00\x02\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01" * 500,
+        b"\x00\x03\x00\x00" + bytes(4) + b"\xff\xff\xff\xff",
+    ],
+    ids=[
+        "unknown version", "unknown type", "four gigabytes", "every flag at once",
+        "the same stream thrice", "500 pings", "goodbye for an unknown reason",
+    ],
+)
+async def test_frames_of_the_multiplexer_that_make_no_sense_end_at_most_their_connection(
+    pair: tuple[Child, Child], frame: bytes
+) -> None:
+    victim, friend = pair
+    accepted = victim.count("accepted")
+    async with attacking(victim) as hostile:
+        await hostile.conn.muxed_conn.secured_conn.write(frame)
+        async with attacking(victim) as other:
+            stream = await other.stream("/test/echo")
+            await stream.write(b"\0\0\0\2hi")
+            assert await stream.read(6) == b"\0\0\0\2hi"
+    assert victim.count("accepted") == accepted + 2
+    well(victim, friend)
+
+
+async def test_bytes_that_do_not_decrypt_end_their_connection(pair: tuple[Child, Child]) -> None:
+    victim, friend = pair
+    async with attacking(victim) as hostile:
+        await hostile.line.send_all(b"\x00\x20" + b"\xff" * 32)
+        assert await hostile.gone()
+    well(victim, friend)
+
+
 async def test_one_peer_cannot_hold_more_streams_than_its_share(pair: tuple[Child, Child]) -> None:
     victim, friend = pair
     async with attacking(victim) as hostile:
