@@ -112,8 +112,8 @@ async def answered(
     await join.answer_join(theirs, house, attempts or join.Attempts())
     await theirs.close()
     said: list[bytes] = []
-    while (frame := await ours.receive()) is not None:
-        said.append(frame)
+    while (answer := await ours.receive()) is not None:
+        said.append(answer)
     return said
 
 

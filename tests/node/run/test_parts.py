@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maillon.node import home as home_module
 from maillon.node.config import Config, parse_config, render_config
 from maillon.node.home import (
     AlreadyExists,
@@ -50,7 +49,7 @@ def test_a_file_is_written_whole_or_not_at_all(
     def broken(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(home_module.os, "fsync", broken)
+    monkeypatch.setattr("os.fsync", broken)
     with pytest.raises(OSError, match="No space"):
         write_atomic(path, b"three", replace=True)
     assert path.read_bytes() == b"one"

@@ -40,8 +40,8 @@ def member() -> None:
         """Register a person. Without --key, the node keeps a key for them.
 
         \b
-          maillon member add "Ama Diallo" --role provider --provider-status volunteer
-          maillon member add "Jo Petit" --key PUBLIC --sealing PUBLIC
+          maillon member add "Prénom Nom" --role provider --provider-status volunteer
+          maillon member add "Prénom Nom" --key PUBLIC --sealing PUBLIC
           maillon member add --person 4f0a… --key PUBLIC --sealing PUBLIC    a second device
         """
     ),

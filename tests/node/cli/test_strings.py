@@ -1,0 +1,93 @@
+"""Everything that people read is there in French, with the same facts in it."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import string
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from babel.messages.catalog import Catalog, Message
+from babel.messages.extract import extract_from_dir
+from babel.messages.mofile import read_mo
+from babel.messages.pofile import read_po
+
+from maillon.node.i18n import LOCALES
+
+NODE = Path(__file__).parents[3] / "node" / "maillon" / "node"
+PO = LOCALES / "fr" / "LC_MESSAGES" / "maillon.po"
+
+
+def in_the_code() -> set[str]:
+    found: set[str] = set()
+    for _file, _line, message, _comments, _context in extract_from_dir(
+        str(NODE), method_map=[("**.py", "python")], keywords={"_": None, "ngettext": (1, 2)}
+    ):
+        found |= {message} if isinstance(message, str) else set(message)
+    return found
+
+
+def french() -> Catalog:
+    with PO.open("rb") as file:
+        return read_po(file, locale="fr")
+
+
+def messages() -> list[Message]:
+    return [message for message in french() if message.id]
+
+
+def test_every_string_is_translated() -> None:
+    known = {str(message.id) for message in messages() if message.string and not message.fuzzy}
+    assert sorted(in_the_code() - known) == []
+
+
+def test_nothing_is_translated_that_the_code_does_not_say() -> None:
+    assert sorted({str(message.id) for message in messages()} - in_the_code()) == []
+
+
+def fields(text: str) -> set[str]:
+    return {name for _t, name, _s, _c in string.Formatter().parse(text) if name is not None}
+
+
+@pytest.mark.parametrize("message", messages(), ids=lambda message: str(message.id)[:40])
+def test_a_translation_carries_the_same_facts(message: Message) -> None:
+    original, translated = str(message.id), str(message.string)
+    if re.search(r"\{[a-z]", original):
+        assert fields(original) == fields(translated)
+    assert original.count("\b") == translated.count("\b")
+    # Options are what is typed: they are the same in both.
+    options = re.compile(r"--[a-z][a-z-]+")
+    assert set(options.findall(original)) == set(options.findall(translated))
+
+
+def test_the_compiled_words_are_those_of_the_file() -> None:
+    with PO.with_suffix(".mo").open("rb") as file:
+        compiled = {str(m.id): m.string for m in read_mo(io.BytesIO(file.read())) if m.id}
+    assert compiled == {str(m.id): m.string for m in messages()}
+
+
+@pytest.mark.parametrize(
+    ("variables", "word"),
+    [
+        ({"MAILLON_LANG": "fr"}, "Faire tourner un nœud"),
+        ({"MAILLON_LANG": "en"}, "Run a node"),
+        ({"LANG": "fr_FR.UTF-8"}, "Faire tourner un nœud"),
+        ({"LANG": "pt_BR.UTF-8"}, "Run a node"),
+        ({"MAILLON_LANG": "en", "LANG": "fr_FR.UTF-8"}, "Run a node"),
+    ],
+)
+def test_the_language_is_chosen_by_the_environment(variables: dict[str, str], word: str) -> None:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("LC_", "LANG", "MAILLON"))}
+    done = subprocess.run(
+        [sys.executable, "-m", "maillon.node.cli", "--help"],
+        env={**kept, "PYTHONUTF8": "1", **variables},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert word in done.stdout
