@@ -94,6 +94,10 @@ SYNC_RECORDS_BYTES_MAX = 2 * 1_024 * 1_024 * 1_024
 SYNC_INVALID_MAX = 32
 """Provably invalid records after which a session is broken off: no honest node stores even one."""
 
+SYNC_AHEAD_MAX = 4
+"""Batches of records, 64 KiB each, that a session reads while those before them are verified:
+enough for two threads to stay busy while this one reads and stores."""
+
 SYNC_PAGE_RECORDS = 512
 """Records read from the store at a time while a session sends."""
 
@@ -218,7 +222,7 @@ SEARCH_LIMIT_MAX = 200
 SEARCH_OFFSET_MAX = 10_000
 """Results that can be paged past; who needs more wants an export."""
 
-SEARCH_COUNT_MAX = 1_000
+SEARCH_COUNT_MAX = 500
 """Matches that are counted; beyond it an answer says "more than"."""
 
 SEARCH_CANDIDATES_MAX = 240
