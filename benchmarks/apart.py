@@ -221,7 +221,7 @@ class _Node:
         from maillon.node.run import sync
 
         counted = _Counted(stream, self.counts)
-        await sync.run_session(session, counted, self.now, self.pool.verify, self.run)
+        await sync.run_session(session, counted, self.now, self.pool.begin, self.run)
         await stream.close()
 
     async def sync(self, peer: bytes) -> dict[str, Any]:

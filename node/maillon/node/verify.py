@@ -6,8 +6,9 @@ strict byte rules of spec/02 come first, so that both libraries answer the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+import contextlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import trio
 from nacl import bindings
@@ -18,8 +19,8 @@ from maillon.protocol.keys import strict_encodings_ok
 
 # Handing work to a thread costs about as much as verifying one signature.
 POOL_ITEMS_MIN = 16
-# Large enough to hide that cost, small enough that both threads are busy to the end.
-SLICE_ITEMS_MIN = 64
+# Large enough to hide that cost, small enough that all threads are busy to the end.
+SLICE_ITEMS_MIN = 32
 SLICE_ITEMS_MAX = 256
 
 
@@ -40,6 +41,45 @@ def verify_inline(items: Sequence[SignatureItem]) -> list[bool]:
     ]
 
 
+class Verdicts:
+    """The answers to one batch, on their way from the threads that verify it."""
+
+    def __init__(
+        self, parts: Sequence[Future[list[bool]]], count: Callable[[list[bool]], list[bool]]
+    ) -> None:
+        self._parts = parts
+        self._count = count
+        self._left = len(parts)
+        self._ready = trio.Event()
+        if all(part.done() for part in parts):
+            self._ready.set()
+            return
+        token = trio.lowlevel.current_trio_token()
+
+        def done(_part: Future[list[bool]]) -> None:
+            # In the thread that verified; the loop may have ended meanwhile.
+            with contextlib.suppress(trio.RunFinishedError):
+                token.run_sync_soon(self._part_done)
+
+        for part in parts:
+            part.add_done_callback(done)
+
+    def _part_done(self) -> None:
+        self._left -= 1
+        if not self._left:
+            self._ready.set()
+
+    @property
+    def done(self) -> bool:
+        """Say whether `wait` would not have to wait."""
+        return self._ready.is_set()
+
+    async def wait(self) -> list[bool]:
+        """Return the answers, in the order of what was asked. Call it once."""
+        await self._ready.wait()
+        return self._count([ok for part in self._parts for ok in part.result()])
+
+
 class Pool:
     """Verify batches on a bounded number of threads, and count what was verified."""
 
@@ -47,30 +87,29 @@ class Pool:
         self.threads = threads
         self.checked = 0
         self.bad = 0
-        self._limiter = trio.CapacityLimiter(max(1, threads))
+        # Starts no thread before there is work.
+        self._workers = ThreadPoolExecutor(max(1, threads), "verify")
 
     def verify_now(self, items: Sequence[SignatureItem]) -> list[bool]:
         """Verify inline: for gossip, whose verdict cannot wait."""
         return self._count(verify_inline(items))
 
-    async def verify(self, items: Sequence[SignatureItem]) -> list[bool]:
-        """Verify a batch, off the main thread when it is worth it."""
+    def begin(self, items: Sequence[SignatureItem]) -> Verdicts:
+        """Begin to verify a batch, off the main thread when it is worth it."""
         if self.threads == 0 or len(items) < POOL_ITEMS_MIN:
-            return self._count(verify_inline(items))
+            here: Future[list[bool]] = Future()
+            here.set_result(verify_inline(items))
+            return Verdicts([here], self._count)
         share = -(-len(items) // self.threads)
         size = min(SLICE_ITEMS_MAX, max(SLICE_ITEMS_MIN, share))
         slices = [items[i : i + size] for i in range(0, len(items), size)]
-        answers: list[list[bool]] = [[] for _ in slices]
+        return Verdicts(
+            [self._workers.submit(verify_inline, part) for part in slices], self._count
+        )
 
-        async def check(place: int) -> None:
-            answers[place] = await trio.to_thread.run_sync(
-                partial(verify_inline, slices[place]), limiter=self._limiter
-            )
-
-        async with trio.open_nursery() as nursery:
-            for place in range(len(slices)):
-                nursery.start_soon(check, place)
-        return self._count([ok for answer in answers for ok in answer])
+    async def verify(self, items: Sequence[SignatureItem]) -> list[bool]:
+        """Verify a batch and wait for it."""
+        return await self.begin(items).wait()
 
     def _count(self, verdicts: list[bool]) -> list[bool]:
         self.checked += len(verdicts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from random import Random
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from maillon.node import bounds
 from maillon.node.engine import frames
 from maillon.node.engine.core import Settings
+from maillon.node.engine.ingest import Prepared
 from maillon.node.events import Penalise
 from maillon.protocol import encoding
 from maillon.protocol.envelope import Signed
@@ -64,6 +66,65 @@ def test_one_session_makes_two_nodes_equal(count: int, here: float) -> None:
     assert all(session.over and session.ok for _, session in wire.sides)
     assert one.engine.levels()["sessions"] == other.engine.levels()["sessions"] == 0
     assert one.consistent() and other.consistent()
+
+
+class AheadWire(Wire):
+    """A wire whose sides verify as late as they may, as with signatures on other threads."""
+
+    def __init__(self, one: Rig, other: Rig) -> None:
+        super().__init__(one, other)
+        self.given: list[deque[Prepared]] = [deque(), deque()]
+        self.ahead_max = 0
+
+    def deliver(self, place: int, frame: bytes) -> None:
+        rig, session = self.sides[place]
+        given = self.given[place]
+        while not session.takes(frame):
+            session.verified(rig.verify(given.popleft().items), rig.now)
+        prepared = session.receive(frame, rig.now)
+        if prepared is not None:
+            given.append(prepared)
+        assert len(given) == session.unverified
+        self.ahead_max = max(self.ahead_max, len(given))
+        self.effects[place] += session.take_effects()
+
+
+def test_reading_ahead_of_verification_changes_nothing_but_the_time_it_takes() -> None:
+    _, one, other, records = pair(900)
+    _, third, fourth, _ = pair(900)
+    for rig in (other, fourth):
+        fill(rig, records)
+    ahead, plain = AheadWire(one, other), Wire(third, fourth)
+    ahead.run()
+    plain.run()
+    assert ahead.ahead_max == bounds.SYNC_AHEAD_MAX
+    assert one.snapshot() == other.snapshot() == third.snapshot() == fourth.snapshot()
+    assert (ahead.frames, ahead.bytes) == (plain.frames, plain.bytes)
+    assert one.consistent()
+
+
+def test_only_records_are_read_ahead_and_only_so_far() -> None:
+    _, one, other, records = pair(900)
+    fill(other, records)
+    wire = AheadWire(one, other)
+    session = wire.sides[0][1]
+    refused: list[bytes] = []
+    deliver = wire.deliver
+
+    def watched(place: int, frame: bytes) -> None:
+        if place == 0 and not session.takes(frame):
+            refused.append(frame)
+            unverified = session.unverified
+            with pytest.raises(LocalError, match="verified before"):
+                session.receive(frame, one.now)
+            assert session.unverified == unverified
+        deliver(place, frame)
+
+    wire.deliver = watched  # type: ignore[method-assign]  # looks on, and passes it on
+    wire.run()
+    kinds = {type(frames.decode(frame)) for frame in refused}
+    assert kinds == {frames.Records, frames.Done}
+    assert one.snapshot() == other.snapshot()
 
 
 def test_identity_comes_first_even_when_it_is_the_newest() -> None:
@@ -302,3 +363,23 @@ def test_every_frame_reads_back_as_what_was_written() -> None:
     assert all(len(frame) <= 65_536 for frame in made)
     read = [frames.decode(frame) for frame in made]
     assert [r for f in read if isinstance(f, frames.Records) for r in f.records] == many
+
+
+def test_records_are_read_ahead_and_judged_in_order_and_what_asks_waits() -> None:
+    world, one, other, records = pair(4)
+    wire = Wire(one, other)
+    rig, session = wire.sides[1]
+    session.start(rig.now)
+    wire.deliver(1, frames.hello(world.founding.fed, 0, "x"))
+    batches = [
+        session.receive(next(frames.records([record.encode()])), rig.now) for record in records[:3]
+    ]
+    assert session.unverified == 3 and not session.takes(frames.done(3))
+    for prepared in batches:
+        assert prepared is not None
+        session.verified(rig.verify(prepared.items), rig.now)
+    assert all(rig.live(record) for record in records[:3]) and session.takes(frames.done(3))
+    assert session.receive(frames.done(3), rig.now) is None
+    while session.pull(rig.now) is not None:
+        pass
+    assert session.over and session.ok and session.stored == 3

@@ -170,6 +170,20 @@ async def test_the_pool_says_what_one_check_after_the_other_says() -> None:
     assert await pool.verify([]) == []
 
 
+async def test_batches_begun_together_are_each_answered_in_their_own_order() -> None:
+    key = SigningKey.from_seed(bytes(32))
+    good = (key.public, b"maillon/1/test\0a", key.sign("test", b"a"))
+    bad = (key.public, b"maillon/1/test\0b", key.sign("test", b"a"))
+    pool = Pool(2)
+    batches = [[bad] * n + [good] * (100 - n) for n in (0, 1, 50, 100)]
+    begun = [pool.begin(batch) for batch in [*batches, [], [good]]]
+    answers = [await verdicts.wait() for verdicts in begun]
+    assert answers[:4] == [[item is good for item in batch] for batch in batches]
+    assert answers[4:] == [[], [True]]
+    assert all(verdicts.done for verdicts in begun)
+    assert (pool.checked, pool.bad) == (401, 151)
+
+
 # --- the profile ----------------------------------------------------------------------------------
 
 

@@ -139,6 +139,11 @@ def records(encoded: Iterable[bytes]) -> Iterator[bytes]:
         yield encoding.encode([RECORDS, batch])
 
 
+def is_records(data: bytes) -> bool:
+    """Say whether a frame claims to be RECORDS, without reading it."""
+    return data[1:2] == bytes((RECORDS,))
+
+
 def decode(data: bytes) -> Frame:
     """Read one frame. Raises: Malformed and its kinds, for anything else a peer may send."""
     value = encoding.decode(data, bytes_max=FRAME_BYTES_MAX)

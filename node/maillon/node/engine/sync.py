@@ -17,6 +17,9 @@ by `receive`, and verifies what `receive` gives back, inline or in a pool, befor
         if prepared is not None: session.verified(verify(prepared.items), now)
         run(session.take_effects())
 
+Records may be read ahead: while `takes` says so of the next frame, it may be received before what
+was given out is verified. Verdicts then come back in the order in which it was given out.
+
 Identity records travel first in each answer and each push. Where a record still comes before what
 it rests on, it waits in the pending pool; what the pool cannot keep is asked for again, in passes.
 """
@@ -102,7 +105,7 @@ class Session:
         self._started: float | None = None
         self._out: deque[Iterator[bytes]] = deque()
         self._effects: list[Effect] = []
-        self._pending: Prepared | None = None
+        self._unverified: deque[Prepared] = deque()
         self._closing = False
 
     # --- For the runner -------------------------------------------------------------------------
@@ -138,8 +141,9 @@ class Session:
         """Take a frame; return what is to be verified before anything else is asked of it."""
         if self.over or self._closing or not self._in_time(now):
             return None
-        if self._pending is not None:
+        if not self.takes(frame):
             raise LocalError("What was received is verified before more is received.")
+        given = len(self._unverified)
         self.bytes_in += len(frame)
         try:
             if self.bytes_in > bounds.SYNC_RECORDS_BYTES_MAX:
@@ -158,13 +162,27 @@ class Session:
             # The frame itself is wrong, whatever the view: no honest peer sends it.
             self._effects.append(Penalise(self.peer, bounds.POINTS_PROVEN, fault.code))
             self._break_off(fault.code, now)
-        return self._pending
+        return self._unverified[-1] if len(self._unverified) > given else None
+
+    def takes(self, frame: bytes) -> bool:
+        """Say whether a frame may be received now, before what was given out is verified.
+
+        Records are only read, so a few batches may be ahead; what asks or ends has to wait.
+        """
+        if not self._unverified:
+            return True
+        return len(self._unverified) < bounds.SYNC_AHEAD_MAX and frames.is_records(frame)
+
+    @property
+    def unverified(self) -> int:
+        """Return how many batches were given out whose verdicts are awaited still."""
+        return len(self._unverified)
 
     def verified(self, results: Sequence[bool], now: float) -> None:
-        """Judge what `receive` gave out, now that its signatures were verified."""
-        prepared, self._pending = self._pending, None
-        if prepared is None:
+        """Judge the oldest batch that `receive` gave out, now that its signatures were verified."""
+        if not self._unverified:
             raise LocalError("Nothing was given out to verify.")
+        prepared = self._unverified.popleft()
         outcome = self._host.complete(prepared, results, now)
         self._effects.extend(outcome.effects)
         self.received += outcome.records
@@ -208,7 +226,7 @@ class Session:
         self._out.append(made)
 
     def _prepare(self, records: Sequence[bytes], now: float) -> None:
-        self._pending = self._host.prepare_sync(self.peer, records, now)
+        self._unverified.append(self._host.prepare_sync(self.peer, records, now))
 
     def _check_fed(self, frame: frames.Hello, now: float) -> bool:
         if frame.fed == self._host.fed:
@@ -224,7 +242,7 @@ class Session:
         """Say why, and end once that has been sent."""
         if self.over or self._closing:
             return
-        self._pending = None
+        self._unverified.clear()
         self._out.clear()
         self.fault = code
         self.more = more
@@ -238,7 +256,7 @@ class Session:
         self.ok = self.ok and not fault
         self.fault = self.fault or fault
         self._out.clear()
-        self._pending = None
+        self._unverified.clear()
         self._on_end(self, now)
 
     def _in_time(self, now: float) -> bool:

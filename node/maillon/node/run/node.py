@@ -331,7 +331,7 @@ class Node:
 
     async def _carry(self, session: Any, stream: FrameStream) -> None:
         try:
-            await sync.run_session(session, stream, self.now, self.pool.verify, self.run_effects)
+            await sync.run_session(session, stream, self.now, self.pool.begin, self.run_effects)
         except MaillonError as fault:
             log.debug("session broke", peer=stream.peer, fault=str(fault))
             await stream.reset()
