@@ -6,6 +6,7 @@ VENV := $(or $(MAILLON_VENV),.venv)
 export MAILLON_VENV := $(VENV)
 PY := $(VENV)/bin/python
 NODE_MODULES := tests/interop/node_modules/.package-lock.json
+PEER_MODULES := benchmarks/peers/node_modules/.package-lock.json
 
 SEEDS ?= 200
 SECONDS ?= 10
@@ -15,7 +16,7 @@ ARGS ?=
 .DELETE_ON_ERROR:
 # Two installations into one environment at a time would break it.
 .NOTPARALLEL:
-.PHONY: help demo install dev test interop lint types check vectors vectors-check simulate fuzz bench lock dist base-check clean
+.PHONY: help demo install dev test interop lint types check vectors vectors-check simulate fuzz bench bench-peers lock dist base-check clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +61,8 @@ fuzz: dev ## Feed every decoder hostile bytes: SECONDS=10 for each
 bench: dev ## Measure: all jobs, or JOBS=a,b
 	$(PY) benchmarks/run.py $(if $(JOBS),--jobs $(JOBS)) $(ARGS)
 
+bench-peers: dev $(PEER_MODULES) ## Fetch the npm packages that the benchmarks compare with
+
 lock: dev ## Choose the versions anew (UPGRADE=--upgrade for newer ones)
 	UPGRADE="$(UPGRADE)" tools/lock
 
@@ -71,10 +74,14 @@ base-check: dist ## Prove that the wheel works with its base dependencies alone
 	$(PY) tools/check_base_install.py dist/*.whl
 
 clean: ## Remove everything that can be made again, environments included
-	rm -rf $(VENV) .ci-venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache tests/interop/node_modules
+	rm -rf $(VENV) .ci-venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache tests/interop/node_modules benchmarks/peers/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # npm writes this file last, which makes it a stamp.
 $(NODE_MODULES): tests/interop/package-lock.json tests/interop/package.json | dev
 	cd tests/interop && ../../tools/npm ci --no-progress
+	@touch $@
+
+$(PEER_MODULES): benchmarks/peers/package-lock.json benchmarks/peers/package.json | dev
+	cd benchmarks/peers && ../../tools/npm ci --no-progress
 	@touch $@
