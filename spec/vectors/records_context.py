@@ -122,11 +122,13 @@ def _coops(b: Book) -> None:
     renewed = w.key("renewed")
     old = w.coops[0].node.public
     b.put("category later", w.category(0, at=w.now - DAY, rev=1))
-    for label, rev, ended in (
+    categories = [b.records["category"].id]
+    endings: list[tuple[str, int, dict[str, Any]]] = [
         ("rotated", 1, {"until_at": w.now - 2 * DAY}),
-        ("rotated, category kept", 2, {"until_at": w.now - 2 * DAY, "keep": [b.records["category"].id]}),  # noqa: E501
+        ("rotated, category kept", 2, {"until_at": w.now - 2 * DAY, "keep": categories}),
         ("rotated, nothing kept", 3, {"until_at": w.now, "keep": []}),
-    ):  # fmt: skip
+    ]
+    for label, rev, ended in endings:
         b.put(label, w.profile(
             0, node=renewed, rev=rev, at=w.now, previous=[{"key": old, **ended}]
         ))  # fmt: skip
@@ -287,11 +289,12 @@ def _mandates(b: Book) -> None:
     b.case("a kind that is forbidden", [*known, "mandate, forbidding"], "mandated offer",
            "mandate_scope")  # fmt: skip
     kept = [b.records["mandated offer"].id]
-    for label, rev, ended in (
+    endings: list[tuple[str, int, dict[str, Any]]] = [
         ("mandate, revoked", 4, {}),
         ("mandate, revoked, one kept", 5, {"keep": kept, "until_at": w.now - 5 * DAY}),
         ("mandate, revoked from 3 days ago", 6, {"until_at": w.now - 3 * DAY}),
-    ):
+    ]
+    for label, rev, ended in endings:
         b.put(label, w.mandate(
             alice, helper, revoked=True, rev=rev, series=series, at=w.now - DAY,
             start=w.now - 5 * DAY, **ended,
