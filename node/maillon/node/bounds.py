@@ -195,6 +195,12 @@ STORE_ABSENT_MAX = 8_192
 SEARCH_STEMS_MAX = 65_536
 """Stems remembered for a language: a year of offers uses some 40,000 words."""
 
+SEARCH_CELLS_MAX = 8_192
+"""Cells whose words are remembered: every inhabited one of a region, some 400 bytes each."""
+
+SEARCH_CODES_MAX = 4_096
+"""Codes (categories, audiences, …) whose words are remembered."""
+
 SEARCH_WORD_CHARS_MAX = 40
 """Letters of a word that count; the longest ordinary French word has 25."""
 

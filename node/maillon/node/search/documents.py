@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final, cast
 
 from maillon.node import bounds
@@ -27,6 +28,7 @@ SEARCHED_KINDS: Final = frozenset({"offer", "demand"})
 _NOT_CODE: Final = re.compile(r"[^a-z0-9_]+")
 
 
+@lru_cache(maxsize=bounds.SEARCH_CODES_MAX)
 def code_word(prefix: str, code: str) -> str:
     """Return the index word of a code: lower case, other signs as one underscore."""
     return f"{prefix}:{_NOT_CODE.sub('_', code.lower())}"

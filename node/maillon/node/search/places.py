@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 import h3.api.basic_int as _h3  # type: ignore[import-untyped]  # h3 ships no types
+
+from maillon.node import bounds
 
 h3: Any = _h3
 
@@ -58,19 +61,24 @@ def cell_word(cell: int) -> str:
     return "h:" + f"{cell:x}".rstrip("f")
 
 
+@lru_cache(maxsize=bounds.SEARCH_CELLS_MAX)
+def _read_cell(text: str) -> tuple[int, int] | None:
+    try:
+        cell: int = h3.str_to_int(text)
+    except ValueError:
+        return None
+    if not h3.is_valid_cell(cell):
+        return None
+    resolution = h3.get_resolution(cell)
+    if resolution > FINEST:
+        return _parent(cell, FINEST), FINEST
+    return cell, resolution
+
+
 def _cell_of(place: Mapping[str, Any]) -> tuple[int, int] | None:
     """Return the finest indexed cell of a place and its resolution."""
     if "cell" in place:
-        try:
-            cell = h3.str_to_int(place["cell"])
-        except ValueError:
-            return None
-        if not h3.is_valid_cell(cell):
-            return None
-        resolution = h3.get_resolution(cell)
-        if resolution > FINEST:
-            cell, resolution = _parent(cell, FINEST), FINEST
-        return cell, resolution
+        return _read_cell(place["cell"])
     if "lat" in place and "lon" in place:
         return h3.latlng_to_cell(place["lat"] / 1e6, place["lon"] / 1e6, FINEST), FINEST
     return None
@@ -93,13 +101,20 @@ def place_words(place: Mapping[str, Any], radius_km: int | None) -> list[str]:
     if found is None:
         return []
     cell, resolution = found
-    words = [cell_word(cell)]
-    for coarser in range(resolution - 1, COARSEST - 1, -1):
-        words.append(cell_word(_parent(cell, coarser)))
+    words = list(_cell_words(cell, resolution))
     if radius_km:
         lat, lon = h3.cell_to_latlng(cell)
         words.extend(_reach_words((lat, lon), float(radius_km)))
     return words
+
+
+@lru_cache(maxsize=bounds.SEARCH_CELLS_MAX)
+def _cell_words(cell: int, resolution: int) -> tuple[str, ...]:
+    """Return the words of a cell and of those that contain it. People live in the same few."""
+    words = [cell_word(cell)]
+    for coarser in range(resolution - 1, COARSEST - 1, -1):
+        words.append(cell_word(_parent(cell, coarser)))
+    return tuple(words)
 
 
 def _rings(radius_km: float, resolution: int) -> int:

@@ -58,6 +58,31 @@ def fold(text: str) -> str:
     return text if text.isascii() else text.translate(_LIGATURES)
 
 
+_BYTES: Final = "cp1252"
+
+
+def _tables_of_bytes() -> tuple[bytes, bytes]:
+    """Return the bytes whose letter folds to one or none, and what all 256 become in words."""
+    simple = bytearray()
+    folded = bytearray(b" " * 256)
+    for byte in range(256):
+        try:
+            letter = bytes((byte,)).decode(_BYTES)
+        except UnicodeDecodeError:
+            continue
+        word = "".join(_WORD.findall(fold(letter)))
+        # What becomes several letters (œ) or parts two words inside (½) goes the long way.
+        if fold(letter) == word and len(word) == 1 and word.isascii():
+            simple.append(byte)
+            folded[byte] = ord(word)
+        elif not word and len(fold(letter)) == 1:
+            simple.append(byte)
+    return bytes(simple), bytes(folded)
+
+
+_SIMPLE, _FOLDED = _tables_of_bytes()
+
+
 def written(text: str) -> list[tuple[str, str]]:
     """Return the words of a text, each folded and as it was written (in lower case)."""
     words = _WORD.findall(unicodedata.normalize("NFC", text.lower()))
@@ -66,7 +91,16 @@ def written(text: str) -> list[tuple[str, str]]:
 
 def split(text: str) -> list[str]:
     """Return the folded words of a text, in order, stop words and all."""
-    return _WORD.findall(fold(text))
+    text = text.lower()
+    # Nearly every text of Western Europe has one byte a letter: two table look-ups over all of it
+    # are then six times as fast as Unicode's normal form and a regular expression.
+    try:
+        data = text.encode(_BYTES)
+    except UnicodeEncodeError:
+        return _WORD.findall(fold(text))
+    if data.translate(None, _SIMPLE):
+        return _WORD.findall(fold(text))
+    return data.translate(_FOLDED).decode("ascii").split()
 
 
 class Stems(dict[str, str]):
