@@ -1,0 +1,275 @@
+// Hold this reader against every vector of spec/vectors; write what was run and what differs, as JSON.
+//
+//     node run.mjs ../../../spec
+
+import { readFileSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
+
+import { Refused, cutAt, decode, encode } from './encoding.mjs'
+import { readCard, readDocument, readFile, readInvitation } from './founding.mjs'
+import * as reconcile from './reconcile.mjs'
+import { checkAlone, checkPayload, readRecord } from './records.mjs'
+import { KINDS, load as loadRegistry } from './registry.mjs'
+import { derive, fromWords, openKeyFile, setList, toWords } from './secrets.mjs'
+import { coopId, prefix, publicKey, sign, tagOf, verify } from './signatures.mjs'
+import * as transport from './transport.mjs'
+import { judge, liveSet } from './view.mjs'
+
+const spec = process.argv[2]
+const vectorsOf = (name) => JSON.parse(readFileSync(join(spec, 'vectors', name), 'utf8'))
+const bytes = (text) => Buffer.from(text, 'hex')
+const hex = (data) => data.toString('hex')
+
+/** A value as the vectors show it. */
+function shown(value) {
+  if (value instanceof Uint8Array) return { $bin: hex(Buffer.from(value)) }
+  if (Array.isArray(value)) return value.map(shown)
+  if (value instanceof Map) return Object.fromEntries([...value].map(([key, one]) => [key, shown(one)]))
+  return value
+}
+
+function fromShown(value) {
+  if (Array.isArray(value)) return value.map(fromShown)
+  if (value === null || typeof value !== 'object') return value
+  if ('$bin' in value) return bytes(value.$bin)
+  return new Map(Object.entries(value).map(([key, one]) => [key, fromShown(one)]))
+}
+
+/** What a step answers: `expect`, the rule and field when refused, and the result otherwise. */
+function outcome(step) {
+  try {
+    return { expect: 'ok', ...step() }
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error
+    return { expect: error.code, rule: error.rule, field: error.field }
+  }
+}
+
+const report = []
+
+/** Run the vectors of a list; `step` gives the result fields that a vector of `ok` has to have. */
+function run(file, list, vectors, step) {
+  const differing = []
+  const otherRules = []
+  for (const [i, vector] of vectors.entries()) {
+    const name = vector.name ?? String(i)
+    let got
+    try {
+      got = 'expect' in vector ? outcome(() => step(vector)) : step(vector)
+    } catch (error) {
+      differing.push({ name, got: String(error.stack) })
+      continue
+    }
+    const keys = Object.keys(got).filter((key) => !['rule', 'field'].includes(key))
+    const wanted = Object.fromEntries(keys.map((key) => [key, vector[key]]))
+    const given = Object.fromEntries(keys.map((key) => [key, got[key]]))
+    if (!isDeepStrictEqual(given, wanted)) differing.push({ name, wanted, got })
+    else if ((vector.rule && got.rule !== vector.rule) || (vector.field ?? got.field) !== got.field) {
+      otherRules.push({ name, wanted: [vector.rule, vector.field], got: [got.rule, got.field] })
+    }
+  }
+  report.push({ file, list, count: vectors.length, differing, otherRules })
+}
+
+const FILES = {
+  'unicode14-unassigned.json'(file, all) {
+    run(file, 'nfc', all.nfc, ({ bytes: data }) => void decode(bytes(data), 262144))
+  },
+
+  'encoding.json'(file, all) {
+    run(file, 'vectors', all.vectors, ({ bytes: data, value }) => {
+      const read = decode(bytes(data), all.bytes_max)
+      const written = value === undefined ? null : hex(encode(fromShown(value)))
+      return { value: shown(read), bytes: written ?? hex(encode(read)) }
+    })
+  },
+
+  'keys.json'(file, all) {
+    run(file, 'signing', all.signing, ({ seed, purpose, body }) => {
+      const message = Buffer.concat([Buffer.from(prefix(purpose)), bytes(body)])
+      const signature = sign(bytes(seed), message)
+      verify(publicKey(bytes(seed)), message, signature)
+      return { public: hex(publicKey(bytes(seed))), message: hex(message), signature: hex(signature) }
+    })
+    run(file, 'coops', all.coops, ({ root }) => ({ coop: hex(coopId(bytes(root))) }))
+  },
+
+  'verification.json'(file, all) {
+    run(file, 'vectors', all.vectors, (vector) => {
+      verify(bytes(vector.public), bytes(vector.message), bytes(vector.signature))
+    })
+  },
+
+  'words.json'(file, all) {
+    run(file, 'derivation', all.derivation, (vector) => {
+      const entropy = bytes(vector.entropy)
+      const { seed, signing, sealing, sealingPublic } = derive(entropy)
+      const same = [['fr', vector.fr], ['en', vector.en]].every(([lang, text]) => fromWords(text, lang).equals(entropy))
+      return {
+        entropy: same ? vector.entropy : 'read otherwise',
+        fr: toWords(entropy, 'fr'),
+        en: toWords(entropy, 'en'),
+        signing_seed: hex(seed),
+        signing_public: hex(signing),
+        sealing_secret: hex(sealing),
+        sealing_public: hex(sealingPublic),
+      }
+    })
+    const typed = all.typed.map(({ position, ...vector }) => ({ ...vector, field: position }))
+    run(file, 'typed', typed, ({ text, lang }) => ({ entropy: hex(fromWords(text, lang)) }))
+  },
+
+  'keyfile.json'(file, all) {
+    run(file, 'vectors', all.vectors, ({ bytes: data, password }) => ({ secret: hex(openKeyFile(bytes(data), password)) }))
+  },
+
+  'founding.json'(file, all) {
+    run(file, 'files', all.files, ({ file: data }) => {
+      const { fed, coops } = readFile(bytes(data))
+      return { fed: hex(fed), coops: coops.map(hex) }
+    })
+    run(file, 'texts', all.texts, ({ text }) => {
+      if (text.startsWith('maillon-card:')) return { root: hex(readCard(text).root) }
+      return { fed: hex(readInvitation(text).fed) }
+    })
+  },
+
+  'records.json'(file, all) {
+    run(file, 'vectors', all.vectors, ({ record: data, header }) => {
+      const record = checkAlone(readRecord(bytes(data)), bytes(all.fed), all.now)
+      if (!header) return {}
+      const parts = {}
+      for (const key of Object.keys(header)) {
+        const part = record[key]
+        parts[key] = Array.isArray(part) ? part.map(hex) : part instanceof Uint8Array ? hex(part) : part
+      }
+      return { id: hex(record.id), header: parts }
+    })
+  },
+
+  'records-schema.json'(file, all) {
+    run(file, 'vectors', all.vectors, ({ kind, payload }) => checkPayload(kind, decode(bytes(payload), 16384)))
+  },
+
+  'records-context.json'(file, all) {
+    const founding = readDocument(bytes(all.founding))
+    const transfers = all.transfers.map(({ id, payer, payee }) => ({ id: bytes(id), payer: bytes(payer), payee: bytes(payee) }))
+    const records = new Map()
+    for (const [name, data] of Object.entries(all.records)) {
+      const record = readRecord(bytes(data))
+      // One that has expired since passed when it had not.
+      records.set(name, { ...checkAlone(record, founding.fed, Math.min(all.now, record.until)), name })
+    }
+    const live = (names) => liveSet(names.map((name) => records.get(name)), founding, transfers, all.now)
+    run(file, 'records', [...records.keys()].map((name) => ({ name })), ({ name }) => {
+      const data = bytes(all.records[name])
+      return { name: hex(readRecord(data).id) === hex(records.get(name).id) ? name : 'another record' }
+    })
+    run(file, 'cases', all.cases, ({ given, record }) => ({ author: hex(judge(records.get(record), live(given))) }))
+    const sets = all.sets.map((set) => ({ ...set, live: [...set.live].sort() }))
+    run(file, 'sets', sets, (set) => {
+      const orders = [set.records, [...set.records].reverse(), [...set.records].sort()]
+      const found = orders.map((names) => [...live(names).current.values()].map((one) => one.name).sort())
+      const same = found.every((names) => isDeepStrictEqual(names, found[0]))
+      return { live: same ? found[0] : found }
+    })
+  },
+
+  'gossip.json'(file, all) {
+    run(file, 'topic', [all.topic], ({ fed }) => ({ topic: transport.topicOf(bytes(fed)) }))
+    run(file, 'vectors', all.vectors, ({ bytes: data }) => ({ records: transport.readBatch(bytes(data)).map(hex) }))
+  },
+
+  'transport.json'(file, all) {
+    run(file, 'nodes', all.nodes, ({ key }) => {
+      const name = transport.peerBytes(bytes(key))
+      return { bytes: hex(name), peer_id: transport.base58(name) }
+    })
+    run(file, 'messages', all.messages, ({ bytes: data }) => ({ id: hex(transport.readMessage(bytes(data), all.topic).id) }))
+    run(file, 'frames', all.frames, ({ bytes: data }) => {
+      const { frames, code } = transport.readFrames(bytes(data))
+      return { expect: code ?? 'ok', frames: frames.map(hex) }
+    })
+  },
+
+  'reconciliation.json'(file, all) {
+    const bound = (one) => (one === reconcile.INFINITY ? null : [inJson(one.time), hex(one.prefix)])
+    run(file, 'varints', all.varints, ({ value }) => ({ bytes: hex(reconcile.varint(BigInt(value))) }))
+    run(file, 'fingerprints', all.fingerprints, ({ ids }) => ({
+      fingerprint: hex(reconcile.fingerprint(ids.map((id) => ({ prefix: bytes(id) })))),
+    }))
+    run(file, 'bounds', all.bounds, ({ before, after }) => {
+      const [first, second] = [before, after].map((item) => reconcile.sorted([item])[0])
+      return { bound: bound(reconcile.boundBetween(first, second)) }
+    })
+    run(file, 'messages', all.messages, (vector) => {
+      const data = bytes(vector.bytes ?? vector.start + vector.repeat.repeat(vector.times))
+      return {
+        ranges: reconcile.readMessage(data).map(({ upper, fingerprint, ids }) => ({
+          upper: bound(upper),
+          mode: ids ? 'id_list' : fingerprint ? 'fingerprint' : 'skip',
+          ...(fingerprint && { fingerprint: hex(fingerprint) }),
+          ...(ids && { ids: ids.map(hex) }),
+        })),
+      }
+    })
+    run(file, 'sessions', all.sessions, session)
+    run(file, 'range_requests', all.range_requests, ({ frame }) => ({ range: reconcile.readWantRange(bytes(frame)).map(bound) }))
+  },
+}
+
+const inJson = (time) => (time <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(time) : String(time))
+
+/** Read a session as its initiator, check each message against its sender's set, and hold one of our own. */
+function session(vector) {
+  const mine = reconcile.sorted(vector.initiator)
+  const theirs = reconcile.sorted(vector.responder)
+  const names = (items) => items.map((item) => hex(item.prefix))
+  const inRanges = (items, ranges) => ranges.flatMap(([lower, upper]) => names(reconcile.within(items, lower, upper)))
+  const point = (one) => (one === null ? reconcile.INFINITY : { time: BigInt(one[0]), prefix: bytes(one[1]) })
+  const all = (ids, items, ranges) => [...new Set([...ids, ...inRanges(items, ranges)])].sort()
+  const wanted = {
+    have: all(vector.have, mine, vector.have_ranges.map((range) => range.map(point))),
+    need: all(vector.need, theirs, vector.need_ranges.map((range) => range.map(point))),
+  }
+  const found = (initiator) => ({
+    have: all(initiator.have, mine, []),
+    need: all(initiator.need, theirs, initiator.needRanges),
+  })
+  for (const [i, message] of vector.messages.entries()) {
+    const own = i % 2 ? theirs : mine
+    for (const { lower, upper, fingerprint, ids } of reconcile.readMessage(bytes(message))) {
+      const held = reconcile.within(own, lower, upper)
+      if (fingerprint && !fingerprint.equals(reconcile.fingerprint(held))) throw new Error(`message ${i}: fingerprint`)
+      if (ids && !isDeepStrictEqual(ids.map(hex), names(held))) throw new Error(`message ${i}: ids`)
+    }
+  }
+  const reader = new reconcile.Initiator(mine, vector.ranges)
+  for (let i = 1; i < vector.messages.length; i += 2) reader.take(bytes(vector.messages[i]))
+  if (!isDeepStrictEqual(found(reader), wanted)) throw new Error('read from the messages otherwise')
+  const speaker = new reconcile.Initiator(mine, vector.ranges)
+  let rounds = 0
+  for (let next = speaker.open(); next; next = speaker.take(reconcile.respond(theirs, next, vector.ranges))) {
+    if (++rounds > 100) throw new Error('a session without end')
+  }
+  if (!isDeepStrictEqual(found(speaker), wanted)) throw new Error('a session of our own differs')
+  return { name: vector.name }
+}
+
+loadRegistry(join(spec, 'registry.md'))
+cutAt(vectorsOf('unicode14-unassigned.json').ranges)
+for (const [lang, name] of [['fr', 'french'], ['en', 'english']]) {
+  const { wordlist } = await import(`@scure/bip39/wordlists/${name}.js`)
+  setList(lang, wordlist)
+}
+
+const tags = [...KINDS].map(([kind, { tag }]) => ({ name: kind, tag: tag.replaceAll('`', '') }))
+run('registry.md', 'tags', tags, ({ name }) => ({ tag: hex(tagOf(name)) }))
+
+const names = readdirSync(join(spec, 'vectors')).filter((name) => name.endsWith('.json')).sort()
+for (const name of names) {
+  const step = FILES[name] ?? ((file) => report.push({ file, list: null, count: 0, differing: [{ name: 'no step reads this file' }], otherRules: [] }))
+  step(name, vectorsOf(name))
+}
+process.stdout.write(`${JSON.stringify(report)}\n`)
