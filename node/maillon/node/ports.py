@@ -39,6 +39,10 @@ class Store(Protocol):
         """Open a transaction: leaving it commits, an exception undoes all. Nests as one."""
         ...
 
+    def expect(self, ids: Sequence[bytes]) -> None:
+        """Be told that `known` is about to be asked for each of these: one question serves all."""
+        ...
+
     def known(self, id: bytes) -> bool:
         """Tell whether the record was stored here, live or retired, and is not yet forgotten."""
         ...

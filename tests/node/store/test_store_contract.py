@@ -76,6 +76,29 @@ def test_a_record_put_is_known_live_current_and_read_back_byte_for_byte(
     assert store.head(alice.author, bytes(16)) is None
 
 
+def test_what_is_known_is_the_same_whether_it_was_expected_or_not(
+    store: AnyStore, world: World
+) -> None:
+    alice = world.make_member(0, "alice")
+    before, retired, later, waiting = (offer(world, alice, n) for n in range(4))
+    store.put(before)
+    store.put(retired)
+    store.retire(retired.signed.id, reason="revoked")
+    # One that begins as a known one does: found in the same place, and another all the same.
+    twin = before.signed.id[:8] + bytes(24)
+    ids = [valid.signed.id for valid in (before, retired, later, waiting)]
+    store.expect([*ids, twin, *ids])
+    assert [store.known(id) for id in [*ids, twin]] == [True, True, False, False, False]
+    with store.batch():
+        store.put(later)
+        store.expect([*ids, twin])
+        assert [store.known(id) for id in [*ids, twin]] == [True, True, True, False, False]
+        store.put(waiting)
+    assert all(store.known(id) for id in ids)
+    assert [store.live(id) for id in [*ids, twin]] == [True, False, True, True, False]
+    store.expect([])
+
+
 def test_a_retired_record_keeps_its_header_and_loses_everything_else(
     store: AnyStore, world: World
 ) -> None:

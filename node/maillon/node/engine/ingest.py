@@ -175,10 +175,12 @@ class Ingest:
         known, fed, now_s = self.store.known, self.fed, int(now)
         # Mostly nothing waits and nothing was refused lately: two questions less for each record.
         asked = bool(self.pending or self.refusals)
-        for data in records:
-            id: bytes | None = None
+        claimed = [_claimed_id(data) for data in records]
+        self.store.expect([id for id in claimed if id is not None])
+        for data, id in zip(records, claimed, strict=True):
             try:
-                id = record_id(data)
+                if id is None:
+                    id = record_id(data)  # says what is wrong
                 if id in seen:
                     self._count("duplicate")
                     continue
@@ -517,6 +519,13 @@ class _Again(RemoteError):
 
     def __init__(self, first: str) -> None:
         super().__init__(first=first)
+
+
+def _claimed_id(data: bytes) -> bytes | None:
+    try:
+        return record_id(data)
+    except MaillonError:
+        return None
 
 
 def _proves(fault: MaillonError) -> bool:

@@ -119,6 +119,9 @@ class MemoryStore:
 
     # --- The port --------------------------------------------------------------------------------
 
+    def expect(self, ids: Sequence[bytes]) -> None:
+        pass
+
     def known(self, id: bytes) -> bool:
         return id in self._rows
 

@@ -7,6 +7,7 @@ asked meanwhile see it. The tables are explained in `schema`, the sealing of pay
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -51,6 +52,10 @@ _STATES: Final = {"superseded": 1, "withdrawn": 2, "revoked": 3, "erased": 4}
 _SIGNATURE: Final = 64
 
 _KEY: Final = "SELECT n FROM keys_new WHERE k = ?1 UNION ALL SELECT n FROM keys WHERE k = ?1"
+_KEYS: Final = (
+    "SELECT value FROM json_each(?1) WHERE EXISTS (SELECT 1 FROM keys_new WHERE k = value) "
+    "OR EXISTS (SELECT 1 FROM keys WHERE k = value)"
+)
 _ROW: Final = "SELECT n, state, at, until, kind, author, head FROM records WHERE n = ?"
 
 Indexer = Callable[[Header, Mapping[str, Value]], str]
@@ -353,6 +358,20 @@ class SqliteStore:
             ]
         except sqlite3.Error as error:
             raise translated(error, self.path) from error
+
+    def expect(self, ids: Sequence[bytes]) -> None:
+        if len(ids) < 2:
+            return
+        if len(self._absent) + len(ids) > bounds.STORE_ABSENT_MAX:
+            self._absent.clear()
+        keys = {id_key(id): id for id in ids if id not in self._fresh}
+        with faults_in_words(self.path):
+            # In the order of the keys: neighbours then share the pages that were just read.
+            found = self._db.execute(_KEYS, (json.dumps(sorted(keys)),)).fetchall()
+        for (key,) in found:
+            del keys[key]
+        # Two ids with one key are asked for one by one, as is whatever has a key that is taken.
+        self._absent.update(dict.fromkeys(keys.values()))
 
     def known(self, id: bytes) -> bool:
         if id in self._fresh:
