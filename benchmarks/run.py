@@ -77,7 +77,11 @@ def main() -> int:
         parser.error(f"no such job: {', '.join(unknown)}; there are {', '.join(modules)}")
     rows: list[Row] = []
     failed = 0
+    if arguments.quick and arguments.write:
+        parser.error("--quick only shows that everything runs: its figures are not to be kept")
     print(machine())
+    if arguments.quick:
+        print("Quick: this shows that everything runs. The figures mean nothing.")
     for name in chosen:
         module = modules[name]
         print(f"\n{name}: {module.DESCRIPTION}", flush=True)
