@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from maillon.protocol.errors import LocalError
 from maillon.protocol.records import KINDS
@@ -21,9 +21,10 @@ def to_json(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, Mapping):
-        return {str(name): to_json(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [to_json(item) for item in value]
+        fields = cast("Mapping[str, Any]", value)
+        return {name: to_json(item) for name, item in fields.items()}
+    if isinstance(value, list):
+        return [to_json(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
     return value
 
 
@@ -53,12 +54,14 @@ def _convert(type_: Type, value: Any, path: str) -> Any:
             types = {field.name: field.type for field in fields}
             return {
                 name: _convert(types[name], item, f"{path}.{name}") if name in types else item
-                for name, item in value.items()
+                for name, item in cast("dict[str, Any]", value).items()
             }
         case ListOf(item) if isinstance(value, list):
-            return [_convert(item, entry, f"{path}[{i}]") for i, entry in enumerate(value)]
+            entries: list[Any] = value
+            return [_convert(item, entry, f"{path}[{i}]") for i, entry in enumerate(entries)]
         case MapOf(item) if isinstance(value, dict):
-            return {name: _convert(item, entry, f"{path}.{name}") for name, entry in value.items()}
+            named = cast("dict[str, Any]", value)
+            return {name: _convert(item, entry, f"{path}.{name}") for name, entry in named.items()}
         case AnyOf(options):
             for option in options:
                 if isinstance(option, Struct | ListOf | MapOf):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from litestar import Request, Response
@@ -85,11 +85,8 @@ def on_maillon_error(_request: Request[Any, Any, Any], fault: MaillonError) -> R
 def on_http_error(_request: Request[Any, Any, Any], fault: HTTPException) -> Response[bytes]:
     codes = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
     if isinstance(fault, ValidationException):
-        where = [
-            f"{item.get('key', '')}: {item.get('message', '')}".strip(": ")
-            for item in fault.extra or []
-            if isinstance(item, dict)
-        ]
+        wrong = cast("list[dict[str, Any]]", fault.extra or [])
+        where = [f"{item.get('key', '')}: {item.get('message', '')}".strip(": ") for item in wrong]
         detail = "; ".join(where) or fault.detail
         return problem(400, "request", _("The request is wrong: {detail}").format(detail=detail))
     if fault.status_code >= 500:

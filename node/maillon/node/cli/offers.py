@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -199,7 +199,7 @@ def _read_json(path: str) -> dict[str, Any]:
             base.fail("usage", _("{file} is no JSON: {fault}.").format(file=path, fault=fault))
     if not isinstance(found, dict):
         base.fail("usage", _("{file} holds no JSON object.").format(file=path))
-    return dict(found)
+    return cast("dict[str, Any]", found)
 
 
 def _place(given: dict[str, Any]) -> dict[str, Any]:
@@ -257,13 +257,18 @@ _list_command(offer, "offer", _("List offers, the newest first."))
 _list_command(demand, "demand", _("List demands, the newest first."))
 
 
+def _city(payload: dict[str, Any]) -> str:
+    place: dict[str, Any] = payload.get("place") or {}
+    return str(place.get("city", ""))
+
+
 def _show_rows(records: list[dict[str, Any]], following: str | None) -> None:
     rows = [
         (
             record["id"][:12],
             record["payload"].get("title", ""),
             ", ".join(record["payload"].get("categories", []))[:40],
-            (record["payload"].get("place") or {}).get("city", ""),
+            _city(record["payload"]),
             record["coop_name"],
             base.when(record["until"])[:10],
         )
@@ -284,7 +289,7 @@ def _show_command(group: click.Group, text: str) -> None:
 
 
 def _show_record(record: dict[str, Any]) -> None:
-    payload = record["payload"] or {}
+    payload: dict[str, Any] = record["payload"] or {}
     click.echo(click.style(base.printable(payload.get("title", record["kind"])), bold=True))
     if payload.get("text"):
         click.echo(base.printable(payload["text"]))
@@ -448,7 +453,7 @@ def search(
             (
                 hit["id"][:12],
                 hit["payload"].get("title", ""),
-                (hit["payload"].get("place") or {}).get("city", ""),
+                _city(hit["payload"]),
                 _distance(hit),
                 hit["coop_name"],
                 ", ".join(hit["reasons"]) if why else "",

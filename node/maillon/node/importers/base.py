@@ -86,7 +86,8 @@ class Filter:
 
     def matches(self, row: Mapping[str, Any]) -> bool:
         found = row.get(self.column)
-        texts = [str(x) for x in found] if isinstance(found, list) else [str(found or "")]
+        values: list[Any] = found if isinstance(found, list) else [found or ""]
+        texts = [str(value) for value in values]
         if self.value.endswith("*"):
             return any(text.startswith(self.value[:-1]) for text in texts)
         return self.value in texts

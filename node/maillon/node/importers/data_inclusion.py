@@ -73,7 +73,7 @@ def entries(data: bytes) -> list[Entry]:
             found = [both]
     if not isinstance(found, list):
         raise ImportError_(_("The file holds no list of services."))
-    rows: list[Any] = found
+    rows: list[Any] = found  # pyright: ignore[reportUnknownVariableType]
     if len(rows) > bounds.IMPORT_ROWS_MAX:
         raise ImportError_(_("The file has too many entries."))
     # What is no object is kept in its place, so that its number can be told.
@@ -128,7 +128,7 @@ def _codes(row: Entry, field: str, list_name: str, faults: list[Fault], line: in
     if not isinstance(values, list):
         raise RowError(field, _("The field is not a list."))
     taken: list[str] = []
-    for value in values:
+    for value in values:  # pyright: ignore[reportUnknownVariableType]
         if isinstance(value, str) and value in reference(list_name):
             taken.append(value)
         else:

@@ -176,7 +176,7 @@ class Import:
         )
 
     def _publish(self, wishes: Iterator[Wish | Fault]) -> Iterator[Fault]:
-        """Take a batch in as one step; when it is refused, find the rows that are why."""
+        """Take a batch in as one step; tell the rows that were refused."""
         batch: list[Wish] = []
         for wish in wishes:
             if isinstance(wish, Fault):
@@ -188,20 +188,13 @@ class Import:
         if self._options.dry_run:
             self._count(batch)
             return
-        node, key = self._node, self._signer.key
-        try:
-            node.author_many([wish.draft for wish in batch], key)
-        except MaillonError:
-            for wish in batch:
-                try:
-                    node.author(wish.draft, key)
-                except MaillonError as fault:
-                    self.refused += 1
-                    yield Fault(wish.line, str(fault.facts.get("field", "")), str(fault))
-                else:
-                    self._count([wish])
-        else:
-            self._count(batch)
+        refused = self._node.author_many([wish.draft for wish in batch], self._signer.key)
+        for wish, fault in zip(batch, refused, strict=True):
+            if fault is None:
+                self._count([wish])
+            else:
+                self.refused += 1
+                yield Fault(wish.line, str(fault.facts.get("field", "")), str(fault))
 
     def _count(self, done: list[Wish]) -> None:
         created = sum(wish.created for wish in done)
@@ -251,7 +244,7 @@ def _same(current: Signed, payload: Mapping[str, Any]) -> bool:
 
 def _compared(payload: Mapping[str, Any]) -> dict[str, Any]:
     fields = {name: value for name, value in payload.items() if name != "salt"}
-    source = fields.get("source")
-    if isinstance(source, dict):
+    if "source" in fields:
+        source: dict[str, Any] = fields["source"]
         fields["source"] = {name: value for name, value in source.items() if name != "date"}
     return fields

@@ -1,4 +1,4 @@
-"""Let a coop in, over the network: the stream /maillon/1/join (spec/04, "Joining").
+"""Let a coop in, over the network: the stream /maillon/1/join (spec/10).
 
     newcomer                                inviter
       [0, 1, token, card]            →

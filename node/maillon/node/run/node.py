@@ -49,6 +49,7 @@ from maillon.node.run.searching import Searching
 from maillon.node.run.timekeeping import Timekeeping
 from maillon.node.store.sqlite import SqliteStore
 from maillon.node.verify import Pool
+from maillon.protocol.envelope import sign
 from maillon.protocol.errors import LocalError, MaillonError
 from maillon.protocol.founding import FoundingFile, decode_founding_file
 from maillon.protocol.gossip import topic
@@ -61,6 +62,8 @@ log = get_log("maillon.node")
 
 # Messages waiting for the network; what is beyond is dropped, and reconciliation carries it.
 PUBLISH_QUEUE_MAX = 256
+INTRODUCE = "/maillon/1/introduce"
+INTRODUCE_S = 10.0
 # Addresses change when a laptop moves or a port opens; a profile a minute is the most anybody sees.
 PROFILE_CHECK_S = 60.0
 FAULTS_KEPT_MAX = 8
@@ -185,6 +188,7 @@ class Node:
                 self._nursery = nursery
                 self.network.set_handler(sync.PROTOCOL, self._answer_sync)
                 self.network.set_handler(join.PROTOCOL, self._answer_join, strangers=True)
+                self.network.set_handler(INTRODUCE, self._answer_introduction, strangers=True)
                 self.network.set_handler(timekeeping.PROTOCOL, self.timekeeping.answer)
                 self._dial_configured()
                 await nursery.start(self.network.run)
@@ -289,6 +293,8 @@ class Node:
             case PeerConnected(peer):
                 log.info("peer connected", peer=peer)
                 self.run_effects(self.engine.connected(peer, self.now()))
+                if self._nursery is not None:
+                    self._nursery.start_soon(self._introduce, peer)
             case PeerDisconnected(peer):
                 log.info("peer disconnected", peer=peer)
                 self.run_effects(self.engine.disconnected(peer, self.now()))
@@ -342,6 +348,31 @@ class Node:
         else:
             await stream.close()
 
+    async def _introduce(self, peer: bytes) -> None:
+        """Show a peer which coop this node speaks for: after our key was replaced it may not know.
+
+        Both sides do so on a new connection: who dialled is not known here, and once more is
+        harmless.
+        """
+        try:
+            with trio.fail_after(INTRODUCE_S):
+                stream = await self.network.open_stream(peer, INTRODUCE)
+                await stream.send(self.engine.introduction() or b"")
+                self._introduced(peer, await stream.receive())
+                await stream.close()
+        except (MaillonError, trio.TooSlowError) as fault:
+            log.debug("introduction failed", peer=peer, fault=str(fault))
+
+    async def _answer_introduction(self, stream: FrameStream) -> None:
+        with trio.move_on_after(INTRODUCE_S):
+            await stream.send(self.engine.introduction() or b"")
+            self._introduced(stream.peer, await stream.receive())
+
+    def _introduced(self, peer: bytes, data: bytes | None) -> None:
+        if data:
+            self.run_effects(self.engine.introduced(peer, data, self.now(), self.pool.verify_now))
+            self.network.admission_changed()
+
     async def _answer_join(self, stream: FrameStream) -> None:
         await join.answer_join(stream, NodeDoor(self), self.attempts)
 
@@ -353,14 +384,12 @@ class Node:
         self.run_effects(effects)
         return signed
 
-    def author_many(self, drafts: Sequence[Draft], key: SigningKey) -> list[Signed]:
-        """Sign and take in records of ours, all or none. Raises: Refused."""
-        many = getattr(self.engine, "author_many", None)
-        if many is None:
-            return [self.author(draft, key) for draft in drafts]
-        signed, effects = many(drafts, key, self.now(), self.pool.verify_now)
+    def author_many(self, drafts: Sequence[Draft], key: SigningKey) -> list[MaillonError | None]:
+        """Sign and take in records of ours as one step; return why each was refused, or None."""
+        records = [sign(draft, key).encode() for draft in drafts]
+        refused, effects = self.engine.submit_many(records, self.now(), self.pool.verify_now)
         self.run_effects(effects)
-        return list(signed)
+        return list(refused)
 
     def submit(self, record: bytes) -> None:
         """Take in a record signed elsewhere. Raises: Refused."""

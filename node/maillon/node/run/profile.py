@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from maillon.node.config import Config
 from maillon.protocol.envelope import Draft, Signed, Valid, draft
@@ -88,12 +88,9 @@ def profile_draft(
     until = at + LIFETIME_DAYS * DAY_S
     rev = 0
     if current is not None and current.payload is not None:
-        payload: Mapping[str, Any] = current.payload
-        previous = [
-            dict(entry)
-            for entry in payload.get("previous", ())
-            if entry["key"] != fields["node_key"]
-        ]
+        payload = cast("Mapping[str, Any]", current.payload)
+        replaced: list[dict[str, Any]] = payload.get("previous", [])
+        previous = [dict(entry) for entry in replaced if entry["key"] != fields["node_key"]]
         if payload["node_key"] != fields["node_key"]:
             previous.append({"key": payload["node_key"], "until_at": at})
         # What was signed under a profile may live as long as that profile said.

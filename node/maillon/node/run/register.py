@@ -12,48 +12,47 @@ import hashlib
 import hmac
 import os
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from pysqlite3 import dbapi2 as sqlite  # type: ignore[import-untyped]  # no types are shipped
+from sqlite_utils import Database
 
 from maillon.node import bounds
 from maillon.node.i18n import _
+from maillon.node.store.database import Schema, faults_in_words, open_database
 from maillon.protocol.errors import LocalError
 from maillon.protocol.keys import SealingKey, SigningKey
 
 NONCE_BYTES = 12
 INFO = b"maillon/1/register"
 
-_SCHEMA = (
-    """
-    CREATE TABLE person (
-        id BLOB PRIMARY KEY, name TEXT NOT NULL, note TEXT NOT NULL, created INTEGER NOT NULL
-    ) STRICT;
-    CREATE TABLE key (
-        public BLOB PRIMARY KEY,
-        person BLOB NOT NULL REFERENCES person (id),
-        sealing BLOB NOT NULL,
-        custody TEXT NOT NULL,
-        secret BLOB,          -- 32 bytes of seed and 32 of sealing secret, sealed; NULL for devices
-        created INTEGER NOT NULL
-    ) STRICT;
-    CREATE INDEX key_person ON key (person);
-    CREATE TABLE invitation (
-        token_hash BLOB PRIMARY KEY,
-        expires INTEGER NOT NULL,
-        note TEXT NOT NULL,
-        used_at INTEGER,
-        used_by BLOB          -- root key of the coop that joined with it
-    ) STRICT;
-    """,
-)
+APPLICATION_ID: Final = 0x4D524547  # "MREG"
+CACHE_KIB: Final = 2_048
+
+
+def _version_1(database: Database) -> None:
+    for statement in (
+        "CREATE TABLE person (id BLOB PRIMARY KEY, name TEXT NOT NULL, note TEXT NOT NULL, "
+        "created INTEGER NOT NULL) STRICT",
+        # `secret` is 32 bytes of seed and 32 of sealing secret, sealed; NULL for devices.
+        "CREATE TABLE key (public BLOB PRIMARY KEY, person BLOB NOT NULL REFERENCES person (id), "
+        "sealing BLOB NOT NULL, custody TEXT NOT NULL, secret BLOB, created INTEGER NOT NULL) "
+        "STRICT",
+        "CREATE INDEX key_person ON key (person)",
+        # `used_by` is the root key of the coop that joined with it.
+        "CREATE TABLE invitation (token_hash BLOB PRIMARY KEY, expires INTEGER NOT NULL, "
+        "note TEXT NOT NULL, used_at INTEGER, used_by BLOB) STRICT",
+    ):
+        database.execute(statement)
+
+
+PRIVATE_DB: Final = Schema("private register", APPLICATION_ID, (_version_1,))
 
 
 class RegisterError(LocalError):
@@ -98,53 +97,37 @@ class Register:
         self._cipher = ChaCha20Poly1305(
             HKDF(algorithm=SHA256(), length=32, salt=None, info=INFO).derive(sealing.secret_bytes())
         )
-        # The file is made before SQLite opens it, so that it is never readable by others.
-        with contextlib.suppress(FileExistsError):
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        self._db: Any = sqlite.connect(str(path), isolation_level=None)
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")
-        self._db.execute("PRAGMA foreign_keys = ON")
-        self._db.execute("PRAGMA secure_delete = ON")
-        (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        if version > len(_SCHEMA):
-            raise RegisterError(
-                _("private.db was written by a newer version of the program."),
-                hint=_("Update the program."),
-            )
-        for number, statements in enumerate(_SCHEMA[version:], version + 1):
-            self._db.executescript(
-                f"BEGIN IMMEDIATE; {statements} PRAGMA user_version = {number}; COMMIT;"
-            )
+        self._path = path
+        self._db: Any = open_database(path, PRIVATE_DB, synchronous="FULL", cache_kib=CACHE_KIB)
 
     def close(self) -> None:
         self._db.close()
 
+    def _run(self, statement: str, values: Sequence[object] = ()) -> Any:
+        with faults_in_words(self._path):
+            return self._db.execute(statement, values)
+
     @contextlib.contextmanager
     def batch(self) -> Generator[None]:
         """Make several changes as one."""
-        self._db.execute("BEGIN IMMEDIATE")
+        self._run("BEGIN IMMEDIATE")
         try:
             yield
         except BaseException:
-            self._db.execute("ROLLBACK")
+            self._run("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
-
-    def copy_to(self, path: Path) -> None:
-        """Write a consistent copy into a new file."""
-        self._db.execute("VACUUM INTO ?", (str(path),))
+        self._run("COMMIT")
 
     # --- people ---------------------------------------------------------------------------------
 
     def add_person(self, id: bytes, name: str, note: str, now: int) -> None:
-        (count,) = self._db.execute("SELECT count(*) FROM person").fetchone()
+        (count,) = self._run("SELECT count(*) FROM person").fetchone()
         if count >= bounds.REGISTER_ROWS_MAX:
             raise RegisterError(_("The register is full."))
-        self._db.execute("INSERT INTO person VALUES (?, ?, ?, ?)", (id, name, note, now))
+        self._run("INSERT INTO person VALUES (?, ?, ?, ?)", (id, name, note, now))
 
     def person(self, id: bytes) -> Person | None:
-        row = self._db.execute("SELECT * FROM person WHERE id = ?", (id,)).fetchone()
+        row = self._run("SELECT * FROM person WHERE id = ?", (id,)).fetchone()
         return None if row is None else Person(*row)
 
     def find_person(self, prefix: str) -> Person:
@@ -152,7 +135,7 @@ class Register:
         rows: list[Any] = []
         if re.fullmatch(r"[0-9a-f]{1,32}", prefix):
             low, high = bytes.fromhex(prefix.ljust(32, "0")), bytes.fromhex(prefix.ljust(32, "f"))
-            rows = self._db.execute(
+            rows = self._run(
                 "SELECT * FROM person WHERE id BETWEEN ? AND ? LIMIT 2", (low, high)
             ).fetchall()
         if not rows:
@@ -186,16 +169,15 @@ class Register:
             nonce = os.urandom(NONCE_BYTES)
             plain = secrets[0].secret_bytes() + secrets[1].secret_bytes()
             secret = nonce + self._cipher.encrypt(nonce, plain, public)
-        try:
-            self._db.execute(
-                "INSERT INTO key VALUES (?, ?, ?, ?, ?, ?)",
-                (public, person, sealing, custody, secret, now),
-            )
-        except sqlite.IntegrityError:
-            raise RegisterError(_("This key is registered already.")) from None
+        if self._run("SELECT 1 FROM key WHERE public = ?", (public,)).fetchone():
+            raise RegisterError(_("This key is registered already."))
+        self._run(
+            "INSERT INTO key VALUES (?, ?, ?, ?, ?, ?)",
+            (public, person, sealing, custody, secret, now),
+        )
 
     def keys_of(self, person: bytes) -> list[PersonKey]:
-        rows = self._db.execute(
+        rows = self._run(
             "SELECT public, person, sealing, custody, secret IS NOT NULL FROM key"
             " WHERE person = ? ORDER BY created, public",
             (person,),
@@ -207,7 +189,7 @@ class Register:
 
     def held_key(self, public: bytes) -> SigningKey:
         """Return a key that the node holds for somebody. Raises: RegisterError."""
-        row = self._db.execute("SELECT secret FROM key WHERE public = ?", (public,)).fetchone()
+        row = self._run("SELECT secret FROM key WHERE public = ?", (public,)).fetchone()
         if row is None or row[0] is None:
             raise RegisterError(
                 _("Your node does not hold this person's key."),
@@ -225,16 +207,16 @@ class Register:
 
     def counts(self) -> dict[str, int]:
         """Return how many people, keys and held keys there are."""
-        (people,) = self._db.execute("SELECT count(*) FROM person").fetchone()
-        keys, held = self._db.execute("SELECT count(*), count(secret) FROM key").fetchone()
+        (people,) = self._run("SELECT count(*) FROM person").fetchone()
+        keys, held = self._run("SELECT count(*), count(secret) FROM key").fetchone()
         return {"people": people, "keys": keys, "held": held}
 
     # --- invitations ----------------------------------------------------------------------------
 
     def add_invitation(self, token: bytes, expires: int, note: str, now: int) -> None:
         """Note an invitation by the hash of its token: the file does not tell the token."""
-        self._db.execute("DELETE FROM invitation WHERE expires < ?", (now - 90 * 86_400,))
-        (count,) = self._db.execute(
+        self._run("DELETE FROM invitation WHERE expires < ?", (now - 90 * 86_400,))
+        (count,) = self._run(
             "SELECT count(*) FROM invitation WHERE used_at IS NULL AND expires >= ?", (now,)
         ).fetchone()
         if count >= bounds.INVITATIONS_MAX:
@@ -242,7 +224,7 @@ class Register:
                 _("There are {n} open invitations already.").format(n=count),
                 hint=_("Wait until some expire."),
             )
-        self._db.execute(
+        self._run(
             "INSERT INTO invitation VALUES (?, ?, ?, NULL, NULL)", (_hash(token), expires, note)
         )
 
@@ -254,7 +236,7 @@ class Register:
         """
         wanted = _hash(token)
         good = False
-        for known, expires, used_by in self._db.execute(
+        for known, expires, used_by in self._run(
             "SELECT token_hash, expires, used_by FROM invitation"
         ):
             same = hmac.compare_digest(known, wanted)
@@ -263,7 +245,7 @@ class Register:
 
     def use_token(self, token: bytes, root: bytes, now: int) -> bool:
         """Mark an invitation as used by a coop; False when another used it meanwhile."""
-        done = self._db.execute(
+        done = self._run(
             "UPDATE invitation SET used_at = ?, used_by = ?"
             " WHERE token_hash = ? AND (used_by IS NULL OR used_by = ?)",
             (now, root, _hash(token), root),

@@ -1,4 +1,4 @@
-"""Compare the clock with the other nodes' (spec/04, "Time").
+"""Compare the clock with the other nodes' (spec/10, "Time").
 
 A record dated more than five minutes ahead is refused by everybody, and a clock that is behind
 refuses everybody's. Neither side can see from a refusal which of the two is wrong; the median of
