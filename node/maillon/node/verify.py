@@ -103,9 +103,7 @@ class Pool:
         share = -(-len(items) // self.threads)
         size = min(SLICE_ITEMS_MAX, max(SLICE_ITEMS_MIN, share))
         slices = [items[i : i + size] for i in range(0, len(items), size)]
-        return Verdicts(
-            [self._workers.submit(verify_inline, part) for part in slices], self._count
-        )
+        return Verdicts([self._workers.submit(verify_inline, part) for part in slices], self._count)
 
     async def verify(self, items: Sequence[SignatureItem]) -> list[bool]:
         """Verify a batch and wait for it."""
