@@ -61,7 +61,6 @@ class Pair:
         self.fetcher = stack.enter_context(apart(corpus, 1))
         self.holder.ask("open", paths=[str(held)])
         self.last: dict[str, Any] = {}
-        self._connected = False
 
     def fetch(self, threads: int, have: list[bytes] | None = None, count: int = 0) -> Sample:
         """Reconcile a database that has `have` only; return what both processes spent."""
@@ -69,9 +68,8 @@ class Pair:
         write_database(path, self._corpus, have or [])
         self.fetcher.ask("open", paths=[str(path)])
         self.fetcher.ask("threads", threads=threads)
-        if not self._connected:
-            self.fetcher.ask("connect", peer=self.holder.key, addresses=self.holder.addresses)
-            self._connected = True
+        # At once when they are connected still.
+        self.fetcher.ask("connect", peer=self.holder.key, addresses=self.holder.addresses)
         before = self.holder.ask("cpu")
         self.last = self.fetcher.ask("sync", peer=self.holder.key)
         both = self.last["cpu"] + self.holder.ask("cpu") - before
