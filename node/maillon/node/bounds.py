@@ -240,6 +240,9 @@ SEARCH_OCCURRENCES_MAX = 1_500
 SEARCH_TERMS_MAX = 600
 """Words of the index that a misspelt word is compared with."""
 
+SEARCH_COMMUNES_MAX = 50
+"""Communes of one name that are told apart; France has eleven named Saint-Sauveur."""
+
 SYNONYM_GROUPS_MAX = 5_000
 """Groups in a list of synonyms; the one shipped has some 150."""
 

@@ -120,8 +120,10 @@ def _cell_words(cell: int, resolution: int) -> tuple[str, ...]:
 def _rings(radius_km: float, resolution: int) -> int:
     """Return how many rings around a point's cell certainly cover a radius."""
     edge = EDGE_KM[resolution]
-    # k rings reach at least k x 0.75 of the mean spacing from anywhere in the middle cell.
-    return math.ceil(radius_km / (edge * math.sqrt(3) * 0.75))
+    # k rings reach k x 0.87 of the spacing in a regular grid, from the middle. Cells are up to a
+    # third smaller where the grid is bent, a point may lie at its cell's edge, and a fine cell may
+    # stick out of the coarse one it counts to.
+    return math.ceil(radius_km / (edge * math.sqrt(3) * 0.55) + 0.1)
 
 
 def _reach_words(point: Point, radius_km: float) -> list[str]:
@@ -135,15 +137,15 @@ def _reach_words(point: Point, radius_km: float) -> list[str]:
 
 
 def cover_words(point: Point, radius_km: float) -> list[str]:
-    """Return the words of cells that together cover a disk: at most 37."""
+    """Return the words of cells that together cover a disk: 10 to 50, at most about 100."""
     for resolution in range(FINEST, COARSEST - 1, -1):
         rings = max(1, _rings(radius_km, resolution))
         if rings <= COVER_RINGS_MAX or resolution == COARSEST:
             cell = h3.latlng_to_cell(*point, resolution)
             rings = min(rings, COVER_COARSE_RINGS_MAX if resolution == COARSEST else rings)
-            # Corners are left out: a cell reaches its edge from its middle, and a fifth more where
+            # Corners are left out: a cell reaches its edge's length from its middle, and more where
             # the grid is stretched.
-            reach = radius_km + 1.25 * EDGE_KM[resolution]
+            reach = radius_km + 1.5 * EDGE_KM[resolution]
             return [
                 cell_word(near)
                 for near in h3.grid_disk(cell, rings)
@@ -152,8 +154,8 @@ def cover_words(point: Point, radius_km: float) -> list[str]:
     raise AssertionError("the coarsest resolution returns")
 
 
-COVER_COARSE_RINGS_MAX: Final = 5
-"""About 500 km around at the coarsest resolution, 91 cells; wider is the whole country."""
+COVER_COARSE_RINGS_MAX: Final = 7
+"""At the coarsest resolution; about 90 cells are left of them for COVER_KM_MAX."""
 
 COVER_KM_MAX: Final = 440.0
 """Beyond this a search is not bound to cells: it is exact on what it finds."""
