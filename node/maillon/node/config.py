@@ -6,7 +6,7 @@ Every field has a default and a comment in the file that `init` writes, so that 
 from __future__ import annotations
 
 import json
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta
@@ -65,6 +65,8 @@ class Network(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     )
     announce: Annotated[list[str], Meta(max_length=8)] = []
     peers: Annotated[list[str], Meta(max_length=64)] = []
+    mdns: bool = False
+    relay: Literal["off", "use", "serve"] = "off"
 
 
 class Work(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -167,6 +169,11 @@ listen = {_toml(listen)}
 announce = {_toml(announce)}
 # Nodes to call besides those the federation's records name.
 #peers = ["/ip4/192.0.2.1/tcp/4710/p2p/12D3Koo..."]
+# Find nodes of the federation on the local network, and be found there.
+#mdns = false
+# "use": when this node cannot be reached from outside, keep a place at one that relays.
+# "serve": give such places to other nodes of the federation.
+#relay = "off"
 
 [work]
 # Threads that verify signatures besides the main one; 0 verifies in the main one.

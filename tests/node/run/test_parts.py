@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,18 @@ def test_the_settings_that_init_writes_are_read_back(name: str, territory: list[
     assert (config.coop.name, config.coop.territory) == (name, territory)
     assert config.network.listen == ["/ip4/127.0.0.1/tcp/1"]
     assert config.work.verify_threads == 2
+
+
+def test_every_setting_that_init_only_mentions_is_known_with_the_value_it_says() -> None:
+    text = render_config(name="C", languages=["fr"], territory=[], listen=["/a/b"], announce=[])
+    mentioned = re.sub(rb"^#(?=[a-z_]+ = |\[)", b"", text, flags=re.MULTILINE)
+    assert mentioned.count(b"\n#") < text.count(b"\n#")
+    written, defaults = parse_config(mentioned), parse_config(text)
+    assert written.network.peers  # an example, for which there is no default
+    assert (written.work, written.log) == (defaults.work, defaults.log)
+    assert (written.network.mdns, written.network.relay) == (False, "off")
+    assert written.network.mdns == defaults.network.mdns
+    assert written.network.relay == defaults.network.relay
 
 
 # --- the register ---------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import trio
 from maillon.node import bounds, clock, keyring
 from maillon.node.config import Config
 from maillon.node.engine import Engine
+from maillon.node.engine.core import Settings as EngineSettings
 from maillon.node.events import (
     DropPeer,
     Effect,
@@ -105,12 +106,20 @@ class Node:
         self.pool = Pool(config.work.verify_threads)
         self.register = Register(home.private, keyring.open_sealing(home, password))
         self.store = SqliteStore(home.database)
-        self.engine = Engine(self.store, self.founding, node_key=self.node_key.public, rng=self.rng)
+        self.engine = Engine(
+            self.store,
+            self.founding,
+            node_key=self.node_key.public,
+            rng=self.rng,
+            settings=EngineSettings(records_live_max=config.work.records_max),
+        )
         self.network = Libp2pNetwork(
             NetSettings(
                 topic=topic(self.founding.fed),
                 listen=tuple(config.network.listen),
                 announce=tuple(config.network.announce),
+                mdns=config.network.mdns,
+                relay=config.network.relay,
             ),
             self.node_key.secret_bytes(),
             self._judge,
