@@ -122,6 +122,9 @@ class Federation:
         """Hand a record of our people to a machine; say whether it was taken."""
         self.clock.note("give", node.name, why, signed.id)
         self.released.append(signed)
+        for liar in self.net.nodes:
+            if isinstance(liar, LiarNode) and self.rng.random() < 0.1:
+                liar.forestall(signed)
         crashes = node.crashes
         fault = node.submit(signed.encode())
         if not node.up or node.crashes != crashes:

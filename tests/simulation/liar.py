@@ -113,6 +113,12 @@ class LiarNode(SimNode):
         true = self.net.clock.rng.choice(released)
         return _batch(_with_signature(true, true.signature[:-1] + b"\x00").encode())
 
+    def forestall(self, signed: Signed) -> None:
+        """Spread a spoilt copy before the record itself is out."""
+        if self.up:
+            spoilt = _with_signature(signed, signed.signature[:-1] + b"\x00")
+            self.net.gossip(self, _batch(spoilt.encode()))
+
     def replay(self) -> bytes:
         """Send old revisions again."""
         released = self.federation.released

@@ -11,6 +11,7 @@ import hashlib
 import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -78,7 +79,8 @@ class End:
     session: Session
     epoch: int
     inbox: list[tuple[bytes, bool]] = field(default_factory=list[tuple[bytes, bool]])
-    busy: bool = False
+    verifying: int = 0
+    verified_at: float = 0.0
     heard: float = 0.0
 
 
@@ -184,26 +186,32 @@ class Stream:
         self._work(end)
 
     def _work(self, end: End) -> None:
-        while self._alive(end) and end.inbox and not end.busy:
-            frame, lie = end.inbox.pop(0)
+        """Hand over what has come: records ahead of their verification, all else after it."""
+        while self._alive(end) and end.inbox:
+            frame, lie = end.inbox[0]
+            if end.verifying and not end.session.takes(frame):
+                return
+            end.inbox.pop(0)
             prepared = end.node.receive(end.session, frame, lie)
             if not self._alive(end):
                 return
-            if prepared is not None:
-                # Signatures are verified elsewhere while the engine goes on.
-                end.busy = True
+            if prepared is None:
+                self._pump(end)
+                continue
+            # Signatures are verified elsewhere while the engine goes on; verdicts keep their order.
+            end.verifying += 1
+            took = self._net.clock.rng.choice((0.0, 0.01, 0.2))
+            end.verified_at = max(end.verified_at, self._net.clock.now + took)
+            wait = end.verified_at - self._net.clock.now
+            self._net.clock.after(wait, partial(self._verified, end))
 
-                def verified(end: End = end) -> None:
-                    if not self._alive(end):
-                        return
-                    end.busy = False
-                    end.node.verified(end.session)
-                    self._pump(end)
-                    self._work(end)
-
-                self._net.clock.after(self._net.clock.rng.choice((0.0, 0.01, 0.2)), verified)
-                return
-            self._pump(end)
+    def _verified(self, end: End) -> None:
+        if not self._alive(end):
+            return
+        end.verifying -= 1
+        end.node.verified(end.session)
+        self._pump(end)
+        self._work(end)
 
     def _hang_up(self) -> None:
         self.break_off("closed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
@@ -30,7 +31,7 @@ from simulation.net import SEEN_S, Net
 T = TypeVar("T")
 
 # Sized so that the bounds bite in a federation of toys.
-SETTINGS = Settings(pending_records_max=24, pending_peer_records_max=10)
+SETTINGS = Settings(pending_records_max=12, pending_peer_records_max=6)
 
 
 class Verifier:
@@ -79,9 +80,8 @@ class SimNode:
         self._engine: Engine | None = None
         self._peers: list[bytes] = []
         self._seen: dict[bytes, float] = {}
-        self._prepared: dict[int, Prepared] = {}
+        self._prepared: dict[int, deque[tuple[Prepared, bool]]] = {}
         self._wake: float | None = None
-        self._expected_lie: dict[int, bool] = {}
         checker.watch(self)
 
     def clock(self) -> float:
@@ -262,22 +262,23 @@ class SimNode:
                 if lie and not over:
                     self.checker.lied_to(self, session.peer, len(self.told) > told, "frame")
             else:
-                self._prepared[id(session)] = prepared
-                self._expected_lie[id(session)] = lie
+                self._prepared.setdefault(id(session), deque()).append((prepared, lie))
             return prepared
 
         return self._do(take)
 
     def verified(self, session: Session) -> None:
         """Verify what `receive` gave out, and go on."""
-        prepared = self._prepared.pop(id(session), None)
-        if prepared is None:
+        waiting = self._prepared.get(id(session))
+        if not waiting:
             return
-        lie = self._expected_lie.pop(id(session), False)
+        prepared, lie = waiting.popleft()
+        if not waiting:
+            del self._prepared[id(session)]
 
         def judge(_: Engine) -> None:
-            if session.over:
-                return
+            if not session.unverified:
+                return  # it broke off meanwhile
             told = len(self.told)
             session.verified(self.verifier(prepared.items), self.clock())
             self._run(session.take_effects())
@@ -290,6 +291,7 @@ class SimNode:
         """Note that a stream is gone."""
 
         def end(_: Engine) -> None:
+            self._prepared.pop(id(session), None)
             session.closed(self.clock(), why)
             self._run(session.take_effects())
             self.net.clock.note("session", self.name, session.peer, session.ok, session.stored)
