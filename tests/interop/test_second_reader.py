@@ -23,6 +23,7 @@ LEAST = {
     "encoding.json": 240,
     "founding.json": 20,
     "gossip.json": 17,
+    "joining.json": 25,
     "keyfile.json": 23,
     "keys.json": 4,
     "reconciliation.json": 70,

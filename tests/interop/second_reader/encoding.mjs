@@ -57,8 +57,8 @@ class Reader {
 
   length(width, least, most, form, limit) {
     const length = Number(this.unsigned(width))
-    if (length < least) refuse('not_canonical', form)
     if (length > most) refuse('too_large', limit)
+    if (length < least) refuse('not_canonical', form)
     return length
   }
 
@@ -88,17 +88,13 @@ class Reader {
       case 0xd3: return this.negative(8, -2147483649n)
       case 0xd9: return this.text(this.length(1, 32, STRING, 'string_form', 'string_length'))
       case 0xda: return this.text(this.length(2, 256, STRING, 'string_form', 'string_length'))
-      case 0xdb: return this.long('string_form', 'string_length')
+      case 0xdb: return this.length(4, Infinity, STRING, 'string_form', 'string_length')
       case 0xdc: return this.array(this.length(2, 16, ITEMS, 'array_form', 'array_length'), depth)
-      case 0xdd: return this.long('array_form', 'array_length')
+      case 0xdd: return this.length(4, Infinity, ITEMS, 'array_form', 'array_length')
       case 0xde: return this.map(this.length(2, 16, FIELDS, 'map_form', 'map_length'), depth)
-      case 0xdf: return this.long('map_form', 'map_length')
+      case 0xdf: return this.length(4, Infinity, FIELDS, 'map_form', 'map_length')
       default: return refuse('malformed', 'ext')
     }
-  }
-
-  long(form, limit) {
-    return this.length(4, 65536, 65535, form, limit)
   }
 
   positive(width, least) {
@@ -110,7 +106,8 @@ class Reader {
 
   negative(width, most) {
     const number = BigInt.asIntN(8 * width, this.unsigned(width))
-    if (number < BigInt(Number.MIN_SAFE_INTEGER)) refuse('malformed', 'int_range')
+    const size = number < 0n ? -number : number
+    if (size > BigInt(Number.MAX_SAFE_INTEGER)) refuse('malformed', 'int_range')
     if (number > most) refuse('not_canonical', 'int_form')
     return Number(number)
   }
@@ -150,8 +147,8 @@ class Reader {
       }
       const key = this.value(depth + 1)
       if (!KEY.test(key)) refuse('malformed', 'key_form')
-      if (fields.has(key)) refuse('malformed', 'key_duplicate')
       if (key < last) refuse('not_canonical', 'key_order')
+      if (key === last) refuse('malformed', 'key_duplicate')
       fields.set(key, this.value(depth + 1))
       last = key
     }

@@ -152,7 +152,10 @@ const TYPES = [
       },
     }
   }],
-  [/^map$/, (_, below) => ({ is: (value) => value instanceof Map, check: (value, field) => below.check(value, field) })],
+  [/^map$/, (_, below) => ({
+    is: (value) => value instanceof Map,
+    check: (value, field) => below.check(value, field),
+  })],
   [/^\[[a-z ]+\]\(#([a-z-]+)\)$/, ([, name]) => ({
     is: (value) => value instanceof Map,
     check: (value, field) => tables.get(name).check(value, field),
