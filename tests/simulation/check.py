@@ -170,7 +170,7 @@ class Checker:
             if author is None and signed.header.kind not in ("coop_profile", "membership"):
                 raise Broken(f"{node.name} took {signed.header.kind}, which does not count")
             return
-        if author is None or code in ("from_future", "expired", "quota"):
+        if author is None or code in ("from_future", "expired", "lifetime", "quota"):
             return
         current = oracle.current(author, signed.header.series)
         if current is None or (current.header.rev, current.header.at, current.id) < (
