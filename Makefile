@@ -16,7 +16,7 @@ ARGS ?=
 .DELETE_ON_ERROR:
 # Two installations into one environment at a time would break it.
 .NOTPARALLEL:
-.PHONY: help demo install dev test interop lint types check vectors vectors-check simulate fuzz bench bench-peers lock dist base-check clean
+.PHONY: help demo install dev test interop lint types check vectors vectors-check words simulate fuzz bench bench-peers lock dist base-check clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ vectors: dev ## Write the vectors of the specification anew from their seed
 
 vectors-check: dev ## Compare the vectors of the specification with what the code makes
 	$(PY) spec/vectors/generate.py --check
+
+words: dev ## Compile the French words of the node (locale/fr/LC_MESSAGES/maillon.po)
+	$(VENV)/bin/pybabel -q compile -d node/maillon/node/locale -D maillon
 
 simulate: dev ## Run simulated federations: SEEDS=200 of them, or SEED=7 alone
 	PYTHONPATH=tests $(PY) -m simulation.run $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(ARGS)

@@ -119,7 +119,7 @@ def on_any_error(request: Request[Any, Any, Any], fault: Exception) -> Response[
 def explain(fault: BaseException) -> tuple[str, str, str | None] | None:
     """Return code, sentence and advice of an error of the disk or database, else None."""
     text = str(fault)
-    if type(fault).__module__.partition(".")[0] in ("pysqlite3", "sqlite3"):
+    if type(fault).__module__.partition(".")[0] in ("pysqlite3", "sqlean", "sqlite3"):
         if "full" in text:
             return "disk_full", _("The disk is full."), _("Nothing was changed. Make room first.")
         if "malformed" in text or "not a database" in text:

@@ -102,7 +102,7 @@ def _report(fault: Exception, as_json: bool) -> int:
         found = _first_known(fault)
         if found is not None:
             return _report(found, as_json)
-    if type(fault).__module__.partition(".")[0] in ("pysqlite3", "sqlite3"):
+    if type(fault).__module__.partition(".")[0] in ("pysqlite3", "sqlean", "sqlite3"):
         code, message, hint = explain_database_error(fault)
         return base.report_error(code, message, hint, as_json=as_json)
     if isinstance(fault, OSError):
@@ -122,7 +122,7 @@ def _first_known(group: ExceptionGroup[Exception]) -> Exception | None:
                 return found
         elif isinstance(fault, MaillonError | OSError):
             return fault
-        elif type(fault).__module__.partition(".")[0] in ("pysqlite3", "sqlite3"):
+        elif type(fault).__module__.partition(".")[0] in ("pysqlite3", "sqlean", "sqlite3"):
             return fault
     return None
 

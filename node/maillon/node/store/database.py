@@ -27,7 +27,8 @@ from maillon.protocol.errors import LocalError
 if TYPE_CHECKING:
     import sqlite3 as sqlite3
 else:
-    import pysqlite3 as sqlite3
+    # Where pysqlite3 has no wheel the lock has sqlean.py; sqlite-utils takes whichever is there.
+    from sqlite_utils.utils import sqlite3
 
 SQLITE_NEEDED: Final = (3, 43, 0)
 
@@ -94,7 +95,7 @@ def check_library() -> None:
             _("This SQLite is version {have}; Maillon needs {need} or newer.").format(
                 have=sqlite3.sqlite_version, need=".".join(map(str, SQLITE_NEEDED))
             ),
-            hint=_("Install the package pysqlite3 into Maillon's environment."),
+            hint=_("Install Maillon with what it needs: pip install 'maillon[node]'."),
         )
 
 

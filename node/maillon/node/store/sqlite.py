@@ -6,23 +6,19 @@ asked meanwhile see it. The tables are explained in `schema`, the sealing of pay
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from maillon.node import bounds
 from maillon.node.i18n import _
 from maillon.node.ports import StoredHead
 from maillon.node.search.documents import INDEX_VERSION, SEARCHED_KINDS, tokens_of
-from maillon.node.store import sealing
 from maillon.node.store.database import (
-    StoreDamaged,
     StoreError,
     back_up,
     examine,
@@ -30,26 +26,33 @@ from maillon.node.store.database import (
     open_database,
     open_reader,
     scrub_wal,
+    sqlite3,
     translated,
 )
 from maillon.node.store.keyindex import KeyIndex
+from maillon.node.store.rows import (
+    LIVE,
+    SIGNATURE,
+    STATES,
+    Found,
+    author_keys,
+    decode,
+    frame,
+    header_of,
+    headers,
+    id_key,
+    id_of,
+    series_key,
+)
 from maillon.node.store.schema import BULK_KINDS, BULK_SQL, NODE_DB
+from maillon.node.store.vault import Saved as VaultSaved
+from maillon.node.store.vault import Vault
 from maillon.node.store.wordindex import Saved as WordsSaved
 from maillon.node.store.wordindex import WordIndex
 from maillon.protocol.encoding import Value
-from maillon.protocol.envelope import Header, Signed, Valid, decode_header, decode_record
-from maillon.protocol.errors import MaillonError
+from maillon.protocol.envelope import Header, Signed, Valid
 from maillon.protocol.ids import RecordId
 from maillon.protocol.records import priority, thing_id
-
-if TYPE_CHECKING:
-    import sqlite3
-else:
-    import pysqlite3 as sqlite3
-
-_LIVE: Final = 0
-_STATES: Final = {"superseded": 1, "withdrawn": 2, "revoked": 3, "erased": 4}
-_SIGNATURE: Final = 64
 
 _KEY: Final = "SELECT n FROM keys_new WHERE k = ?1 UNION ALL SELECT n FROM keys WHERE k = ?1"
 _KEYS: Final = (
@@ -59,67 +62,6 @@ _KEYS: Final = (
 _ROW: Final = "SELECT n, state, at, until, kind, author, head FROM records WHERE n = ?"
 
 Indexer = Callable[[Header, Mapping[str, Value]], str]
-
-_blake = hashlib.blake2b
-_sha256 = hashlib.sha256
-
-
-def id_key(id: bytes) -> int:
-    """Return where a record is found by its id: equal for at most a few records."""
-    return int.from_bytes(id[:8], "big", signed=True)
-
-
-def series_key(author: bytes, series: bytes) -> int:
-    """Return where a record is found by its author and series.
-
-    The first half is the author's, so that everything of one author lies together. Hashed, so that
-    nobody makes another's series collide except by 2**32 tries each.
-    """
-    return int.from_bytes(
-        _blake(author, digest_size=4).digest() + _blake(author + series, digest_size=4).digest(),
-        "big",
-        signed=True,
-    )
-
-
-def author_keys(author: bytes) -> tuple[int, int]:
-    """Return the first and last `series_key` of an author."""
-    half = _blake(author, digest_size=4).digest()
-    return (
-        int.from_bytes(half + bytes(4), "big", signed=True),
-        int.from_bytes(half + b"\xff\xff\xff\xff", "big", signed=True),
-    )
-
-
-def _frame(head: bytes, payload: bytes | None) -> bytes:
-    """Put the record's bytes together again (spec/03): the same bytes as `Signed.encode`."""
-    size = len(head) - _SIGNATURE
-    parts = [
-        b"\x92" if payload is None else b"\x93",
-        _bin_head(size),
-        head[:size],
-        b"\xc4\x40",
-        head[size:],
-    ]
-    if payload is not None:
-        parts += [_bin_head(len(payload)), payload]
-    return b"".join(parts)
-
-
-def _bin_head(size: int) -> bytes:
-    return bytes((0xC4, size)) if size < 256 else bytes((0xC5, size >> 8, size & 0xFF))
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    n: int
-    state: int
-    at: int
-    until: int
-    kind: str
-    author: bytes
-    head: bytes
-
 
 class SqliteStore:
     """Implement `ports.Store` over a file. Use it from one thread.
@@ -143,16 +85,9 @@ class SqliteStore:
         self._absent: dict[bytes, None] = {}
         # Hashes of (key, author) noted already; the hash is keyed by this process.
         self._signers: set[int] = set()
-        self._blocks: OrderedDict[int, bytes] = OrderedDict()
-        self._new_blocks: list[tuple[int, bytes]] = []
-        self._block: tuple[int, bytes] = (-1, b"")
-        # A process that died may have left erased bytes in the log: cut it once.
-        self._erasures = 1
         try:
             with faults_in_words(self.path):
-                last = self._db.execute("SELECT max(block) FROM seals").fetchone()[0]
-                # A key is never used twice: rows go on in a new block.
-                self._next = 0 if last is None else (int(last) + 1) * sealing.BLOCK_KEYS
+                self._vault = Vault(self._db)
                 self._keys = KeyIndex(self._db)
                 self._words = WordIndex(self._db, self._tokens_at, INDEX_VERSION)
             if self._words.stale:
@@ -192,9 +127,7 @@ class SqliteStore:
         with faults_in_words(self.path):
             self._db.execute("BEGIN IMMEDIATE")
         self._depth = 1
-        self._saved = _Saved(
-            self._next, self._block, self._erasures, self._keys.save(), self._words.save()
-        )
+        self._saved = _Saved(self._vault.save(), self._keys.save(), self._words.save())
         try:
             yield
             if self._doomed:
@@ -210,13 +143,13 @@ class SqliteStore:
         finally:
             self._depth = 0
             self._doomed = False
-        if self._erasures >= bounds.STORE_SCRUB_ERASURES:
+        if self._vault.erasures >= bounds.STORE_SCRUB_ERASURES:
             self._cut_log()
 
     def _roll_back(self) -> None:
         saved = self._saved
         assert saved is not None, "a batch saves before it writes"
-        self._next, self._block, self._erasures = saved.next, saved.block, saved.erasures
+        self._vault.restore(saved.vault)
         self._keys.restore(saved.keys)
         self._words.restore(saved.words)
         self._fresh.clear()
@@ -224,8 +157,6 @@ class SqliteStore:
         self._counts.clear()
         self._absent.clear()
         self._signers.clear()
-        self._blocks.clear()
-        self._new_blocks.clear()
         # A full disk may have made SQLite roll back by itself.
         if self._db.in_transaction:
             with faults_in_words(self.path):
@@ -248,7 +179,7 @@ class SqliteStore:
             records.append((
                 n, header.at, header.until, header.kind, valid.role, author,
                 signed.header_bytes + signed.signature,
-                sealing.seal(self._key(n), payload),
+                self._vault.seal(n, payload),
             ))  # fmt: skip
             live.append((header.at, id, n))
             keys.append((id_key(id), n))
@@ -264,9 +195,7 @@ class SqliteStore:
                     self._signers.clear()
                 self._signers.add(hash(signer))
         run = self._db.executemany
-        if self._new_blocks:
-            run("INSERT INTO seals VALUES (?, ?)", self._new_blocks)
-            self._new_blocks.clear()
+        self._vault.flush()
         run("INSERT INTO records VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?)", records)
         run("INSERT INTO live VALUES (?, ?, ?)", live)
         self._keys.add(keys)
@@ -291,61 +220,12 @@ class SqliteStore:
             self._flush()
             yield self._db
 
-    # --- Keys of payloads -------------------------------------------------------------------------
-
-    def _new_row(self) -> int:
-        n = self._next
-        self._next += 1
-        block, place = divmod(n, sealing.BLOCK_KEYS)
-        if place == 0:
-            keys = os.urandom(sealing.BLOCK_BYTES)  # noqa: TID251  # the store is an edge
-            self._block = (block, keys)
-            self._new_blocks.append((block, keys))
-        return n
-
-    def _key(self, n: int) -> bytes:
-        block = n // sealing.BLOCK_KEYS
-        if block == self._block[0]:
-            return sealing.key_of(self._block[1], n)
-        keys = self._blocks.get(block)
-        if keys is None:
-            for number, fresh in self._new_blocks:
-                if number == block:
-                    return sealing.key_of(fresh, n)
-            keys = self._db.execute(
-                "SELECT keys FROM seals WHERE block = ?", (block,)
-            ).fetchone()[0]
-            assert isinstance(keys, bytes)
-            self._blocks[block] = keys
-            if len(self._blocks) > bounds.STORE_BLOCK_CACHE_MAX:
-                self._blocks.popitem(last=False)
-        return sealing.key_of(keys, n)
-
-    def _destroy_keys(self, rows: Sequence[int]) -> None:
-        """Overwrite keys where they lie: a change of the same length moves nothing."""
-        by_block: dict[int, list[int]] = {}
-        for n in rows:
-            by_block.setdefault(n // sealing.BLOCK_KEYS, []).append(n)
-        for block, members in by_block.items():
-            keys = self._db.execute(
-                "SELECT keys FROM seals WHERE block = ?", (block,)
-            ).fetchone()[0]
-            keys = sealing.without_keys(keys, members)
-            self._db.execute("UPDATE seals SET keys = ? WHERE block = ?", (keys, block))
-            self._blocks.pop(block, None)
-            if block == self._block[0]:
-                self._block = (block, keys)
-        self._erasures += len(rows)
-
-    def _open(self, n: int, sealed: bytes | None) -> bytes | None:
-        return None if sealed is None else sealing.seal(self._key(n), sealed)
-
     # --- Finding ----------------------------------------------------------------------------------
 
-    def _find(self, id: bytes) -> _Found | None:
+    def _find(self, id: bytes) -> Found | None:
         for row in self._rows_at(id_key(id)):
-            if _sha256(row[6][:-_SIGNATURE]).digest() == id:
-                return _Found(*row)
+            if id_of(row[6]) == id:
+                return Found(*row)
         return None
 
     def _rows_at(self, key: int) -> list[tuple[Any, ...]]:
@@ -391,20 +271,18 @@ class SqliteStore:
         if id in self._absent:
             return False
         found = self._find(id)
-        return found is not None and found.state == _LIVE
+        return found is not None and found.state == LIVE
 
     def head(self, author: bytes, series: bytes) -> StoredHead | None:
         fresh = self._heads.get((author, series))
         if fresh is not None:
             return fresh
         for row in self._rows_at(series_key(author, series)):
-            if row[1] == _LIVE and row[5] == author:
-                header_bytes = row[6][:-_SIGNATURE]
-                header = decode_header(header_bytes)
+            if row[1] == LIVE and row[5] == author:
+                header = header_of(row[6])
                 if header.series == series:
                     return StoredHead(
-                        _sha256(header_bytes).digest(),
-                        header.rev, header.at, header.until, header.kind,
+                        id_of(row[6]), header.rev, header.at, header.until, header.kind,
                     )  # fmt: skip
         return None
 
@@ -413,7 +291,7 @@ class SqliteStore:
         if fresh is not None:
             return fresh[1].signed.header
         found = self._find(id)
-        return None if found is None else decode_header(found.head[:-_SIGNATURE])
+        return None if found is None else header_of(found.head)
 
     def get(self, id: bytes) -> Signed | None:
         fresh = self._fresh.get(id)
@@ -426,25 +304,13 @@ class SqliteStore:
             sealed = self._db.execute(
                 "SELECT payload FROM records WHERE n = ?", (found.n,)
             ).fetchone()[0]
-            payload = self._open(found.n, sealed)
+            payload = self._vault.open(found.n, sealed)
         if payload is None:
-            header_bytes = found.head[:-_SIGNATURE]
             return Signed(
-                decode_header(header_bytes), header_bytes, RecordId(id),
-                found.head[-_SIGNATURE:], None, None,
+                header_of(found.head), found.head[:-SIGNATURE], RecordId(id),
+                found.head[-SIGNATURE:], None, None,
             )  # fmt: skip
-        return self._decode(found.head, payload)
-
-    def _decode(self, head: bytes, payload: bytes) -> Signed:
-        try:
-            return decode_record(_frame(head, payload))
-        except MaillonError as error:
-            raise StoreDamaged(
-                _("{path} is damaged: a record in it cannot be read ({fault}).").format(
-                    path=self.path, fault=error
-                ),
-                hint=_("Move it aside: the node fetches the records again from the others."),
-            ) from error
+        return decode(found.head, payload, self.path)
 
     # --- Changing ---------------------------------------------------------------------------------
 
@@ -462,9 +328,9 @@ class SqliteStore:
             with faults_in_words(self.path):
                 found = self._find(id)
                 if found is not None:
-                    assert found.state != _LIVE, "a live record is put once"
+                    assert found.state != LIVE, "a live record is put once"
                     self._delete([found])
-        n = self._new_row()
+        n = self._vault.new_row()
         self._fresh[id] = (n, valid)
         self._heads[(valid.author, header.series)] = StoredHead(
             id, header.rev, header.at, header.until, header.kind
@@ -478,19 +344,19 @@ class SqliteStore:
             with self.batch():
                 self.retire(id, reason=reason)
             return
-        state = _STATES[reason]
+        state = STATES[reason]
         with faults_in_words(self.path):
             self._flush()
             found = self._find(id)
-            assert found is not None and found.state == _LIVE, "only a live record is retired"
+            assert found is not None and found.state == LIVE, "only a live record is retired"
             self._leave_live(found, id)
-            self._destroy_keys([found.n])
+            self._vault.destroy([found.n])
             self._db.execute(
                 "UPDATE records SET state = ?, payload = NULL WHERE n = ?", (state, found.n)
             )
 
-    def _leave_live(self, found: _Found, id: bytes) -> None:
-        header = decode_header(found.head[:-_SIGNATURE])
+    def _leave_live(self, found: Found, id: bytes) -> None:
+        header = header_of(found.head)
         self._db.execute("DELETE FROM live WHERE at = ? AND id = ?", (found.at, id))
         self._keys.remove([(series_key(found.author, header.series), found.n)])
         for name in (header.as_, *header.refs):
@@ -502,17 +368,17 @@ class SqliteStore:
             self._words.remove(found.n)
         self._counts[found.kind] = self._counts.get(found.kind, 0) - 1
 
-    def _delete(self, rows: Sequence[_Found]) -> list[tuple[int, bytes]]:
+    def _delete(self, rows: Sequence[Found]) -> list[tuple[int, bytes]]:
         """Delete rows altogether; return the (at, id) of those that were live."""
         gone: list[tuple[int, bytes]] = []
         for found in rows:
-            id = _sha256(found.head[:-_SIGNATURE]).digest()
-            if found.state == _LIVE:
+            id = id_of(found.head)
+            if found.state == LIVE:
                 self._leave_live(found, id)
                 gone.append((found.at, id))
             self._keys.remove([(id_key(id), found.n)])
-        live = [found.n for found in rows if found.state == _LIVE]
-        self._destroy_keys(live)
+        live = [found.n for found in rows if found.state == LIVE]
+        self._vault.destroy(live)
         self._db.executemany("DELETE FROM records WHERE n = ?", [(found.n,) for found in rows])
         return gone
 
@@ -526,24 +392,24 @@ class SqliteStore:
                 "WHERE until < ? ORDER BY until LIMIT ?",
                 (now, limit),
             ).fetchall()
-            return self._delete([_Found(*row) for row in rows])
+            return self._delete([Found(*row) for row in rows])
 
     # --- Reading many -----------------------------------------------------------------------------
 
     def encoded(self, ids: Sequence[bytes]) -> list[bytes]:
-        found: list[tuple[int, int, bytes, _Found]] = []
+        found: list[tuple[int, int, bytes, Found]] = []
         with self._reading() as db:
             for id in dict.fromkeys(ids):
                 row = self._find(id)
-                if row is not None and row.state == _LIVE:
+                if row is not None and row.state == LIVE:
                     found.append((priority(row.kind), row.at, id, row))
-            found.sort(key=_first_three)
+            found.sort(key=itemgetter(0, 1, 2))
             answer: list[bytes] = []
             for _priority, _at, _id, row in found:
                 sealed = db.execute(
                     "SELECT payload FROM records WHERE n = ?", (row.n,)
                 ).fetchone()[0]
-                answer.append(_frame(row.head, self._open(row.n, sealed)))
+                answer.append(frame(row.head, self._vault.open(row.n, sealed)))
         return answer
 
     def encoded_range(
@@ -557,9 +423,8 @@ class SqliteStore:
                 "ORDER BY l.at, l.id LIMIT ?",
                 (*low, *high, limit),
             ).fetchall()
-            return [
-                (at, id, _frame(head, self._open(n, sealed))) for at, id, n, head, sealed in rows
-            ]
+            opened = self._vault.open
+            return [(at, id, frame(head, opened(n, sealed))) for at, id, n, head, sealed in rows]
 
     def iterate_live(self) -> Iterator[tuple[int, bytes]]:
         with self._reading() as db:
@@ -576,7 +441,7 @@ class SqliteStore:
                     wanted,
                 ).fetchall()
                 order: Iterable[tuple[int, bytes, int]] = sorted(
-                    (decode_header(head[:-_SIGNATURE]).at, _sha256(head[:-_SIGNATURE]).digest(), n)
+                    (header_of(head).at, id_of(head), n)
                     for n, head in rows
                 )
             else:
@@ -590,9 +455,9 @@ class SqliteStore:
                 if row is None:
                     continue
                 author, role, head, sealed = row
-                payload = self._open(n, sealed)
+                payload = self._vault.open(n, sealed)
                 assert payload is not None, "a live record has its payload"
-                signed = self._decode(head, payload)
+                signed = decode(head, payload, self.path)
                 yield Valid(signed, author, thing_id(author, signed.header.series), role)
 
     def signed_by(self, key: bytes) -> list[tuple[bytes, Header]]:
@@ -608,8 +473,8 @@ class SqliteStore:
                     "WHERE r.n = f.n AND r.state = 0 AND r.author = ?3",
                     (*span, author),
                 )
-                found.extend(pair for pair in _headers(rows) if pair[1].by == key)
-        return sorted(found, key=_first)
+                found.extend(pair for pair in headers(rows) if pair[1].by == key)
+        return sorted(found, key=itemgetter(0))
 
     def under_mandate(self, mandate: bytes) -> list[tuple[bytes, Header]]:
         return [pair for pair in self._linked(mandate) if pair[1].as_ == mandate]
@@ -624,7 +489,7 @@ class SqliteStore:
                 "WHERE l.k = ? AND r.state = 0",
                 (id_key(name),),
             )
-            return sorted(_headers(rows), key=_first)
+            return sorted(headers(rows), key=itemgetter(0))
 
     def count_live(self) -> dict[str, int]:
         with self._reading() as db:
@@ -639,11 +504,11 @@ class SqliteStore:
         row = self._db.execute(
             "SELECT state, head, payload FROM records WHERE n = ?", (n,)
         ).fetchone()
-        if row is None or row[0] != _LIVE:
+        if row is None or row[0] != LIVE:
             return ""
-        payload = self._open(n, row[2])
+        payload = self._vault.open(n, row[2])
         assert payload is not None, "a live record has its payload"
-        signed = self._decode(row[1], payload)
+        signed = decode(row[1], payload, self.path)
         assert signed.payload is not None
         return self._index(signed.header, signed.payload)
 
@@ -675,8 +540,8 @@ class SqliteStore:
             with self.batch():
                 if self._words.due(now):
                     more = self._words.purge(bounds.STORE_PURGE_PAGES) or more
-                    self._erasures += 1
-        if self._erasures:
+                    self._vault.erasures += 1
+        if self._vault.erasures:
             self._cut_log()
         return more
 
@@ -690,9 +555,9 @@ class SqliteStore:
         while self._words.words_to_purge:
             with self.batch():
                 self._words.purge(16 * bounds.STORE_PURGE_PAGES)
-            self._erasures += 1
+            self._vault.erasures += 1
         self._cut_log(wait=True)
-        return self._erasures == 0
+        return self._vault.erasures == 0
 
     def _cut_log(self, *, wait: bool = False) -> None:
         with faults_in_words(self.path):
@@ -700,7 +565,7 @@ class SqliteStore:
                 self._db.execute("PRAGMA busy_timeout = 0")
             try:
                 if scrub_wal(self._db):
-                    self._erasures = 0
+                    self._vault.erasures = 0
             finally:
                 if not wait:
                     self._db.execute(
@@ -726,23 +591,6 @@ class SqliteStore:
 
 @dataclass(frozen=True, slots=True)
 class _Saved:
-    next: int
-    block: tuple[int, bytes]
-    erasures: int
+    vault: VaultSaved
     keys: tuple[int, int]
     words: WordsSaved
-
-
-def _first(pair: tuple[bytes, Header]) -> bytes:
-    return pair[0]
-
-
-def _first_three(row: tuple[int, int, bytes, _Found]) -> tuple[int, int, bytes]:
-    return row[:3]
-
-
-def _headers(rows: Iterable[tuple[bytes]]) -> list[tuple[bytes, Header]]:
-    return [
-        (_sha256(head[:-_SIGNATURE]).digest(), decode_header(head[:-_SIGNATURE]))
-        for (head,) in rows
-    ]
