@@ -373,7 +373,11 @@ STREAM_RESET_S = 1.0
 
 LIVENESS_S = 15.0
 PING_S = 5.0
-"""Each connection is probed this often, and closed when the answer takes longer than that."""
+"""Each connection is probed this often; any byte that comes up to so long after it is an answer."""
+
+PROBES_MISSED_MAX = 2
+"""A connection is closed after so many probes in a row without a byte. One is no proof: a node that
+works off a backlog on a busy machine can be silent for ten seconds."""
 
 REDIAL_S_MIN = 1.0
 REDIAL_S_MAX = 300.0
@@ -425,7 +429,7 @@ RELAY_CIRCUIT_S = 7_200.0
 RELAY_BYTES_RATE = 1_048_576.0
 RELAY_IDLE_S = 120.0
 """Bytes, seconds, bytes a second and silence after which a circuit ends: a first reconciliation of
-100,000 records fits into one, and a relay's line of 10 Mbit/s carries it. Nodes ping every 15 s."""
+100,000 records fits into one, and a relay's line of 10 Mbit/s carries it. Nodes ping every 20 s."""
 
 RELAYS_USED = 2
 RELAY_LOOK_S = 5.0

@@ -181,3 +181,55 @@ async def test_a_peer_that_takes_nothing_is_given_up_after_the_bound(
         await ends.frames.send(b"x")
     assert trio.current_time() - begun == bounds.STREAM_STALL_S
     assert ends.stream.writes == []
+
+
+async def test_a_peer_that_takes_a_little_at_a_time_is_not_given_up(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    from maillon.node import bounds
+
+    ends = Ends()
+
+    class Slow:
+        send_window = 10
+        send_closed = closed = False
+
+    slow = Slow()
+    taken = bytearray()
+
+    async def write(data: bytes) -> None:
+        taken.extend(data)
+        slow.send_window -= len(data)
+
+    ends.stream.muxed_stream = slow  # type: ignore[attr-defined]  # as libp2p's has
+    ends.stream.write = write  # type: ignore[method-assign]
+    begun = trio.current_time()
+
+    async def read() -> None:
+        while True:
+            await trio.sleep(bounds.STREAM_STALL_S - 1)
+            slow.send_window += 10
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(read)
+        await ends.frames.send(b"x" * 96)
+        nursery.cancel_scope.cancel()
+    assert taken[4:] == b"x" * 96
+    assert trio.current_time() - begun > 5 * bounds.STREAM_STALL_S
+
+
+async def test_a_peer_that_sends_a_little_at_a_time_is_not_given_up(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    ends = Ends()
+
+    async def drip() -> None:
+        for byte in (4).to_bytes(4, "big") + b"slow":
+            await trio.sleep(4.0)
+            await ends.far.write(bytes([byte]))
+
+    begun = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(drip)
+        assert await ends.frames.receive() == b"slow"
+    assert trio.current_time() - begun == 32.0

@@ -595,3 +595,39 @@ async def test_a_peer_whose_points_add_up_is_disconnected(pair: tuple[Child, Chi
     well(victim, friend)
 
 
+
+
+async def test_a_peer_that_answers_no_ping_is_kept_while_it_sends_and_dropped_when_it_is_silent(
+) -> None:
+    victim = Child("victim of silence", liveness_s=0.5, bounds={"PING_S": 1.5})
+    try:
+        async with attacker(victim, "mute") as hostile:
+            stream = await hostile.stream("/test/swallow")
+            muxed = stream.muxed_stream.conn
+            write = muxed._write_frame
+            speaking = trio.Event()
+
+            async def refuse(frame: bytes) -> None:
+                await trio.lowlevel.checkpoint()  # no answer to a ping, no acknowledgement
+
+            muxed._write_frame = refuse
+
+            async def speak() -> None:
+                # An empty frame of ours, in one of the multiplexer: something of a session.
+                header = b"\0\0\0\0" + stream.muxed_stream.stream_id.to_bytes(4, "big")
+                while not speaking.is_set():
+                    await write(header + b"\0\0\0\4" + bytes(4))
+                    await trio.sleep(0.05)
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(speak)
+                probes = await victim.aask("wait", metric="probes", least=5, seconds=50.0)
+                assert probes >= 5
+                assert victim.count("connections_frozen") == 0
+                assert victim.count("connections") == 1
+                speaking.set()
+            assert await victim.aask("wait", metric="connections_frozen", least=1) == 1
+            assert await victim.aask("wait_below", metric="connections", most=0) == 0
+        assert victim.stop() == 0
+    finally:
+        victim.kill()

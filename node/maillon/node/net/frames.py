@@ -196,7 +196,7 @@ class Frames:
 
 
 async def patient_write(stream: Any, data: bytes) -> None:
-    """Write all of `data`, waiting up to STREAM_STALL_S for the peer to take it.
+    """Write all of `data`, waiting up to STREAM_STALL_S for the peer to take some more of it.
 
     The muxer gives up after 5 s without window and then cannot say how much it had sent. Waiting
     for the window here, and writing no more than it holds, gives our own bound.
@@ -204,7 +204,7 @@ async def patient_write(stream: Any, data: bytes) -> None:
     Raises: trio.TooSlowError, StreamBroken, or whatever the library does.
     """
     muxed = getattr(stream, "muxed_stream", None)
-    with trio.fail_after(bounds.STREAM_STALL_S):
+    with trio.fail_after(bounds.STREAM_STALL_S) as scope:
         while data:
             window = getattr(muxed, "send_window", len(data))
             if window <= 0:
@@ -214,3 +214,4 @@ async def patient_write(stream: Any, data: bytes) -> None:
                 continue
             part, data = data[:window], data[window:]
             await stream.write(part)
+            scope.deadline = trio.current_time() + bounds.STREAM_STALL_S

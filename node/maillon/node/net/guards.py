@@ -25,7 +25,7 @@ from libp2p.custom_types import TProtocol
 from libp2p.exceptions import ParseError
 from libp2p.host.basic_host import BasicHost
 from libp2p.host.ping import ID as PING
-from libp2p.host.ping import PingService, perform_ping_roundtrip
+from libp2p.host.ping import PingService
 from libp2p.identity.identify.identify import ID as IDENTIFY
 from libp2p.identity.identify.identify import identify_handler_for
 from libp2p.io.exceptions import IOException, MessageTooLarge
@@ -36,12 +36,7 @@ from libp2p.network.exceptions import SwarmException
 from libp2p.network.swarm import Swarm
 from libp2p.peer.id import ID
 from libp2p.peer.peerstore import PeerStore
-from libp2p.protocol_muxer.exceptions import (
-    MultiselectClientError,
-    MultiselectCommunicatorError,
-    MultiselectError,
-    ProtocolNotSupportedError,
-)
+from libp2p.protocol_muxer.exceptions import MultiselectCommunicatorError, MultiselectError
 from libp2p.protocol_muxer.multiselect import Multiselect
 from libp2p.stream_muxer.exceptions import MuxedStreamError
 from libp2p.tools.anyio_service.trio_manager import TrioManager
@@ -311,28 +306,6 @@ class GuardedHost(BasicHost):
             raise
         stream.set_protocol(chosen)
         return stream
-
-    async def alive(self, conn: INetConn) -> bool:
-        """Tell whether the peer answers a ping on this connection within PING_S."""
-        with trio.move_on_after(bounds.PING_S):
-            try:
-                stream = await conn.new_stream()
-                try:
-                    await self.multiselect_client.select_one_of(
-                        [PING], BoundedCommunicator(stream), int(bounds.PING_S)
-                    )
-                    await perform_ping_roundtrip(stream)
-                finally:
-                    await _reset(stream)
-            except ProtocolNotSupportedError:
-                return True  # it answered, if only to say no
-            except MultiselectClientError as error:
-                # The client wraps "no" in one error with its reasons.
-                return "not supported" in str(error)
-            except Exception:
-                return False
-            return True
-        return False
 
     def _schedule_identify(self, peer_id: ID, *, reason: str) -> None:
         # We need nothing that identify would tell us, and it runs as a system task, where an

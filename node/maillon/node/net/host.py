@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import trio
 from libp2p.abc import INetConn, INetStream, INetwork, INotifee
@@ -26,7 +26,7 @@ from maillon.node.net.guards import ContainedManager, GuardedHost, GuardedSwarm
 from maillon.node.net.identity import Address, parse_address, peer_id_bytes
 from maillon.node.net.relay import HOP, STOP, Relay
 from maillon.node.net.tcp import PlainListener
-from maillon.node.net.wire import key_pair, peer_key
+from maillon.node.net.wire import BoundedYamux, key_pair, peer_key
 
 if TYPE_CHECKING:
     from maillon.node.net.driver import Libp2pNetwork
@@ -188,17 +188,20 @@ class Host:
             self._nursery.start_soon(self._swarm.close_conn, conn)
 
     async def probe(self) -> None:
-        """Ping all connections at the same time and close those that do not answer."""
+        """Ping all connections at the same time and close those that have fallen silent."""
         self._swarm.forget_keys()
-
-        async def one(conn: INetConn) -> None:
-            if not await self._host.alive(conn):
-                self.net.ward.count("connections_frozen")
-                await self._swarm.close_conn(conn)
-
-        async with trio.open_nursery() as nursery:
-            for conn in self._swarm.get_connections():
-                nursery.start_soon(one, conn)
+        assert self._nursery is not None
+        conns = self._swarm.get_connections()
+        for conn in conns:
+            # In the host's nursery: a ping can be held up by the line for longer than PING_S.
+            self._nursery.start_soon(cast(BoundedYamux, conn.muxed_conn).ping)
+        await trio.sleep(bounds.PING_S)
+        self.net.ward.count("probes")
+        for conn in conns:
+            if conn.is_closed or not cast(BoundedYamux, conn.muxed_conn).pulse.lost():
+                continue
+            self.net.ward.count("connections_frozen")
+            self._nursery.start_soon(self._swarm.close_conn, conn)
 
     async def dial_any(self, key: bytes, addresses: Sequence[Address]) -> Address:
         """Dial the addresses of a peer, the next one each second; return the one that answered.

@@ -11,17 +11,19 @@ against the flow control. The classes here take those places.
 from __future__ import annotations
 
 import logging
+import struct
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import trio
-from libp2p.abc import IMuxedConn, IMuxedStream, ISecureConn
+from libp2p.abc import IMuxedConn, IMuxedStream, IRawConnection, ISecureConn
 from libp2p.crypto.ed25519 import Ed25519PrivateKey
 from libp2p.crypto.keys import KeyPair
 from libp2p.crypto.x25519 import create_new_key_pair as new_x25519
 from libp2p.custom_types import TProtocol
 from libp2p.exceptions import ParseError
-from libp2p.io.exceptions import IOException, MessageTooLarge
+from libp2p.io.exceptions import ConnectionClosedError, IOException, MessageTooLarge
+from libp2p.io.utils import read_exactly
 from libp2p.peer.id import ID
 from libp2p.protocol_muxer.exceptions import MultiselectCommunicatorError, MultiselectError
 from libp2p.protocol_muxer.multiselect_communicator import MultiselectCommunicator
@@ -29,8 +31,14 @@ from libp2p.security.noise.transport import PROTOCOL_ID as NOISE
 from libp2p.security.noise.transport import Transport as Noise
 from libp2p.stream_muxer.exceptions import MuxedConnUnavailable
 from libp2p.stream_muxer.yamux import yamux as yamux_module
+from libp2p.stream_muxer.yamux.yamux import (
+    FLAG_SYN,
+    TYPE_GO_AWAY,
+    TYPE_PING,
+    YAMUX_HEADER_FORMAT,
+    Yamux,
+)
 from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX
-from libp2p.stream_muxer.yamux.yamux import Yamux
 from libp2p.transport.upgrader import TransportUpgrader
 from libp2p.utils.varint import read_varint_prefixed_bytes_limited
 
@@ -94,6 +102,27 @@ async def _select(
     return chosen
 
 
+class Pulse:
+    """Tell a peer that is gone from one that is slow: only silence counts.
+
+    `heard` is the number of bytes that came over the wire. An answer to a ping is one sign of life
+    and not the only one: it may wait behind a megabyte of records, or for a share of a busy CPU.
+    """
+
+    __slots__ = ("_noted", "heard", "missed")
+
+    def __init__(self) -> None:
+        self.heard = 0
+        self.missed = 0
+        self._noted = 0
+
+    def lost(self) -> bool:
+        """Note the end of a probe; tell whether PROBES_MISSED_MAX in a row brought no byte."""
+        self.missed = 0 if self.heard > self._noted else self.missed + 1
+        self._noted = self.heard
+        return self.missed >= bounds.PROBES_MISSED_MAX
+
+
 class GuardedUpgrader(TransportUpgrader):
     """Offer Noise and yamux and nothing else, negotiated within bounds.
 
@@ -118,6 +147,24 @@ class GuardedUpgrader(TransportUpgrader):
 
         selector.select = select
 
+    async def upgrade_security(
+        self, raw_conn: IRawConnection, is_initiator: bool, peer_id: ID | None = None
+    ) -> ISecureConn:
+        """Secure a wire, with an ear on it: every byte that comes is a sign of life."""
+        pulse = Pulse()
+        wire: Any = raw_conn
+        read = wire.read
+
+        async def heard(n: int | None = None) -> bytes:
+            data: bytes = await read(n)
+            pulse.heard += len(data)
+            return data
+
+        wire.read = heard
+        conn = await super().upgrade_security(raw_conn, is_initiator, peer_id)
+        cast(Any, conn).pulse = pulse
+        return conn
+
     async def upgrade_connection(self, conn: ISecureConn, peer_id: ID) -> IMuxedConn:
         """Put our bounded yamux on a secured connection."""
         await self._muxer.select(
@@ -125,6 +172,7 @@ class GuardedUpgrader(TransportUpgrader):
         )
         muxed = BoundedYamux(conn, peer_id, is_initiator=conn.is_initiator)
         muxed.on_overflow = self._on_overflow
+        muxed.pulse = cast(Any, conn).pulse
         return muxed
 
 
@@ -135,6 +183,23 @@ class BoundedYamux(Yamux):
     """Bound what a peer can make us hold, and end only its own connection when something fails."""
 
     on_overflow: Callable[[bytes], None] | None = None
+    pulse: Pulse
+    _pinging = False
+
+    async def ping(self) -> None:
+        """Ask for a sign of life; never raises. Any byte of the peer is one, see Pulse."""
+        if self._pinging:  # the last one still waits for its turn on the line
+            return
+        self._pinging = True
+        try:
+            # A frame of the multiplexer needs no stream, which a bound could leave half open.
+            await self._write_frame(
+                struct.pack(YAMUX_HEADER_FORMAT, 0, TYPE_PING, FLAG_SYN, 0, self._ping_id)
+            )
+        except Exception as error:
+            log.debug("a ping of %s failed: %r", self.peer_id, error)
+        finally:
+            self._pinging = False
 
     async def _read_data_body(self, length: int) -> bytes:
         # The library logs that a peer exceeded its window and stores the bytes all the same.
@@ -146,7 +211,34 @@ class BoundedYamux(Yamux):
                 except BadPeerId:
                     pass
             raise trio.TooSlowError  # what handle_incoming answers by closing the connection
-        return await super()._read_data_body(length)
+        # The library gives the whole of a frame, which may be a megabyte, one minute.
+        body = bytearray()
+        while len(body) < length:
+            count = min(length - len(body), bounds.FRAMES_WRITE_BYTES)
+            with trio.fail_after(bounds.STREAM_STALL_S):
+                body += await read_exactly(self.secured_conn, count)
+        return bytes(body)
+
+    async def _write_frame(self, data: bytes) -> None:
+        """Write a frame whole or not at all. Raises: ConnectionClosedError, RawConnError.
+
+        Whoever writes may be cancelled at any time, by a bound of its own or because its task
+        ends. Half a frame on the wire makes all that follows it undecipherable: a ping that gave
+        up while the line was full of records ended the session that filled it.
+        """
+        async with self._write_lock:
+            if self.event_shutting_down.is_set() and data[1] != TYPE_GO_AWAY:
+                raise ConnectionClosedError("connection closed")
+            with trio.move_on_after(bounds.STREAM_STALL_S) as scope:
+                scope.shield = True
+                await self.secured_conn.write(data)
+            if scope.cancelled_caught:
+                self.event_shutting_down.set()
+                with trio.move_on_after(bounds.STREAM_RESET_S) as scope:
+                    scope.shield = True
+                    await self.secured_conn.close()
+                raise ConnectionClosedError("connection closed: the peer takes nothing")
+        await trio.lowlevel.checkpoint()
 
     async def start(self) -> None:
         """Run the connection; whatever fails ends this connection and nothing else."""
