@@ -124,7 +124,8 @@ class TestNode:
 
         def answers() -> bool:
             assert process.poll() is None, self.log.read_text()
-            return self.listens() and self.http.get("/v1/status").is_success
+            # Known nodes serve reads before their network is up; what follows needs both.
+            return self.listens() and bool(self.http.get("/v1/status").json().get("addresses"))
 
         wait_for(answers, f"{self.name} answers")
         return self

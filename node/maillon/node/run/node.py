@@ -33,7 +33,7 @@ from maillon.node.events import (
 )
 from maillon.node.home import Home, listen_socket, write_atomic
 from maillon.node.i18n import _
-from maillon.node.net import Libp2pNetwork, NetSettings, parse_address
+from maillon.node.net import Libp2pNetwork, NetSettings, load_libraries, parse_address
 from maillon.node.ports import FrameStream
 from maillon.node.run import join, sync, timekeeping
 from maillon.node.run.arrivals import Arrivals
@@ -200,12 +200,19 @@ class Node:
                 self.network.set_handler(INTRODUCE, self._answer_introduction, strangers=True)
                 self.network.set_handler(timekeeping.PROTOCOL, self.timekeeping.answer)
                 self._dial_configured()
+                app = make_app(NodeService(self), version=self.version)
+                serve = partial(serve_api, app, listener, self._stop.wait)
+                # A node that has its profile can serve at once; the network's libraries take
+                # seconds to load and do so beside it. A new node has nothing to serve before its
+                # first profile, which names the addresses that the network found.
+                known = self.engine.view.profile(self.coop) is not None
+                if known:
+                    await nursery.start(serve)
+                await trio.to_thread.run_sync(load_libraries)
                 await nursery.start(self.network.run)
                 self._renew_profile()
-                service = NodeService(self)
-                app = make_app(service, version=self.version)
-                # The interface opens when everything behind it works.
-                await nursery.start(partial(serve_api, app, listener, self._stop.wait))
+                if not known:
+                    await nursery.start(serve)
                 nursery.start_soon(self._tick_loop)
                 nursery.start_soon(self._publish_loop)
                 nursery.start_soon(self._profile_loop)
