@@ -51,12 +51,16 @@ TYPES = f"""## Types
 `too_long`), without U+0000 to U+001F, U+007F to U+009F, U+2028 and U+2029 (`control_character`), \
 and with none of U+0020, U+00A0, U+1680, U+2000 to U+200A, U+202F, U+205F, U+3000 at either end \
 (`outer_space`). With "lines", U+000A may stand in it, not at an end |
-| *name* `expression` | a string that the regular expression matches as a whole (`form`). The \
-expressions use only literals, classes, groups, alternatives and counts |
+| *name* `expression` | a string that the regular expression matches as a whole (`form`), of at \
+most so many code points (`too_long`). The expressions use only literals, classes, groups, \
+alternatives and counts |
 | one of | one of these strings (`one_of`) |
+| boolean | true or false |
+| `true` | the boolean true; false breaks `one_of`, what is no boolean `type` |
 | integer *a* to *b* | both included (`range`); a boolean is not an integer (`type`) |
 | *n* bytes | binary of that length (`size`) |
 | array of *a* to *b* | so many items (`too_few`, `too_many`); "distinct": no two equal (`twice`) |
+| array of two | two items (`too_few`, `too_many`), the first below the second (`order`) |
 | map of *a* to *b* entries | free keys of the form of [01-encoding](01-encoding.md), or keys out \
 of a list (`one_of`) |
 | map | the fields of its own table; a required one that is missing breaks `required`; fields that \
@@ -65,6 +69,30 @@ are in no table are kept (at most {limits.UNKNOWN_FIELDS_MAX}, else `too_many_un
 A value of another MessagePack type breaks `type`. Rules between the fields of a map are looked at
 when every field fits by itself, in the order of the table.
 """
+
+
+RANDOM_SERIES = "the tag, then 14 random bytes"
+
+# What the node's package names, and this script does not import: the protocol's own package knows
+# no network. tests/protocol/test_registry.py compares both tables with the node and with 04 and 10.
+PROTOCOLS = (
+    ("/maillon/1/sync", "reconciliation", "05"),
+    ("/maillon/1/peers", "addresses of others", "04"),
+    ("/maillon/1/introduce", "introduction", "04"),
+    ("/maillon/1/join", "joining", "10"),
+    ("/maillon/1/time", "comparing clocks", "10"),
+)
+NETWORK_CODES = (
+    ("card", "The card is not valid, or not that of the connection.", "10"),
+    ("frame_too_large", "A frame is announced beyond the limit.", "04"),
+    ("frame_truncated", "The stream ends inside a frame.", "04"),
+    ("message_signature", "The sender named in a message did not sign it.", "04"),
+    ("message_too_large", "A message is larger than one message may be.", "04"),
+    ("rpc_unreadable", "The bytes are no protobuf of gossip, or too many.", "04"),
+    ("stream_stalled", "The other side neither takes nor sends anything.", "04"),
+    ("token", "The invitation is not known, used or expired.", "10"),
+    ("topic", "A message names another topic, none, or several.", "04"),
+)
 
 
 def text() -> str:
@@ -89,10 +117,12 @@ def _kinds() -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for kind in KINDS.values():
-        series = f"derived from {kind.subject_text}" if kind.subject else "16 random bytes"
+        series = f"derived from {kind.subject_text}" if kind.subject else RANDOM_SERIES
         under = "yes" if kind.under_mandate else "no"
         signers = "whoever may sign what it ends"
-        if kind.name != "withdrawal":
+        if kind.name == "withdrawal":
+            series = "that of what it ends"
+        else:
             signers = ", ".join(sorted(kind.signers))
             signers += " of a founding coop" if kind.name == "admission" else ""
         lines.append(
@@ -103,7 +133,7 @@ def _kinds() -> str:
     lines += [
         f"| any other | of a later minor version: kept, relayed, not interpreted "
         f"| {_days(UNKNOWN_LIFETIME_S_MAX)} | member, node | when its mandate names it "
-        "| SHA-256 | 16 random bytes after the tag |",
+        f"| as in 03 | {RANDOM_SERIES}; its tag is that of no kind above |",
         "",
     ]
     for kind in KINDS.values():
@@ -118,7 +148,9 @@ def _named(kind: Type) -> str:
         if kind is known:
             return f"[{name}](#{name.replace(' ', '-')})"
         if isinstance(kind, ListOf) and kind.item is known:
-            return f"array of {kind.low} to {kind.high} [{name}](#{name.replace(' ', '-')})"
+            link = f"[{name}](#{name.replace(' ', '-')})"
+            distinct = "distinct items: " if kind.distinct else ""
+            return f"array of {kind.low} to {kind.high} {distinct}{link}"
     return _cell(describe(kind))
 
 
@@ -165,6 +197,7 @@ def _founding() -> str:
     lines = ["## Founding document", "", *_fields(document), ""]
     lines += [f"- `{rule.name}`: {rule.text}." for rule in document.rules]
     lines += ["", "## Card", "", *_fields(cards.CARD), "", "No other field may stand in a card."]
+    lines += ["", "- `key_twice`: `node_key` and `root` differ."]
     return "\n".join(lines)
 
 
@@ -199,8 +232,12 @@ def _errors() -> str:
         )
         lines.append(f"| `{code}` | {_cell(found.sentence)} | {flags} |")
     lines += ["", "What a node tells its own people:", "", "| code | meaning |", "|---|---|"]
-    local = {found.code: found for found in _classes(LocalError)}
+    local = {found.code: found for found in (LocalError, *_classes(LocalError))}
     lines += [f"| `{code}` | {_cell(local[code].sentence)} |" for code in sorted(local)]
+    lines += ["", "`local` has no meaning of its own: what is amiss is said in words only.", ""]
+    lines += ["What a node counts against a connection or a stream, or answers on one, before any "
+              "record is read:", "", "| code | meaning | spec |", "|---|---|---|"]  # fmt: skip
+    lines += [f"| `{code}` | {meaning} | {spec} |" for code, meaning, spec in NETWORK_CODES]
     return "\n".join(lines)
 
 
@@ -239,7 +276,7 @@ def _names() -> str:
     topic = gossip.topic(b"\x00" * 32).replace("0" * 32, "*first 32 hex digits of fed*")
     lines += [
         f"| {topic} | topic of gossip | 04 |",
-        "| `/maillon/1/sync` | stream of reconciliation | 05 |",
+        *(f"| `{name}` | stream of {what} | {spec} |" for name, what, spec in PROTOCOLS),
         f"| `{cards.CARD_SCHEME}` | a card as text | 02 |",
         f"| `{cards.INVITE_SCHEME}` | an invitation as text | 02 |",
     ]

@@ -41,11 +41,11 @@ def vectors(rng: random.Random) -> dict[str, object]:
         ("a refusal", [1], "join_refused", frame([9, "token", ""])),
     ]
     listed: list[dict[str, object]] = [
-        {"name": name, "allowed": allowed, "bytes": data, "expect": "ok", "type": data[1]}
+        dict[str, object](name=name, allowed=allowed, bytes=data, expect="ok", type=data[1])
         for name, allowed, data in good
     ]
     listed += [
-        {"name": name, "allowed": allowed, "bytes": data, "expect": code}
+        dict[str, object](name=name, allowed=allowed, bytes=data, expect=code)
         for name, allowed, code, data in bad
     ]
     return {

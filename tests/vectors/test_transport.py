@@ -37,7 +37,7 @@ def test_a_message_is_judged_as_the_vector_expects(vector: dict[str, Any]) -> No
     try:
         message.ParseFromString(bytes.fromhex(vector["bytes"]))
     except Exception:
-        assert vector["expect"] == "unreadable"
+        assert vector["expect"] == "rpc_unreadable"
         return
     fault = shape_fault(message, load("transport.json")["topic"])
     if fault is None and not signature_holds(message):
