@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -169,7 +169,7 @@ class TestNode:
 
 
 @contextlib.contextmanager
-def nodes(directory: Path, *names: str) -> Iterator[list[TestNode]]:
+def nodes(directory: Path, *names: str) -> Generator[list[TestNode]]:
     """Give nodes with short homes, and end them whatever happens."""
     made = [TestNode(directory / name, f"Coop {name.upper()}") for name in names]
     try:

@@ -198,7 +198,7 @@ SEARCH_STEMS_MAX = 65_536
 SEARCH_CELLS_MAX = 8_192
 """Cells whose words are remembered: every inhabited one of a region, some 400 bytes each."""
 
-SEARCH_CODES_MAX = 4_096
+SEARCH_CODE_WORDS_MAX = 4_096
 """Codes (categories, audiences, …) whose words are remembered."""
 
 SEARCH_WORD_CHARS_MAX = 40
@@ -348,6 +348,20 @@ GOSSIP_REPLAY_S = 60.0
 GOSSIP_SEEN_S = 300.0
 GOSSIP_SEEN_MAX = 65_536
 """How long, and how many, message ids are remembered to recognise duplicates."""
+
+GOSSIP_ANNOUNCE_S = 0.2
+"""Announcements wait so long to go out together: a topic's name is longer than two ids. js-libp2p
+reads ten announcements a second."""
+
+GOSSIP_ASK_S = 0.15
+"""What was announced is asked for once or twice so much later: mostly it comes by itself by then."""
+
+GOSSIP_LAZY_PEERS = 2
+"""Peers outside the mesh that a heartbeat tells of the last messages."""
+
+GOSSIP_WAYS_BEATS = 10
+GOSSIP_WAYS_MAX = 16_384
+"""Heartbeats for which it is remembered who has which message, and of how many messages."""
 
 GOSSIP_CONTROL_IDS_MAX = 512
 """Message ids taken from one IHAVE or IWANT."""

@@ -13,7 +13,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.exceptions import HTTPException
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.params import Parameter, SkipValidation
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter, SkipValidation
 from litestar.response import Stream
 
 from maillon.node import bounds
@@ -26,7 +26,7 @@ log = logging.getLogger("maillon.api")
 
 # The dependency is ours: nothing about it needs to be validated at each request.
 Node = NamedDependency[SkipValidation[Service]]
-Texts = Annotated[list[str] | None, Parameter(max_items=64)]
+Texts = Annotated[list[str] | None, QueryParameter(max_items=64)]
 NDJSON = "application/x-ndjson"
 
 
@@ -51,15 +51,15 @@ def metrics(service: Node) -> str:
 @get("/v1/arrivals", sync_to_thread=False)
 def arrivals(
     service: Node,
-    since: Annotated[int, Parameter(ge=0)] = 0,
-    limit: Annotated[int, Parameter(ge=1, le=10_000)] = 10_000,
+    since: Annotated[int, QueryParameter(ge=0)] = 0,
+    limit: Annotated[int, QueryParameter(ge=1, le=10_000)] = 10_000,
 ) -> shapes.Arrivals:
     """Tell when records were first seen here."""
     return service.arrivals(since, limit)
 
 
 @post("/v1/backup", status_code=200)
-async def backup(service: Node, data: shapes.BackupRequest) -> shapes.Backup:
+async def backup(service: Node, data: JSONBody[shapes.BackupRequest]) -> shapes.Backup:
     """Write a consistent copy of the node into a directory."""
     return await service.backup(data)
 
@@ -67,18 +67,18 @@ async def backup(service: Node, data: shapes.BackupRequest) -> shapes.Backup:
 @get("/v1/search", sync_to_thread=False)
 def search(
     service: Node,
-    q: Annotated[str, Parameter(max_length=1_000)] = "",
+    q: Annotated[str, QueryParameter(max_length=1_000)] = "",
     kind: Texts = None,
     category: Texts = None,
     mode: Texts = None,
     coop: Texts = None,
     audience: Texts = None,
-    lat: Annotated[float | None, Parameter(ge=-90, le=90)] = None,
-    lon: Annotated[float | None, Parameter(ge=-180, le=180)] = None,
-    km: Annotated[float | None, Parameter(gt=0, le=1_000)] = None,
-    limit: Annotated[int, Parameter(ge=1, le=200)] = 20,
-    offset: Annotated[int, Parameter(ge=0, le=10_000)] = 0,
-    cursor: Annotated[str, Parameter(max_length=200)] = "",
+    lat: Annotated[float | None, QueryParameter(ge=-90, le=90)] = None,
+    lon: Annotated[float | None, QueryParameter(ge=-180, le=180)] = None,
+    km: Annotated[float | None, QueryParameter(gt=0, le=1_000)] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=200)] = 20,
+    offset: Annotated[int, QueryParameter(ge=0, le=10_000)] = 0,
+    cursor: Annotated[str, QueryParameter(max_length=200)] = "",
 ) -> shapes.Hits:
     """Search offers and demands. Queries are neither logged nor kept."""
     return service.search(
@@ -102,10 +102,10 @@ def search(
 def list_records(
     service: Node,
     kind: Texts = None,
-    mine: bool = False,
-    raw: bool = False,
-    limit: Annotated[int, Parameter(ge=1, le=bounds.API_ROWS_MAX)] = 100,
-    after: Annotated[str, Parameter(max_length=200)] = "",
+    mine: FromQuery[bool] = False,
+    raw: FromQuery[bool] = False,
+    limit: Annotated[int, QueryParameter(ge=1, le=bounds.API_ROWS_MAX)] = 100,
+    after: Annotated[str, QueryParameter(max_length=200)] = "",
 ) -> shapes.Records:
     """List live records, the newest first; `next` continues a list as `after`."""
     return service.records(
@@ -114,26 +114,33 @@ def list_records(
 
 
 @get("/v1/records/{id:str}", sync_to_thread=False)
-def show_record(service: Node, id: str, raw: bool = False) -> shapes.RecordOut:
+def show_record(service: Node, id: FromPath[str], raw: FromQuery[bool] = False) -> shapes.RecordOut:
     """Show one record by its id or the beginning of it."""
     return service.record(id, raw)
 
 
 @get("/v1/export", sync_to_thread=False)
-def export(service: Node, kind: Texts = None, mine: bool = False, raw: bool = False) -> Stream:
+def export(
+    service: Node,
+    kind: Texts = None,
+    mine: FromQuery[bool] = False,
+    raw: FromQuery[bool] = False,
+) -> Stream:
     """Give all live records, one JSON object a line."""
     options = ListOptions(kinds=kind or (), mine=mine, raw=raw)
     return Stream(_lines(service.export(options)), media_type=NDJSON)
 
 
 @post("/v1/records", status_code=201)
-async def publish(service: Node, data: shapes.PublishRequest) -> shapes.Published:
+async def publish(service: Node, data: JSONBody[shapes.PublishRequest]) -> shapes.Published:
     """Sign and publish a record, or a revision of one."""
     return await service.publish(data)
 
 
 @post("/v1/records/{id:str}/withdraw", status_code=200)
-async def withdraw(service: Node, id: str, data: shapes.WithdrawRequest) -> shapes.Published:
+async def withdraw(
+    service: Node, id: FromPath[str], data: JSONBody[shapes.WithdrawRequest]
+) -> shapes.Published:
     """Withdraw a record of this coop."""
     return await service.withdraw(id, data)
 
@@ -142,16 +149,16 @@ async def withdraw(service: Node, id: str, data: shapes.WithdrawRequest) -> shap
 async def import_file(
     request: Request[Any, Any, Any],
     service: Node,
-    format: Annotated[str, Parameter(max_length=64)],
+    format: Annotated[str, QueryParameter(max_length=64)],
     where: Texts = None,
-    source: Annotated[str, Parameter(max_length=80)] = "",
-    date: Annotated[str, Parameter(max_length=10)] = "",
-    licence: Annotated[str, Parameter(max_length=120)] = "",
-    url: Annotated[str, Parameter(max_length=512)] = "",
-    days: Annotated[int, Parameter(ge=1, le=400)] = 365,
-    as_member: str | None = None,
-    sync: bool = False,
-    dry_run: bool = False,
+    source: Annotated[str, QueryParameter(max_length=80)] = "",
+    date: Annotated[str, QueryParameter(max_length=10)] = "",
+    licence: Annotated[str, QueryParameter(max_length=120)] = "",
+    url: Annotated[str, QueryParameter(max_length=512)] = "",
+    days: Annotated[int, QueryParameter(ge=1, le=400)] = 365,
+    as_member: FromQuery[str | None] = None,
+    sync: FromQuery[bool] = False,
+    dry_run: FromQuery[bool] = False,
 ) -> Stream:
     """Publish the rows of a file. The answer is one JSON object a line while it goes on.
 
@@ -182,13 +189,15 @@ def list_members(service: Node) -> shapes.Members:
 
 
 @post("/v1/members", status_code=201)
-async def add_member(service: Node, data: shapes.MemberRequest) -> shapes.Member:
+async def add_member(service: Node, data: JSONBody[shapes.MemberRequest]) -> shapes.Member:
     """Register a person, or another key of theirs."""
     return await service.add_member(data)
 
 
 @post("/v1/members/{person:str}/revoke", status_code=200)
-async def revoke_member(service: Node, person: str, data: shapes.RevokeRequest) -> shapes.Revoked:
+async def revoke_member(
+    service: Node, person: FromPath[str], data: JSONBody[shapes.RevokeRequest]
+) -> shapes.Revoked:
     """End a membership."""
     return await service.revoke_member(person, data)
 
@@ -200,13 +209,13 @@ def list_mandates(service: Node) -> shapes.Mandates:
 
 
 @post("/v1/mandates", status_code=201)
-async def give_mandate(service: Node, data: shapes.MandateRequest) -> shapes.Mandate:
+async def give_mandate(service: Node, data: JSONBody[shapes.MandateRequest]) -> shapes.Mandate:
     """Let somebody act for a member or for the coop."""
     return await service.give_mandate(data)
 
 
 @post("/v1/mandates/{id:str}/revoke", status_code=200)
-async def revoke_mandate(service: Node, id: str) -> shapes.Mandate:
+async def revoke_mandate(service: Node, id: FromPath[str]) -> shapes.Mandate:
     """End a mandate at once."""
     return await service.revoke_mandate(id)
 
@@ -218,13 +227,13 @@ def show_federation(service: Node) -> shapes.Federation:
 
 
 @post("/v1/federation/invitations", status_code=201, sync_to_thread=False)
-def invite(service: Node, data: shapes.InvitationRequest) -> shapes.InvitationOut:
+def invite(service: Node, data: JSONBody[shapes.InvitationRequest]) -> shapes.InvitationOut:
     """Make a code with which one coop can join."""
     return service.invite(data)
 
 
 @post("/v1/federation/admissions", status_code=201)
-async def admit(service: Node, data: shapes.AdmissionRequest) -> shapes.AdmissionOut:
+async def admit(service: Node, data: JSONBody[shapes.AdmissionRequest]) -> shapes.AdmissionOut:
     """Give this coop's word that another belongs to the federation."""
     return await service.admit(data)
 

@@ -57,7 +57,7 @@ def _convert(type_: Type, value: Any, path: str) -> Any:
                 for name, item in cast("dict[str, Any]", value).items()
             }
         case ListOf(item) if isinstance(value, list):
-            entries: list[Any] = value
+            entries: list[Any] = value  # pyright: ignore[reportUnknownVariableType]
             return [_convert(item, entry, f"{path}[{i}]") for i, entry in enumerate(entries)]
         case MapOf(item) if isinstance(value, dict):
             named = cast("dict[str, Any]", value)

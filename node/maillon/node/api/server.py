@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import trio
 from hypercorn.config import Config
-from hypercorn.trio import serve
+from hypercorn.trio import serve  # pyright: ignore[reportUnknownVariableType]  # bare dict
 from litestar import Litestar
 
 # An answer that is under way when the node stops gets this long to end.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -99,9 +99,10 @@ def _report(fault: Exception, as_json: bool) -> int:
     if isinstance(fault, MaillonError):
         return base.report_error(fault.code, str(fault), None, as_json=as_json)
     if isinstance(fault, ExceptionGroup):
-        found = _first_known(fault)
+        found = _first_known(cast("ExceptionGroup[Exception]", fault))
         if found is not None:
             return _report(found, as_json)
+        raise fault
     if type(fault).__module__.partition(".")[0] in ("pysqlite3", "sqlean", "sqlite3"):
         code, message, hint = explain_database_error(fault)
         return base.report_error(code, message, hint, as_json=as_json)
@@ -117,7 +118,7 @@ def _first_known(group: ExceptionGroup[Exception]) -> Exception | None:
 
     for fault in group.exceptions:
         if isinstance(fault, ExceptionGroup):
-            found = _first_known(fault)
+            found = _first_known(cast("ExceptionGroup[Exception]", fault))
             if found is not None:
                 return found
         elif isinstance(fault, MaillonError | OSError):

@@ -10,11 +10,11 @@ from typing import Any, cast
 
 import click
 
+from maillon.node.cells import home_cell
 from maillon.node.cli import base
 from maillon.node.i18n import _
 
 MODES = ["at_home", "on_site", "remote", "itinerant"]
-HOME_CELL_RESOLUTION = 7
 
 
 @click.group(
@@ -219,9 +219,7 @@ def _place(given: dict[str, Any]) -> dict[str, Any]:
             **area,
             **{name: given[option] for name, option in named.items() if given.get(option)},
         }
-    import h3  # type: ignore[import-untyped]  # h3 ships no types
-
-    return {"cell": h3.latlng_to_cell(given["lat"], given["lon"], HOME_CELL_RESOLUTION), **area}
+    return {"cell": home_cell(given["lat"], given["lon"]), **area}
 
 
 def _when(given: dict[str, Any]) -> dict[str, Any]:

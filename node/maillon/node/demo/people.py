@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
+from maillon.node.cells import home_cell
+
 
 @dataclass(frozen=True, slots=True)
 class Area:
@@ -96,8 +98,6 @@ _WISHES: tuple[tuple[str, str, list[str], list[str], str, dict[str, Any]], ...] 
         {"kind": "free"},
     ),
 )
-# A home is never given more exactly than such a cell, of about 5 km².
-HOME_RESOLUTION = 7
 NEAR_DEGREES = 0.05
 
 
@@ -110,8 +110,6 @@ def places(code: str) -> list[dict[str, str]]:
 
 def demands(area: Area, count: int, rng: random.Random) -> list[dict[str, Any]]:
     """Return payloads of synthetic demands near real places of an area."""
-    import h3  # type: ignore[import-untyped]  # h3 ships no types
-
     near = [row for row in places(area.code) if row["latitude"] and row["longitude"]]
     made: list[dict[str, Any]] = []
     for number in range(count):
@@ -127,7 +125,7 @@ def demands(area: Area, count: int, rng: random.Random) -> list[dict[str, Any]]:
                 "categories": categories,
                 "mode": modes,
                 "place": {
-                    "cell": h3.latlng_to_cell(lat, lon, HOME_RESOLUTION),
+                    "cell": home_cell(lat, lon),
                     "city": row["lib_com"],
                 },
                 "urgency": urgency,

@@ -86,7 +86,9 @@ class Filter:
 
     def matches(self, row: Mapping[str, Any]) -> bool:
         found = row.get(self.column)
-        values: list[Any] = found if isinstance(found, list) else [found or ""]
+        values: list[Any] = [found or ""]
+        if isinstance(found, list):
+            values = found  # pyright: ignore[reportUnknownVariableType]  # of any column
         texts = [str(value) for value in values]
         if self.value.endswith("*"):
             return any(text.startswith(self.value[:-1]) for text in texts)

@@ -128,7 +128,8 @@ def _codes(row: Entry, field: str, list_name: str, faults: list[Fault], line: in
     if not isinstance(values, list):
         raise RowError(field, _("The field is not a list."))
     taken: list[str] = []
-    for value in values:  # pyright: ignore[reportUnknownVariableType]
+    entries: list[Any] = values  # pyright: ignore[reportUnknownVariableType]
+    for value in entries:
         if isinstance(value, str) and value in reference(list_name):
             taken.append(value)
         else:

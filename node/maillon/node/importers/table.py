@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from maillon.node.cells import home_cell
 from maillon.node.i18n import _
 from maillon.node.importers import base
 from maillon.node.importers.base import (
@@ -70,7 +71,6 @@ MODES = ("at_home", "on_site", "remote", "itinerant")
 RECIPROCITIES = ("amount", "count_only", "gift", "auction", "free")
 URGENCIES = ("emergency", "planned", "conviviality")
 ACCESS = ("cost", "eligibility", "disability", "language", "digital", "appointment")
-HOME_CELL_RESOLUTION = 7
 
 
 def read(data: bytes, source: Source, filters: Sequence[Filter]) -> Reading:
@@ -188,9 +188,7 @@ def _place(row: Row) -> Payload:
         columns += (("name", "place_name"), ("address", "address"), ("postcode", "postcode"))
     else:
         # A home is never told more closely than its cell of about 5 km².
-        import h3  # type: ignore[import-untyped]  # h3 ships no types
-
-        place = {"cell": h3.latlng_to_cell(latitude, longitude, HOME_CELL_RESOLUTION)}
+        place = {"cell": home_cell(latitude, longitude)}
     for name, column in columns:
         if row.get(column):
             place[name] = line(row.get(column), 120)

@@ -6,7 +6,6 @@ import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -24,6 +23,7 @@ from maillon.node.importers import (
     series_of,
     source_ids,
 )
+from maillon.node.importers.base import Reading
 from maillon.node.run.authoring import Signer
 from maillon.protocol.envelope import Draft, Signed, draft
 from maillon.protocol.errors import MaillonError
@@ -87,7 +87,7 @@ class Import:
                     hint=_("Look at the file; import without --sync to leave things as they are."),
                 )
         # Reading is work for a thread: a list of 60 MB takes seconds.
-        found: list[Item | Fault] = await trio.to_thread.run_sync(partial(list, reading))
+        found = await trio.to_thread.run_sync(_all, reading)
         items = [entry for entry in found if isinstance(entry, Item)]
         for entry in found:
             if isinstance(entry, Fault):
@@ -228,6 +228,10 @@ class Import:
                     yield Fault(0, "", str(fault))
                     continue
             self.withdrawn += 1
+
+
+def _all(reading: Reading) -> list[Item | Fault]:
+    return list(reading)
 
 
 def _of_list(named: Mapping[str, Any], source: str) -> bool:

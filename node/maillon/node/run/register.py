@@ -49,7 +49,7 @@ def _version_1(database: Database) -> None:
         "CREATE TABLE invitation (token_hash BLOB PRIMARY KEY, expires INTEGER NOT NULL, "
         "note TEXT NOT NULL, used_at INTEGER, used_by BLOB) STRICT",
     ):
-        database.execute(statement)
+        database.execute(statement)  # pyright: ignore[reportUnknownMemberType]
 
 
 PRIVATE_DB: Final = Schema("private register", APPLICATION_ID, (_version_1,))

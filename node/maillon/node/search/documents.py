@@ -28,7 +28,7 @@ SEARCHED_KINDS: Final = frozenset({"offer", "demand"})
 _NOT_CODE: Final = re.compile(r"[^a-z0-9_]+")
 
 
-@lru_cache(maxsize=bounds.SEARCH_CODES_MAX)
+@lru_cache(maxsize=bounds.SEARCH_CODE_WORDS_MAX)
 def code_word(prefix: str, code: str) -> str:
     """Return the index word of a code: lower case, other signs as one underscore."""
     return f"{prefix}:{_NOT_CODE.sub('_', code.lower())}"
