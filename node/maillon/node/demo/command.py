@@ -100,6 +100,10 @@ def demo(
                 part()
             took = time.monotonic() - began
             stay[0] = keep and scenario.figures.agree
+    except KeyboardInterrupt:
+        if directory is None:
+            shutil.rmtree(root, ignore_errors=True)
+        raise
     except (MaillonError, OSError) as fault:
         _failed(fault, root, chosen, as_json)
         return NOT_AGREED
@@ -117,6 +121,8 @@ def demo(
         _how_to_go_on(console, scenario, as_json)
     elif directory is None:
         shutil.rmtree(root, ignore_errors=True)
+        if not as_json:
+            click.echo(_("To look around in it yourself: maillon demo --keep"))
     return 0
 
 
@@ -144,12 +150,15 @@ def _summary(console: Console, figures: Figures, took: float) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2), header_style="grey50")
     table.add_column(_("coop"))
     table.add_column(_("records"), justify="right")
-    table.add_column(_("set"), justify="right")
+    table.add_column(_("fingerprint"), justify="right")
     table.add_column(_("sent"), justify="right")
     table.add_column(_("signatures checked"), justify="right")
     for node in figures.nodes:
+        name = node["name"]
+        if node["restarted"]:
+            name = _("{name} (since its restart)").format(name=name)
         table.add_row(
-            node["name"],
+            name,
             str(node["records"]),
             node["fingerprint"][:8],
             size(node["bytes_out"]),
@@ -178,11 +187,11 @@ def _summary(console: Console, figures: Figures, took: float) -> None:
     for part in (verdict, "", table, "", facts):
         grid.add_row(part)
     console.print()
-    console.print(Panel(grid, title=_("Summary"), border_style=GOOD, width=WIDTH))
+    console.print(Panel(grid, title=_("Summary"), border_style=GOOD, width=min(WIDTH, console.width)))
 
 
 def _how_to_go_on(console: Console, scenario: Scenario, as_json: bool) -> None:
-    program = Path(sys.argv[0]).name or "maillon"
+    program = "maillon" if shutil.which("maillon") else sys.argv[0]
     home = scenario.nodes[0].home.path
     lines = [
         _("The federation goes on running. In this directory are the nodes: {path}").format(
@@ -195,9 +204,9 @@ def _how_to_go_on(console: Console, scenario: Scenario, as_json: bool) -> None:
         f"  {program} offer list",
         f"  {program} offer publish --title '…' --category …",
         "",
-        _("To end it: kill {pids}").format(
-            pids=" ".join(str(n.process.pid) for n in scenario.all if n.process)
-        ),
+        _("To end it and remove what it wrote:"),
+        "  kill " + " ".join(str(n.process.pid) for n in scenario.all if n.process),
+        f"  rm -r {scenario.root}",
     ]
     target = sys.stderr if as_json else sys.stdout
     click.echo("\n".join(lines), file=target)

@@ -31,7 +31,8 @@ class Screen:
         """Print the opening."""
         if not self.quiet:
             heading = Text(text, style=f"bold {ACCENT}")
-            self.console.print(Panel(Group(heading, Text(below)), border_style=ACCENT, width=92))
+            width = min(92, self.console.width)
+            self.console.print(Panel(Group(heading, Text(below)), border_style=ACCENT, width=width))
 
     def chapter(self, number: int, text: str) -> None:
         """Print the heading of a part."""
@@ -87,24 +88,25 @@ def bar(part: int, whole: int, width: int = 24) -> Text:
     return Text.assemble(("━" * full, ACCENT), ("━" * (width - full), "grey35"))
 
 
-def node_table(rows: Sequence[tuple[str, dict[str, Any] | None]]) -> Table:
-    """Return the table of nodes: records, neighbours, traffic."""
+def node_table(rows: Sequence[tuple[str, dict[str, Any] | None]], width: int) -> Table:
+    """Return the table of nodes: records, neighbours, traffic; it fits into `width` columns."""
+    full = 24 if width >= 100 else 8
     most = max((s["live"] for _name, s in rows if s), default=0)
-    table = Table(box=None, pad_edge=False, padding=(0, 2), header_style="grey50")
-    table.add_column("    " + _("coop"))
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="grey50")
+    table.add_column("    " + _("coop"), no_wrap=True)
     table.add_column(_("records"), justify="right")
-    table.add_column("")
+    table.add_column("", min_width=full)
     table.add_column(_("neighbours"), justify="right")
     table.add_column(_("sent"), justify="right")
     table.add_column(_("checked"), justify="right")
     for name, status in rows:
         if status is None:
-            table.add_row("    " + name, Text(_("down"), style="red3"), bar(0, 1), "", "", "")
+            table.add_row("    " + name, Text(_("down"), style="red3"), bar(0, 1, full), "", "", "")
             continue
         table.add_row(
             "    " + name,
             f"{status['live']}",
-            bar(status["live"], most),
+            bar(status["live"], most, full),
             f"{status['peers']['connected']}",
             size(status["bytes_out"]),
             f"{status['signatures']['checked']}",

@@ -57,6 +57,7 @@ class Scenario:
         self.nodes = [Node(area, root) for area in AREAS]
         self.late = Node(LATE, root)
         self.figures = Figures()
+        self.killed = ""
 
     @property
     def all(self) -> list[Node]:
@@ -133,7 +134,8 @@ class Scenario:
                 n=self.figures.spread_deliveries,
             )
         )
-        self.screen.show(node_table([(n.area.name, n.status()) for n in self.nodes]))
+        rows = [(n.area.name, n.status()) for n in self.nodes]
+        self.screen.show(node_table(rows, self.screen.console.width))
 
     def arrive_late(self) -> None:
         """Invite a sixth coop, which catches up with what it missed by comparing sets."""
@@ -180,6 +182,7 @@ class Scenario:
                 for payload in demands(victim.area, WHILE_DOWN, self.rng)
             ]
             victim.kill()
+            self.killed = victim.area.name
             self.screen.done(
                 _("{name} was killed with SIGKILL right after confirming {n} demands").format(
                     name=victim.area.name, n=len(confirmed)
@@ -279,6 +282,7 @@ class Scenario:
         figures.nodes = [
             {
                 "name": name,
+                "restarted": name == self.killed,
                 "records": s["live"],
                 "by_kind": s["records"],
                 "fingerprint": s["fingerprint"],
@@ -372,7 +376,8 @@ class Scenario:
         def look() -> bool:
             now = [node.status() for node in nodes]
             moving.body = node_table(
-                [(n.area.name, s) for n, s in zip(nodes, now, strict=True)]
+                [(n.area.name, s) for n, s in zip(nodes, now, strict=True)],
+                self.screen.console.width,
             )
             return check(now)
 
