@@ -187,7 +187,8 @@ def _summary(console: Console, figures: Figures, took: float) -> None:
     for part in (verdict, "", table, "", facts):
         grid.add_row(part)
     console.print()
-    console.print(Panel(grid, title=_("Summary"), border_style=GOOD, width=min(WIDTH, console.width)))
+    width = min(WIDTH, console.width)
+    console.print(Panel(grid, title=_("Summary"), border_style=GOOD, width=width))
 
 
 def _how_to_go_on(console: Console, scenario: Scenario, as_json: bool) -> None:
