@@ -29,6 +29,7 @@ from libp2p.utils.varint import read_varint_prefixed_bytes_limited
 from maillon.node import bounds
 from maillon.node.net.errors import BadPeerId
 from maillon.node.net.guards import GuardedHost
+from maillon.node.net.lazy import Links
 from maillon.node.net.messages import (
     ID_BYTES,
     SIGNING_PREFIX,
@@ -65,7 +66,7 @@ class GuardedGossip(GossipSub):
             degree=DEGREE,
             degree_low=DEGREE_LOW,
             degree_high=DEGREE_HIGH,
-            gossip_window=3,
+            gossip_window=2,
             gossip_history=6,
             heartbeat_interval=HEARTBEAT_S,
             heartbeat_initial_delay=0.1,
@@ -79,9 +80,12 @@ class GuardedGossip(GossipSub):
         self.topic = topic
         self.ward = ward
         self._now = now
-        self.mcache = ContentCache(3, 6)
+        self.mcache = ContentCache(2, 6)
         # One score counts: the ward's, which disconnects.
         self.scorer = cast(Any, None)
+        self.links: Links[ID] = Links()
+        self._announcing = trio.Event()
+        self._asking = trio.Event()
         self._iwant_bytes: dict[ID, int] = {}
         self._iwant_sent: dict[tuple[ID, bytes], int] = {}
 
@@ -89,11 +93,41 @@ class GuardedGossip(GossipSub):
     def _pubsub(self) -> GuardedPubsub:
         return cast(GuardedPubsub, self.pubsub)
 
+    async def run(self) -> None:
+        """Run the library's heartbeat, our announcements, and our asking for what was announced."""
+        self.manager.run_daemon_task(self.announce)
+        self.manager.run_daemon_task(self.ask)
+        await super().run()
+
     # --- sending --------------------------------------------------------------------------------
+
+    async def announce(self) -> None:
+        """Tell neighbours that are not sent messages at once what there is, several at a time."""
+        while True:
+            await self._announcing.wait()
+            await trio.sleep(bounds.GOSSIP_ANNOUNCE_S)
+            self._announcing = trio.Event()
+            for peer, ids in self.links.announcements().items():
+                control = rpc_pb2.ControlMessage()
+                control.ihave.add(topicID=self.topic, messageIDs=cast(Any, ids))
+                self.ward.count("gossip_announced", len(ids))
+                await self.emit_control_message(control, peer)
+
+    async def ask(self) -> None:
+        """Ask for what was announced and has not come by itself."""
+        while True:
+            await self._asking.wait()
+            while self.links.lacking:
+                await trio.sleep(bounds.GOSSIP_ASK_S)
+                for peer, ids in self.links.asks().items():
+                    self.ward.count("gossip_asked", len(ids))
+                    await self.emit_iwant(ids, peer)
+            self._asking = trio.Event()
 
     def forward(self, forwarder: ID, message: rpc_pb2.Message) -> None:
         """Send a message to the mesh, except to where it came from."""
         self.mcache.put(message)
+        mid = message_id(message)
         origin = message.from_id
         rpc = rpc_pb2.RPC(publish=[message])
         pubsub = self._pubsub
@@ -107,13 +141,15 @@ class GuardedGossip(GossipSub):
             if peer == forwarder or peer.to_bytes() == origin:
                 continue
             queue = pubsub.peer_queues.get(peer)
-            if queue is None:
+            if queue is None or not self.links.send(mid, peer):
                 continue
             if queue.push(rpc):
                 sent += 1
             else:
                 self.ward.count("gossip_queue_full")
         self.ward.count("gossip_sent", sent)
+        if self.links.waiting:
+            self._announcing.set()
 
     async def publish(self, msg_forwarder: ID, pubsub_msg: rpc_pb2.Message) -> None:
         """Forward a validated message (the library's name for `forward`)."""
@@ -151,8 +187,16 @@ class GuardedGossip(GossipSub):
             for topic in peers_to_prune.get(peer, ()):
                 control.prune.add(topicID=topic, backoff=self.prune_back_off)
             for topic, ids in peers_to_gossip.get(peer, {}).items():
-                control.ihave.add(topicID=topic, messageIDs=ids[: bounds.GOSSIP_CONTROL_IDS_MAX])
-            await self.emit_control_message(control, peer)
+                news = [mid for mid in ids if not self.links.has(mid, peer)]
+                if news:
+                    news = news[: bounds.GOSSIP_CONTROL_IDS_MAX]
+                    control.ihave.add(topicID=topic, messageIDs=news)
+            if control.ByteSize():
+                await self.emit_control_message(control, peer)
+
+    def _get_adaptive_gossip_peers_count(self, topic: str, total_peers: int) -> int:
+        # The library tells six. Here neighbours in the mesh are told as well.
+        return bounds.GOSSIP_LAZY_PEERS
 
     async def heartbeat(self) -> None:
         """Keep the mesh once a second; one beat that fails is counted and the next one comes."""
@@ -163,6 +207,7 @@ class GuardedGossip(GossipSub):
                 gossip = self.gossip_heartbeat()
                 await self._emit_control_msgs(graft, prune, gossip)
                 self.mcache.shift()
+                self.links.beat()
             except Exception as error:
                 self.ward.count("heartbeat_faults")
                 log.warning("a gossip heartbeat failed: %r", error)
@@ -195,16 +240,19 @@ class GuardedGossip(GossipSub):
                 del prune.peers[:]  # peer exchange: we dial only whom the federation names
                 prune.backoff = min(prune.backoff, 3_600)
                 await self.handle_prune(prune, sender_peer_id)
-        wanted: list[bytes] = []
+        neighbour = sender_peer_id in self.mesh.get(self.topic, ())
         for ihave in control.ihave[:4]:
-            if ihave.topicID == self.topic:
-                wanted += [
-                    bytes(mid)
-                    for mid in ihave.messageIDs[: bounds.GOSSIP_CONTROL_IDS_MAX]
-                    if len(mid) == ID_BYTES and not self._pubsub.seen_messages.has(bytes(mid))
-                ]
-        if wanted:
-            await self.emit_iwant(wanted[: bounds.GOSSIP_CONTROL_IDS_MAX], sender_peer_id)
+            if ihave.topicID != self.topic:
+                continue
+            for mid in map(bytes, ihave.messageIDs[: bounds.GOSSIP_CONTROL_IDS_MAX]):
+                if len(mid) != ID_BYTES:
+                    continue
+                if self._pubsub.seen_messages.has(mid):
+                    self.links.announced(mid, sender_peer_id, neighbour=neighbour)
+                else:
+                    self.links.missing(mid, sender_peer_id)
+        if self.links.lacking:
+            self._asking.set()
         for iwant in control.iwant[:4]:
             self._answer_iwant(iwant.messageIDs[: bounds.GOSSIP_CONTROL_IDS_MAX], sender_peer_id)
 
@@ -218,6 +266,10 @@ class GuardedGossip(GossipSub):
         mesh.add(peer)
         self._notify_mesh_peer_added(peer, self.topic)
 
+    def came(self, mid: bytes, peer: ID) -> None:
+        """Note that a peer has sent us a message."""
+        self.links.came(mid, peer, neighbour=peer in self.mesh.get(self.topic, ()))
+
     def _answer_iwant(self, ids: Iterable[bytes], peer: ID) -> None:
         queue = self._pubsub.peer_queues.get(peer)
         if queue is None:
@@ -226,6 +278,7 @@ class GuardedGossip(GossipSub):
             message = self.mcache.get(mid)
             if message is None:
                 continue
+            self.links.wanted(peer)
             times = self._iwant_sent.get((peer, mid), 0)
             spent = self._iwant_bytes.get(peer, 0) + len(message.data)
             if times >= bounds.GOSSIP_IWANT_SENDS_MAX or spent > bounds.GOSSIP_IWANT_BYTES_MAX:
@@ -241,6 +294,7 @@ class GuardedGossip(GossipSub):
     def remove_peer(self, peer_id: ID) -> None:
         """Forget a peer and what was counted for it."""
         super().remove_peer(peer_id)
+        self.links.forget(peer_id)
         self.graft_flood_tracking.pop(peer_id, None)
         self._iwant_bytes.pop(peer_id, None)
         for key in [key for key in self._iwant_sent if key[0] == peer_id]:
@@ -483,11 +537,14 @@ class GuardedPubsub(Pubsub):
         mid = message_id(message)
         if self.seen_messages.has(mid):
             self.ward.count("gossip_duplicates")
+            self._gossip.came(mid, peer_id)
             return
         if not signature_holds(message):
             self.ward.penalise(key, 10.0, "message_signature", now)
             return
         self.seen_messages.add(mid)
+        self._gossip.came(mid, peer_id)
+        self._gossip.links.arrived(mid)
         self.ward.count("gossip_received")
         try:
             relay = self._validate(key, message.data)
