@@ -20,8 +20,10 @@ from maillon.node.home import (
     write_atomic,
 )
 from maillon.node.run.arrivals import Arrivals
+from maillon.node.run.backup import write_backup
 from maillon.node.run.profile import outdated, profile_draft, profile_fields
 from maillon.node.run.register import Ambiguous, NotFound, Register, RegisterError
+from maillon.node.store.database import StoreDamaged
 from maillon.node.verify import Pool, verify_inline
 from maillon.protocol.keys import SealingKey, SigningKey, cryptography_backend, signature_ok
 from maillon.protocol.records import DAY_S
@@ -143,6 +145,33 @@ def test_a_batch_that_fails_leaves_no_trace(register: Register) -> None:
         raise RuntimeError
     assert register.person(b"p" * 16) is None
     assert register.counts() == {"people": 0, "keys": 0, "held": 0}
+
+
+def test_a_register_with_flipped_bytes_is_refused_by_its_name(
+    register: Register, tmp_path: Path
+) -> None:
+    for n in range(50):
+        register.add_person(bytes([n]) * 16, f"Personne {n}", "", 0)
+    register.check()
+    register.close()
+    path = tmp_path / "private.db"
+    whole = path.read_bytes()
+    sealing = SealingKey.from_seed(b"s" * 32)
+    refused = 0
+    # Every page but the first, whose damage shows at once.
+    for start in range(4096, len(whole), 4096):
+        if not any(whole[start : start + 4096]):
+            continue
+        path.write_bytes(whole[: start + 1] + b"\xa5" * 400 + whole[start + 401 :])
+        with pytest.raises(StoreDamaged, match="private.db"):
+            Register(path, sealing)
+        refused += 1
+    assert refused > 3
+    # What cannot be read is not called a fault of the copy.
+    home = Home(tmp_path)
+    with pytest.raises(StoreDamaged, match=re.escape(str(path))):
+        write_backup(home, tmp_path / "copy", records=False)
+    assert not (tmp_path / "copy").exists()
 
 
 # --- arrivals -------------------------------------------------------------------------------------

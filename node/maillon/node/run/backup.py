@@ -6,11 +6,20 @@ import contextlib
 import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from maillon.node.home import AlreadyExists, Home, write_atomic
 from maillon.node.i18n import _
-from maillon.node.store.database import faults_in_words, open_reader
+from maillon.node.store.database import (
+    StoreDamaged,
+    faults_in_words,
+    open_reader,
+    require_whole,
+    translated,
+)
+
+if TYPE_CHECKING:
+    import sqlite3
 
 SMALL_FILES = ("config.toml", "founding.bin", "profile.bin", "coop.id")
 KEY_FILES = ("root.key", "sealing.key", "node.key")
@@ -43,7 +52,8 @@ def write_backup(home: Home, target: Path, *, records: bool) -> dict[str, Any]:
         databases = [home.private] + ([home.database] if records else [])
         for path in databases:
             if path.exists():
-                _copy_database(path, partial / path.name)
+                # What can be fetched again is not worth the minutes that a whole reading takes.
+                _copy_database(path, partial / path.name, examine=path == home.private)
                 files.append(path.name)
         size = sum((partial / name).stat().st_size for name in files)
         with contextlib.suppress(FileNotFoundError):
@@ -64,14 +74,24 @@ def _copy(source: Path, target: Path) -> list[str]:
     return [target.name]
 
 
-def _copy_database(source: Path, target: Path) -> None:
-    """Copy a database with VACUUM INTO: one read transaction, whatever is written meanwhile."""
+def _copy_database(source: Path, target: Path, *, examine: bool) -> None:
+    """Copy a database with VACUUM INTO: one read transaction, whatever is written meanwhile.
+
+    Raises: StoreDamaged, which names the source, also with `examine` for damage that the copy
+    would hide.
+    """
     os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     connection = open_reader(source, cache_kib=CACHE_KIB)
     try:
-        with faults_in_words(target):
-            connection.execute("PRAGMA query_only = OFF")
-            connection.execute("VACUUM INTO ?", (str(target),))
+        if examine:
+            require_whole(connection, source)
+        try:
+            with faults_in_words(target):
+                connection.execute("PRAGMA query_only = OFF")
+                connection.execute("VACUUM INTO ?", (str(target),))
+        except StoreDamaged as fault:
+            # The copy was new a moment ago: what is damaged is what was read.
+            raise translated(cast("sqlite3.Error", fault.__cause__), source) from fault
     finally:
         connection.close()
     descriptor = os.open(target, os.O_RDONLY)

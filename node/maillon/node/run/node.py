@@ -138,6 +138,7 @@ class Node:
             PUBLISH_QUEUE_MAX
         )
         self.publish_dropped = 0
+        self.register_notice: str | None = None
         self._nursery: trio.Nursery | None = None
         self._stop = trio.Event()
 
@@ -191,6 +192,9 @@ class Node:
 
         self._run_effects(self.engine.start(self.now()))
         self._take_in_kept_records()
+        self.register_notice = self.people.notice()
+        if self.register_notice is not None:
+            log.warning("register", notice=self.register_notice)
         listener = listen_socket(self.home)
         try:
             async with trio.open_nursery() as nursery:

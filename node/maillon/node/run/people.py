@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from maillon.node import clock
 from maillon.node.api import shapes
@@ -30,8 +30,12 @@ class People:
     # --- members --------------------------------------------------------------------------------
 
     def members(self) -> shapes.Members:
-        """Return every key that the coop vouches for, with the names of the register."""
+        """Return every key that the coop vouches for, with the names of the register.
+
+        Raises: StoreDamaged rather than to show people without their names.
+        """
         node = self._node
+        node.register.check()
         rows = [
             self._member(valid.signed.header.at, valid.signed.header.until, valid.signed.payload)
             for valid in node.store.by_kinds(("membership",))
@@ -148,6 +152,22 @@ class People:
             series=header.series,
             rev=header.rev + 1,
         )
+
+    def notice(self) -> str | None:
+        """Return a sentence when the register does not know people whom the coop vouches for."""
+        node = self._node
+        people = {
+            cast("bytes", valid.signed.payload["person"])
+            for valid in node.store.by_kinds(("membership",))
+            if valid.signed.payload is not None and valid.signed.header.coop == node.coop
+        }
+        unknown = [person for person in people if node.register.person(person) is None]
+        if not unknown:
+            return None
+        return _(
+            "private.db does not know {n} of the people whom your coop vouches for. "
+            "Bring it back from a backup: it exists nowhere else."
+        ).format(n=len(unknown))
 
     # --- mandates -------------------------------------------------------------------------------
 

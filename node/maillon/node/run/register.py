@@ -25,7 +25,7 @@ from sqlite_utils import Database
 
 from maillon.node import bounds
 from maillon.node.i18n import _
-from maillon.node.store.database import Schema, faults_in_words, open_database
+from maillon.node.store.database import Schema, faults_in_words, open_database, require_whole
 from maillon.protocol.errors import LocalError
 from maillon.protocol.keys import SealingKey, SigningKey
 
@@ -99,6 +99,19 @@ class Register:
         )
         self._path = path
         self._db: Any = open_database(path, PRIVATE_DB, synchronous="FULL", cache_kib=CACHE_KIB)
+        try:
+            self.check()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def check(self) -> None:
+        """Read the whole file and compare its tables with their indexes. Raises: StoreDamaged.
+
+        A damaged page otherwise looks like people who were never registered: their names would
+        come out empty, and a backup made then would be the only one left some day.
+        """
+        require_whole(self._db, self._path)
 
     def close(self) -> None:
         self._db.close()

@@ -75,6 +75,8 @@ def _traffic(network: dict[str, int | float | str], direction: str) -> int:
 def notices(node: Node, engine: dict[str, Any]) -> list[str]:
     """Return what the operator should know, in sentences."""
     found = list(node.notices)
+    if node.register_notice is not None:
+        found.append(node.register_notice)
     if engine["store_full"]:
         found.append(_("The store is full: records of others are not taken in any more."))
     skewed = node.timekeeping.notice()

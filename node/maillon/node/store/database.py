@@ -103,6 +103,17 @@ def _where(path: Path | str) -> str:
     return os.fspath(path)
 
 
+def damaged(path: Path | str, fault: str) -> StoreDamaged:
+    """Return the error for a file that is no database, or contradicts itself."""
+    return StoreDamaged(
+        _("{path} is damaged: {fault}.").format(path=_where(path), fault=fault),
+        hint=_(
+            "Move it aside and put your last backup in its place. node.db can also start "
+            "empty: the node fetches the records again from the others."
+        ),
+    )
+
+
 def translated(error: sqlite3.Error, path: Path | str) -> StoreError:
     """Return the error in words that a person can act on."""
     code = getattr(error, "sqlite_errorcode", None)
@@ -115,13 +126,7 @@ def translated(error: sqlite3.Error, path: Path | str) -> StoreError:
             hint=_("Free some space on that disk and start again; nothing was lost."),
         )
     if base in (11, 26) or "malformed" in text or "not a database" in text:
-        return StoreDamaged(
-            _("{path} is damaged: {fault}.").format(path=where, fault=error),
-            hint=_(
-                "Move it aside and put your last backup in its place. node.db can also start "
-                "empty: the node fetches the records again from the others."
-            ),
-        )
+        return damaged(path, str(error))
     if base in (5, 6) or "locked" in text:
         return StoreBusy(
             _("Another program is using {path}.").format(path=where),
@@ -145,6 +150,14 @@ def translated(error: sqlite3.Error, path: Path | str) -> StoreError:
             hint=_("Look at the system's log; the disk may be full or dying."),
         )
     return StoreError(_("The database {path} failed: {fault}.").format(path=where, fault=error))
+
+
+def require_whole(connection: sqlite3.Connection, path: Path | str) -> None:
+    """Read a whole file and compare its tables with their indexes. Raises: StoreDamaged."""
+    with faults_in_words(path):
+        (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    if found != "ok":
+        raise damaged(path, str(found))
 
 
 @contextmanager
