@@ -7,11 +7,16 @@ import importlib
 import json
 import os
 import socket
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 from maillon.node.cli import base
+from maillon.node.cli.app import cli as root
 from maillon.node.cli.app import explain_database_error, run
 from maillon.protocol.errors import LocalError, MaillonError, RemoteError
 from support.commands import Run
@@ -140,10 +145,6 @@ def test_what_others_wrote_cannot_drive_the_terminal() -> None:
 
 
 def test_control_c_ends_quietly(capsys: pytest.CaptureFixture[str]) -> None:
-    import click
-
-    from maillon.node.cli.app import cli as root
-
     @root.command("interrupted-by-test", cls=base.Command)
     def interrupted() -> None:
         raise KeyboardInterrupt
@@ -154,3 +155,61 @@ def test_control_c_ends_quietly(capsys: pytest.CaptureFixture[str]) -> None:
         del root.commands["interrupted-by-test"]
     assert "Traceback" not in capsys.readouterr().err
     assert isinstance(interrupted, click.Command)
+
+
+@pytest.fixture
+def faulty() -> Iterator[None]:
+    @root.command("faulty-by-test", cls=base.Command)
+    def faulty() -> None:
+        raise KeyError("payload")
+
+    assert isinstance(faulty, click.Command)
+    yield
+    del root.commands["faulty-by-test"]
+
+
+@pytest.mark.usefixtures("faulty")
+def test_a_fault_of_ours_is_a_sentence_and_its_traceback_a_file(ready: Run, home: Path) -> None:
+    told = ready("faulty-by-test")
+    assert told.code == 1 and told.out == ""
+    assert "Traceback" not in told.err and str(home / "error.txt") in told.err
+    assert "KeyError: 'payload'" in (home / "error.txt").read_text()
+    assert (home / "error.txt").stat().st_mode & 0o777 == 0o600
+    assert ready("faulty-by-test", "--json").error["code"] == "internal"
+
+
+@pytest.mark.usefixtures("faulty")
+def test_a_fault_of_ours_before_there_is_a_home_is_kept_as_well(
+    cli: Run, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    told = cli("faulty-by-test", "--json")
+    assert not home.exists()
+    (kept,) = tmp_path.glob("maillon-*.txt")
+    assert str(kept) in told.error["hint"] and "KeyError" in kept.read_text()
+
+
+@pytest.mark.usefixtures("faulty")
+def test_whoever_asks_for_it_sees_the_traceback(
+    ready: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAILLON_DEBUG", "1")
+    with pytest.raises(KeyError):
+        ready("faulty-by-test")
+
+
+@pytest.mark.parametrize("missing", ["click", "httpx"])
+def test_without_the_packages_of_the_node_the_command_says_how_to_install_it(missing: str) -> None:
+    program = (
+        "import sys\n"
+        f"sys.modules[{missing!r}] = None\n"
+        "sys.argv = ['maillon', 'status']\n"
+        "from maillon.node.cli import main\n"
+        "main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr and "maillon[node]" in done.stderr
+    assert missing in done.stderr

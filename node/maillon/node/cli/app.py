@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import tempfile
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import click
 
 from maillon.node.cli import base, federation, keys, members, node, offers, transfer
 from maillon.node.i18n import _
+
+# Where the traceback of a fault of ours is kept, inside the home; one deep recursion is 300 kB.
+DETAILS = "error.txt"
+DETAILS_BYTES_MAX = 100_000
 
 
 @click.group(
@@ -65,11 +73,16 @@ for command in (
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return the exit code; no error leaves as a traceback but a bug's."""
+    """Run one command and return the exit code.
+
+    No error leaves as a traceback, not even a bug's, unless $MAILLON_DEBUG asks for it.
+    """
     given = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in given
+    # Made here and not by click, so that what failed can still be asked which home was meant.
+    state = base.State()
     try:
-        result: Any = cli.main(given, prog_name="maillon", standalone_mode=False)
+        result: Any = cli.main(given, prog_name="maillon", standalone_mode=False, obj=state)
         return result if isinstance(result, int) else base.OK
     except click.exceptions.Exit as done:
         return done.exit_code
@@ -88,10 +101,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         code, message, hint = base.explain_os_error(fault)
         return base.report_error(code, message, hint, as_json=as_json)
     except Exception as fault:
-        return _report(fault, as_json)
+        return _report(fault, as_json, state.home.path)
 
 
-def _report(fault: Exception, as_json: bool) -> int:
+def _report(fault: Exception, as_json: bool, home: Path) -> int:
     from maillon.protocol.errors import LocalError, MaillonError
 
     if isinstance(fault, LocalError):
@@ -99,18 +112,60 @@ def _report(fault: Exception, as_json: bool) -> int:
     if isinstance(fault, MaillonError):
         return base.report_error(fault.code, str(fault), None, as_json=as_json)
     if isinstance(fault, ExceptionGroup):
-        found = _first_known(cast("ExceptionGroup[Exception]", fault))
+        group = cast("ExceptionGroup[Exception]", fault)
+        found = _first_known(group)
         if found is not None:
-            return _report(found, as_json)
-        raise fault
+            return _report(found, as_json, home)
+        return _report_bug(group, as_json, home)
     if type(fault).__module__.partition(".")[0] in ("pysqlite3", "sqlean", "sqlite3"):
         code, message, hint = explain_database_error(fault)
         return base.report_error(code, message, hint, as_json=as_json)
     if isinstance(fault, OSError):
         code, message, hint = base.explain_os_error(fault)
         return base.report_error(code, message, hint, as_json=as_json)
-    # A bug of ours: it must be seen whole.
-    raise fault
+    return _report_bug(fault, as_json, home)
+
+
+def _report_bug(fault: Exception, as_json: bool, home: Path) -> int:
+    """Tell a fault that is ours in a sentence, and keep the traceback where it can be sent from."""
+    if os.environ.get("MAILLON_DEBUG", "0") not in ("", "0"):
+        raise fault
+    if isinstance(fault, ModuleNotFoundError) and not str(fault.name).startswith("maillon"):
+        from maillon.node.cli import tell_not_installed
+
+        return tell_not_installed(str(fault.name))
+    path = _keep_details(fault, home)
+    return base.report_error(
+        "internal",
+        _("Something went wrong inside the program, which is a fault of ours: {kind}.").format(
+            kind=type(fault).__name__
+        ),
+        _("Its details are in {path}. MAILLON_DEBUG=1 shows them here.").format(path=path)
+        if path
+        else _("MAILLON_DEBUG=1 shows its details."),
+        as_json=as_json,
+    )
+
+
+def _keep_details(fault: Exception, home: Path) -> Path | None:
+    """Write the traceback for its owner alone, the newest over the last; None when nowhere."""
+    from maillon.node.home import write_atomic
+
+    details = "".join(traceback.format_exception(fault)).encode("utf-8", "replace")
+    if home.is_dir():
+        try:
+            write_atomic(home / DETAILS, details[-DETAILS_BYTES_MAX:], replace=True)
+        except OSError:
+            pass  # a home that cannot be written: keep them beside the other temporary files
+        else:
+            return home / DETAILS
+    try:
+        descriptor, name = tempfile.mkstemp(prefix="maillon-", suffix=".txt")
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(details[-DETAILS_BYTES_MAX:])
+    except OSError:
+        return None
+    return Path(name)
 
 
 def _first_known(group: ExceptionGroup[Exception]) -> Exception | None:
