@@ -156,7 +156,7 @@ def _summary(console: Console, figures: Figures, took: float) -> None:
     for node in figures.nodes:
         name = node["name"]
         if node["restarted"]:
-            name = _("{name} (since its restart)").format(name=name)
+            name = _("{name} (restarted)").format(name=name)
         table.add_row(
             name,
             str(node["records"]),

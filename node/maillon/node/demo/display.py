@@ -17,7 +17,7 @@ from rich.text import Text
 from maillon.node.i18n import _
 
 ACCENT = "dark_orange3"
-GOOD = "green4"
+GOOD = "green3"
 
 
 class Screen:
@@ -49,6 +49,11 @@ class Screen:
             if detail:
                 line.append(f"  {detail}", style="grey50")
             self.console.print(line)
+
+    def item(self, text: str) -> None:
+        """Print an entry of a list."""
+        if not self.quiet:
+            self.console.print(Text("    • " + text))
 
     def note(self, text: str) -> None:
         """Print a line of explanation."""

@@ -236,8 +236,8 @@ class Scenario:
             )
         )
         for hit in answer["hits"]:
-            self.screen.note(f"• {hit['payload']['title']} — {hit['coop_name']}")
-            self.screen.note(f"    {' · '.join(hit['reasons'][:4])}")
+            self.screen.item(f"{hit['payload']['title']} — {hit['coop_name']}")
+            self.screen.note("  " + " · ".join(hit["reasons"][:3]))
 
     def withdraw(self) -> None:
         """Withdraw an offer and see it gone from every node."""
