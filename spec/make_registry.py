@@ -232,7 +232,8 @@ def _errors() -> str:
         )
         lines.append(f"| `{code}` | {_cell(found.sentence)} | {flags} |")
     lines += ["", "What a node tells its own people:", "", "| code | meaning |", "|---|---|"]
-    local = {found.code: found for found in (LocalError, *_classes(LocalError))}
+    people: list[type[MaillonError]] = [LocalError, *_classes(LocalError)]
+    local = {found.code: found for found in people}
     lines += [f"| `{code}` | {_cell(local[code].sentence)} |" for code in sorted(local)]
     lines += ["", "`local` has no meaning of its own: what is amiss is said in words only.", ""]
     lines += ["What a node counts against a connection or a stream, or answers on one, before any "

@@ -36,18 +36,9 @@ function frame(bytes) {
   return parts
 }
 
-/** Whether a header begins an array whose first part is an integer other than 1. */
-function otherVersion(bytes) {
-  const first = bytes[0]
-  const at = first >= 0x90 && first <= 0x9f ? 1 : first === 0xdc ? 3 : first === 0xdd ? 5 : 0
-  if (at === 0 || first === 0x90) return false
-  const version = bytes[at]
-  return (version <= 0x7f && version !== 1) || version >= 0xe0 || (version >= 0xcc && version <= 0xd3)
-}
-
 function readHeader(bytes) {
-  if (otherVersion(bytes)) refuse('version_unsupported')
   const parts = decode(bytes, 1024)
+  if (Array.isArray(parts) && typeof parts[0] === 'number' && parts[0] !== 1) refuse('version_unsupported')
   if (!Array.isArray(parts) || parts.length !== 13) refuse('malformed', 'header_parts')
   const [v, kind, fed, coop, by, at, until, series, rev, body, size, as, refs] = parts
   if (v !== 1) refuse('malformed', 'header_version')
@@ -137,8 +128,9 @@ function checkSeries(record) {
   }
 }
 
-/** The kind that a record is about: its own, or what it ends. */
-export const subjectKind = (record) => (record.kind === 'withdrawal' ? record.payload.get('kind') : record.kind)
+/** The kind that a record is about: its own, or that of the tag of what it ends, whatever it is called. */
+export const subjectKind = (record) =>
+  record.kind === 'withdrawal' ? (kindOfSeries(record.series) ?? record.payload.get('kind')) : record.kind
 
 export function checkAlone(record, fed, now) {
   const known = KINDS.get(record.kind)

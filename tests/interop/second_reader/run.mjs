@@ -133,8 +133,8 @@ const FILES = {
       return { fed: hex(fed), coops: coops.map(hex) }
     })
     run(file, 'texts', all.texts, ({ text }) => {
-      if (text.startsWith('maillon-card:')) return { root: hex(readCard(text).root) }
-      return { fed: hex(readInvitation(text).fed) }
+      if (!text.startsWith('maillon-invite:')) return { root: hex(readCard(text).root) }
+      return { fed: hex(readInvitation(text, all.now).fed) }
     })
   },
 
@@ -191,8 +191,8 @@ const FILES = {
       const name = transport.peerBytes(bytes(key))
       return { bytes: hex(name), peer_id: transport.base58(name) }
     })
-    run(file, 'messages', all.messages, ({ bytes: data }) => ({
-      id: hex(transport.readMessage(bytes(data), all.topic).id),
+    run(file, 'messages', all.messages, ({ bytes: data, start, repeat, times, end }) => ({
+      id: hex(transport.readMessage(bytes(data ?? start + repeat.repeat(times) + end), all.topic).id),
     }))
     run(file, 'frames', all.frames, ({ bytes: data }) => {
       const { frames, code } = transport.readFrames(bytes(data))

@@ -43,7 +43,7 @@ function place(word, { plain: words }) {
 function readIn(typed, list) {
   const places = typed.map((word) => place(word, list))
   const bad = places.indexOf(-1)
-  if (bad >= 0) return { bad: bad + 1 }
+  if (bad >= 0) return { bad: bad + 1, missing: places.filter((at) => at < 0).length }
   const bits = places.map((at) => at.toString(2).padStart(11, '0')).join('')
   const size = typed.length === 12 ? 16 : 32
   const entropy = Buffer.from(bits.slice(0, size * 8).match(/.{8}/g).map((byte) => parseInt(byte, 2)))
@@ -52,6 +52,7 @@ function readIn(typed, list) {
 }
 
 export function fromWords(text, lang) {
+  if ([...text].length > 4096) refuseWords()
   const flat = text.normalize('NFKD').toLowerCase().replace(/[\p{M}\p{Cf}]/gu, '')
   const typed = flat.split(/[^a-z]+/).filter(Boolean)
   if (typed.length !== 12 && typed.length !== 24) refuseWords()
@@ -59,7 +60,8 @@ export function fromWords(text, lang) {
   const read = found.filter((one) => one.entropy)
   if (read.length === 1 || (read.length === 2 && read[0].entropy.equals(read[1].entropy))) return read[0].entropy
   if (read.length === 2 || found.some((one) => !one.bad)) return refuseWords()
-  return refuseWords(Math.max(...found.map((one) => one.bad)))
+  // French comes first and wins when as many are missing in both.
+  return refuseWords(found.reduce((best, one) => (one.missing < best.missing ? one : best)).bad)
 }
 
 const damaged = (rule) => refuse('damaged_key_file', rule)
@@ -72,6 +74,8 @@ function without(map, ...keys) {
 }
 
 export function openKeyFile(bytes, password) {
+  const message = Buffer.from(password.replace(/\p{Zs}/gu, ' ').normalize('NFC'))
+  if (!within(message.length, 1, 1024)) refuse('local')
   let map
   try {
     map = decode(bytes, 1024)
@@ -89,8 +93,6 @@ export function openKeyFile(bytes, password) {
   if (!sized(map.get('nonce'), 12, 12)) damaged('nonce')
   const sealed = map.get('sealed')
   if (!sized(sealed, 17, 272)) damaged('sealed')
-  const message = Buffer.from(password.replace(/\p{Zs}/gu, ' ').normalize('NFC'))
-  if (!within(message.length, 1, 1024)) refuse('wrong_password')
   const key = argon2Sync('argon2id', {
     message,
     nonce: map.get('salt'),

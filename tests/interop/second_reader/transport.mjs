@@ -20,7 +20,7 @@ export function base58(bytes) {
 export const topicOf = (fed) => `maillon/1/${fed.toString('hex').slice(0, 32)}/records`
 export const messageId = (data) => sha256(data).subarray(0, 20)
 
-/** The fields of a protobuf message: number, bytes (or null for another wire type), and where it stood. */
+/** The fields of a protobuf message that have wire type 2: number and bytes. The others are passed over. */
 function* fieldsOf(bytes) {
   let at = 0
   const unreadable = () => refuse('rpc_unreadable')
@@ -35,22 +35,28 @@ function* fieldsOf(bytes) {
     return unreadable()
   }
   while (at < bytes.length) {
-    const from = at
     const tag = varint()
     const wire = tag & 7
-    let content = null
+    const number = Math.floor(tag / 8)
+    if (number === 0) unreadable()
     if (wire === 0) varint()
     else if (wire === 2) {
       const length = varint()
       if (at + length > bytes.length) unreadable()
-      content = bytes.subarray(at, at + length)
+      yield { number, content: bytes.subarray(at, at + length) }
       at += length
     } else if (wire === 1 || wire === 5) {
       at += wire === 1 ? 8 : 4
       if (at > bytes.length) unreadable()
     } else unreadable()
-    yield { number: tag >>> 3, content, whole: bytes.subarray(from, at) }
   }
+}
+
+function lengthOf(content) {
+  const digits = []
+  let rest = content.length
+  for (; rest > 127; rest >>= 7) digits.push((rest & 127) | 128)
+  return Buffer.from([...digits, rest])
 }
 
 /** Read a pubsub message of the topic; its content's id and its sender's key. */
@@ -64,7 +70,11 @@ export function readMessage(bytes, topic) {
   if (data.length > BATCH) refuse('message_too_large')
   const from = last(1)
   if (from.length !== 38 || !from.subarray(0, 6).equals(PEER)) refuse('message_signature')
-  const body = fields.filter((field) => field.number >= 1 && field.number <= 4).map((field) => field.whole)
+  const seqno = last(3)
+  if (seqno.length > 8) refuse('message_signature')
+  const body = [from, data, seqno, topics[0]].flatMap((content, i) => [
+    Buffer.from([(i + 1) * 8 + 2]), lengthOf(content), content,
+  ])
   try {
     verify(from.subarray(6), Buffer.concat([Buffer.from('libp2p-pubsub:'), ...body]), last(5))
   } catch {

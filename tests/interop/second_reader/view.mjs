@@ -1,14 +1,14 @@
 // Records among others: who may sign (spec/02), what they rest on and the live set (spec/03).
 
 import { Refused, refuse } from './encoding.mjs'
-import { kindOfSeries, subjectKind } from './records.mjs'
+import { subjectKind } from './records.mjs'
 import { KINDS } from './registry.mjs'
 import { coopId, tagOf, thingId } from './signatures.mjs'
 
 const has = (list, item) => list.some((one) => one.equals(item))
 const hex = (bytes) => bytes.toString('hex')
 const ended = (record) => record.kind === 'withdrawal'
-const stepKind = (record) => (ended(record) ? (kindOfSeries(record.series) ?? subjectKind(record)) : record.kind)
+const stepKind = subjectKind
 
 /** What a node knows: the current records, each with its author, and the known transfers. */
 export class View {
@@ -107,7 +107,7 @@ function signerOf(record, view) {
 }
 
 const maySign = (kind, signer) =>
-  (KINDS.get(kind)?.signers ?? 'member, node').split(' of ')[0].split(', ').includes(signer)
+  kind === 'withdrawal' || (KINDS.get(kind)?.signers ?? 'member, node').split(' of ')[0].split(', ').includes(signer)
 
 function covers(mandate, record) {
   const kinds = mandate.payload.get('kinds')

@@ -34,6 +34,7 @@ from maillon.protocol.errors import LocalError, Malformed, NotAllowed, RemoteErr
 from maillon.protocol.limits import (
     BATCH_BYTES_MAX,
     CARD_BYTES_MAX,
+    COOPS_MAX,
     FOUNDING_FILE_BYTES_MAX,
     RECORD_BYTES_MAX,
 )
@@ -47,6 +48,7 @@ VERSION = 1
 ASK, WELCOME, RECORDS, DONE, REFUSAL = 0, 1, 2, 3, 9
 TOKEN_BYTES = 16
 TEXT_CHARACTERS_MAX = 200
+NAMES_MAX = COOPS_MAX
 HOUR_S = 3_600
 RECORDS_MAX = 100_000
 
@@ -103,7 +105,9 @@ def _welcome_form(value: list[Value]) -> bool:
         len(value) >= 4
         and _is_bytes(value[1], FOUNDING_FILE_BYTES_MAX)
         and type(value[2]) is int
+        and value[2] >= 0
         and type(value[3]) is list
+        and len(value[3]) <= NAMES_MAX
         and all(type(name) is str and len(name) <= TEXT_CHARACTERS_MAX for name in value[3])
     )
 
@@ -271,7 +275,7 @@ async def _answer(stream: FrameStream, door: Door, attempts: Attempts, peer: byt
         raise Refuse("token")
     missing, names = door.admit_card(card, token)
     log.info("lets a coop in", coop=card.id, name=card.name, founders_missing=missing)
-    shown: list[Value] = [name[:TEXT_CHARACTERS_MAX] for name in names[:300]]
+    shown: list[Value] = [name[:TEXT_CHARACTERS_MAX] for name in names[:NAMES_MAX]]
     await stream.send(encoding.encode([WELCOME, door.founding_file(), missing, shown]))
     records = door.identity_records()
     for frame in record_frames(records):
