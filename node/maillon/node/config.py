@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
-from maillon.node.home import Home, NotInitialised
+from maillon.node.home import Home
 from maillon.node.i18n import _
 from maillon.protocol.errors import LocalError
 
@@ -104,7 +104,14 @@ def parse_config(text: bytes) -> Config:
             _("The settings are wrong: {fault}.").format(fault=fault),
             hint=_("Correct config.toml; docs/operator.md lists every setting."),
         ) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+    except UnicodeDecodeError as fault:
+        raise ConfigError(
+            _("config.toml is not in UTF-8: line {n} cannot be read.").format(
+                n=text.count(b"\n", 0, fault.start) + 1
+            ),
+            hint=_("Save it as UTF-8, or write that line again."),
+        ) from None
+    except msgspec.DecodeError as fault:
         raise ConfigError(
             _("config.toml is not valid TOML: {fault}.").format(fault=fault),
             hint=_("Correct the line that is named."),
@@ -112,14 +119,66 @@ def parse_config(text: bytes) -> Config:
 
 
 def load_config(home: Home) -> Config:
-    """Read <home>/config.toml."""
-    try:
-        return parse_config(home.config.read_bytes())
-    except FileNotFoundError:
-        raise NotInitialised(
-            _("There is no node in {path}.").format(path=home.path),
-            hint=_("Create one with: maillon init --name NAME"),
-        ) from None
+    """Read <home>/config.toml.
+
+    Raises: ConfigError also for what is well-formed and cannot work: an address nobody can listen
+    on, a name or code that the coop's profile cannot carry. NotInitialised when there is no file.
+    """
+    home.require()
+    config = parse_config(home.config.read_bytes())
+    fault = find_fault(config)
+    if fault is not None:
+        place, value, why = fault
+        raise ConfigError(
+            _("The setting {place} is wrong: {value}. {why}").format(
+                place=place, value=value, why=why
+            ),
+            hint=_("Correct config.toml; docs/operator.md lists every setting."),
+        )
+    return config
+
+
+def find_fault(config: Config) -> tuple[str, str, str] | None:
+    """Return the first setting that cannot work, as (its place, its value, why); None when fine.
+
+    What the coop says of itself is held to the types of its profile (spec/02), so that a fault is
+    told when it is written and not when the profile is signed.
+    """
+    # Imported here: completion and help read no settings.
+    from maillon.node.net.errors import BadAddress
+    from maillon.node.net.identity import parse_address
+    from maillon.protocol.records.fields import AREA_CODE, LANG
+    from maillon.protocol.records.schema import Broken, Text, compile_type
+
+    name = _("A name has 1 to 120 characters and no control characters.")
+    area = _("A territory is a code of capitals and digits, such as 01 or 26113.")
+    language = _("A language is a short tag such as fr or en.")
+    coop = config.coop
+    for place, kind, values, why in (
+        ("coop.name", Text(120), [coop.name], name),
+        ("coop.territory", AREA_CODE, coop.territory, area),
+        ("coop.languages", LANG, coop.languages, language),
+    ):
+        check = compile_type(kind)
+        for value in values:
+            try:
+                check(value)
+            except Broken:
+                return place, value, why
+        if len(set(values)) != len(values):
+            return place, ", ".join(values), _("Each may stand there once.")
+    network = config.network
+    for place, values in (
+        ("network.listen", network.listen),
+        ("network.announce", network.announce),
+        ("network.peers", network.peers),
+    ):
+        for value in values:
+            try:
+                parse_address(value)
+            except BadAddress as fault:
+                return place, value, str(fault)
+    return None
 
 
 def _toml(value: object) -> str:

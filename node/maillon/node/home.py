@@ -25,6 +25,7 @@ from maillon.protocol.errors import LocalError
 
 # The kernel's sun_path holds 108 bytes with its closing zero.
 SOCKET_PATH_BYTES_MAX = 107
+KEYS = ("root", "sealing", "node")
 
 
 class HomeError(LocalError):
@@ -104,13 +105,26 @@ class Home:
         """Return the file of the key `name`: root, node or sealing."""
         return self.keys / f"{name}.key"
 
+    @property
+    def has_keys(self) -> bool:
+        """Tell whether any key of a node is here."""
+        return any(self.key(name).exists() for name in KEYS)
+
     def require(self) -> None:
-        """Raise NotInitialised when there is no node here."""
-        if not self.config.is_file():
+        """Raise NotInitialised when there is no node here, or one whose settings are gone."""
+        if self.config.is_file():
+            return
+        if self.has_keys:
             raise NotInitialised(
-                _("There is no node in {path}.").format(path=self.path),
-                hint=_("Create one with: maillon init --name NAME"),
+                _("The settings of the node in {path} are missing; its keys are there.").format(
+                    path=self.path
+                ),
+                hint=_("Write config.toml again with: maillon init --name NAME"),
             )
+        raise NotInitialised(
+            _("There is no node in {path}.").format(path=self.path),
+            hint=_("Create one with: maillon init --name NAME"),
+        )
 
     def require_founding(self) -> bytes:
         """Return the bytes of the founding file, or raise NotInFederation."""

@@ -22,20 +22,22 @@ from maillon.protocol.errors import LocalError, MaillonError, RemoteError
 from support.commands import Run
 
 
-def test_without_a_node_every_command_that_needs_one_says_how_to_make_it(cli: Run) -> None:
+def test_without_a_node_every_command_that_needs_one_says_how_to_make_it(
+    cli: Run, home: Path
+) -> None:
     for arguments in (["status"], ["search", "x"], ["run"], ["federation", "show"], ["peers"]):
         told = cli(*arguments, "--json")
         assert (told.code, told.error["code"]) == (7, "not_initialised"), arguments
-        assert "maillon init" in told.error["hint"]
+        assert f"maillon --home {home} init" in told.error["hint"]
 
 
-def test_without_a_running_node_commands_say_how_to_start_it(ready: Run) -> None:
+def test_without_a_running_node_commands_say_how_to_start_it(ready: Run, home: Path) -> None:
     for line in ("status", "search x", "offer list", "export", "member list"):
         arguments = line.split()
         told = ready(*arguments)
         assert told.code == 3, arguments
         assert told.out == ""
-        assert "maillon run" in told.err
+        assert f"maillon --home {home} run" in told.err
 
 
 def test_a_node_without_a_federation_does_not_run(ready: Run) -> None:
@@ -56,6 +58,33 @@ def test_settings_that_are_no_toml_name_the_line(ready: Run, home: Path) -> None
     (home / "config.toml").write_text("[coop]\nname = \n")
     told = ready("federation", "card", "--json")
     assert told.error["code"] == "config" and "line 2" in told.error["message"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("tcp/4710", "tcp/99999", ("network.listen", "/ip4/0.0.0.0/tcp/99999")),
+        ('languages = ["fr"]', 'languages = ["français"]', ("coop.languages", "français")),
+        ('name = "Coop"', 'name = "a\\u001bb"', ("coop.name",)),
+    ],
+)
+def test_a_setting_that_cannot_work_names_its_place_and_value(
+    ready: Run, home: Path, old: str, new: str, named: tuple[str, ...]
+) -> None:
+    config = home / "config.toml"
+    config.write_text(config.read_text().replace(old, new, 1))
+    told = ready("federation", "card", "--json")
+    assert (told.code, told.error["code"]) == (7, "config")
+    assert all(word in told.error["message"] for word in named)
+
+
+def test_settings_in_another_encoding_name_the_line(ready: Run, home: Path) -> None:
+    config = home / "config.toml"
+    lines = config.read_text().splitlines()
+    lines[2] = "# été"
+    config.write_bytes("\n".join(lines).encode("latin-1"))
+    told = ready("federation", "card", "--json")
+    assert told.error["code"] == "config" and "line 3" in told.error["message"]
 
 
 def test_unknown_commands_and_options_are_usage_errors(cli: Run) -> None:

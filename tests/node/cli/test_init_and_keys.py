@@ -149,3 +149,60 @@ def test_the_paper_key_is_written_once_and_holds_the_words(ready: Run, tmp_path:
     assert ready("key", "paper", "--output", str(page), "--json").error["code"] == "already_exists"
     shown = ready("key", "paper")
     assert words[0] in shown.out
+
+
+def test_lost_settings_are_written_again_beside_the_keys(ready: Run, home: Path) -> None:
+    before = contents(home)
+    (home / "config.toml").unlink()
+    told = ready("run", "--json")
+    assert told.error["code"] == "not_initialised" and "keys" in told.error["message"]
+    assert "init --name" in told.error["hint"]
+
+    refused = ready("init", "--name", "Coop", "--generate-password", "--json")
+    assert refused.code == 2 and not (home / "config.toml").exists()
+    # No password is asked for: no key is made.
+    (home / "password").rename(home / "elsewhere")
+    told = ready("init", "--name", "Coop", "--json")
+    assert told.code == 0 and told.data["kept_keys"] is True
+    (home / "elsewhere").rename(home / "password")
+    assert contents(home) == before
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--name", ""),
+        ("--name", "a\x1b[31mb"),
+        ("--name", "x" * 121),
+        ("--listen", "127.0.0.1:5711"),
+        ("--listen", "/ip4/127.0.0.1/tcp/99999"),
+        ("--announce", "foo"),
+        ("--territory", "Ain!"),
+        ("--language", "français"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_a_usage_error_and_makes_nothing(
+    cli: Run, home: Path, option: str, value: str
+) -> None:
+    name = () if option == "--name" else ("--name", "Coop")
+    told = cli("init", *name, "--generate-password", option, value, "--json")
+    assert (told.code, told.error["code"]) == (2, "usage")
+    assert option in told.error["message"]
+    assert not home.exists()
+
+
+def test_init_below_a_file_says_so(cli: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for place in (tmp_path / "file", tmp_path / "file" / "below"):
+        told = cli("init", "--name", "C", "--generate-password", "--json", at=place)
+        assert (told.code, told.error["code"]) == (7, "home")
+        assert str(place) in told.error["message"]
+
+
+def test_what_to_do_next_names_the_directory_that_was_given(cli: Run, home: Path) -> None:
+    told = cli("init", "--name", "Coop", "--generate-password")
+    assert f"maillon --home {home} key words" in told.out
+    assert str(home / "password") in told.out
+    told = cli("federation", "found", "--name", "F")
+    assert f"maillon --home {home} run" in told.out
+    assert f"maillon --home {home} run" in cli("status").err

@@ -101,29 +101,30 @@ def run(arguments: Sequence[str] | None = None) -> int:
         code, message, hint = base.explain_os_error(fault)
         return base.report_error(code, message, hint, as_json=as_json)
     except Exception as fault:
-        return _report(fault, as_json, state.home.path)
+        return _report(fault, as_json, state)
 
 
-def _report(fault: Exception, as_json: bool, home: Path) -> int:
+def _report(fault: Exception, as_json: bool, state: base.State) -> int:
     from maillon.protocol.errors import LocalError, MaillonError
 
     if isinstance(fault, LocalError):
-        return base.report_error(fault.code, str(fault), fault.hint, as_json=as_json)
+        hint = state.in_home(fault.hint) if fault.hint else None
+        return base.report_error(fault.code, str(fault), hint, as_json=as_json)
     if isinstance(fault, MaillonError):
         return base.report_error(fault.code, str(fault), None, as_json=as_json)
     if isinstance(fault, ExceptionGroup):
         group = cast("ExceptionGroup[Exception]", fault)
         found = _first_known(group)
         if found is not None:
-            return _report(found, as_json, home)
-        return _report_bug(group, as_json, home)
+            return _report(found, as_json, state)
+        return _report_bug(group, as_json, state.home.path)
     if type(fault).__module__.partition(".")[0] in ("pysqlite3", "sqlean", "sqlite3"):
         code, message, hint = explain_database_error(fault)
         return base.report_error(code, message, hint, as_json=as_json)
     if isinstance(fault, OSError):
         code, message, hint = base.explain_os_error(fault)
         return base.report_error(code, message, hint, as_json=as_json)
-    return _report_bug(fault, as_json, home)
+    return _report_bug(fault, as_json, state.home.path)
 
 
 def _report_bug(fault: Exception, as_json: bool, home: Path) -> int:

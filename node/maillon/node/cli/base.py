@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
     from maillon.node.cli.client import Client
     from maillon.node.home import Home
+
+_COMMAND = re.compile(r"\bmaillon (?=[a-z])")
 
 # Exit codes, documented in docs/cli.md.
 OK = 0
@@ -58,8 +62,15 @@ class State:
         from maillon.node.home import Home, default_home
 
         self.home: Home = Home(default_home())
+        self.home_given = ""
         self.json = False
         self.password_file: Path | None = None
+
+    def in_home(self, text: str) -> str:
+        """Return advice whose commands name the directory that --home gave here."""
+        if not self.home_given:
+            return text
+        return _COMMAND.sub(f"maillon --home {shlex.quote(self.home_given)} ", text)
 
     def client(self) -> Client:
         """Return a client of the running node; the first request tells when there is none."""
@@ -77,7 +88,9 @@ def _set_home(context: click.Context, _option: click.Parameter, value: str | Non
     if value:
         from maillon.node.home import Home
 
-        context.find_root().ensure_object(State).home = Home(Path(value).expanduser().absolute())
+        state = context.find_root().ensure_object(State)
+        state.home = Home(Path(value).expanduser().absolute())
+        state.home_given = value
 
 
 def _set_json(context: click.Context, _option: click.Parameter, value: bool) -> None:
@@ -184,6 +197,11 @@ def emit(data: Any, human: Callable[[], None] | str | None = None) -> None:
         click.echo(human)
     elif human is not None:
         human()
+
+
+def advise(text: str) -> None:
+    """Print what to do next, as it must be typed for the node of this command."""
+    click.echo(state().in_home(text))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:

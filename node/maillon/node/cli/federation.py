@@ -113,7 +113,7 @@ def found(
         founding.install(now.home, proposal)
         base.emit(
             founding.describe(proposal) | {"installed": True},
-            _("Founded {name} ({fed}). Start your node: maillon run").format(
+            now.in_home(_("Founded {name} ({fed}). Start your node: maillon run")).format(
                 name=name, fed=proposal.fed.hex()[:8]
             ),
         )
@@ -196,7 +196,7 @@ def install(file: str) -> None:
     founding.install(now.home, proposal)
     base.emit(
         founding.describe(proposal) | {"installed": True},
-        _("Your node belongs to the federation now. Start it: maillon run"),
+        now.in_home(_("Your node belongs to the federation now. Start it: maillon run")),
     )
 
 
@@ -297,7 +297,7 @@ def join(code: str) -> None:
             names = base.printable(", ".join(data["may_admit"]))
             click.echo(_("Ask one of {names} to run:").format(names=names))
             click.echo(f"  maillon federation admit {data['card']}")
-        click.echo(_("Start your node: maillon run"))
+        base.advise(_("Start your node: maillon run"))
 
     base.emit(data, human)
 

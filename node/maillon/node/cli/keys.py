@@ -52,7 +52,7 @@ def new(words: bool, lang: str) -> None:
 
 
 def _tell_new(result: dict[str, object]) -> None:
-    click.echo(_("The keys are made. Write down the recovery words now: maillon key words"))
+    base.advise(_("The keys are made. Write down the recovery words now: maillon key words"))
     if "words" in result:
         show_words(str(result["words"]).split())
 
@@ -107,7 +107,7 @@ def words(lang: str) -> None:
 @click.option("--listen", multiple=True, metavar="ADDRESS", help=_("Where to listen."))
 def restore(words_file: str | None, name: str | None, listen: tuple[str, ...]) -> None:
     from maillon.node import keyring
-    from maillon.node.cli.node import prepare_home
+    from maillon.node.cli.node import new_settings, prepare_home
     from maillon.node.home import write_atomic
     from maillon.protocol.keys import coop_id
     from maillon.protocol.words import derive, from_words
@@ -122,7 +122,10 @@ def restore(words_file: str | None, name: str | None, listen: tuple[str, ...]) -
     if not home.config.is_file():
         if not name:
             base.fail("usage", _("A new directory needs the coop's name."), _("Add --name NAME."))
-        prepare_home(home, name, languages=["fr"], territory=[], listen=list(listen), announce=[])
+        settings = new_settings(
+            name, languages=["fr"], territory=[], listen=list(listen), announce=[]
+        )
+        prepare_home(home, settings)
     password = base.get_password(confirm=True)
     home.keys.mkdir(mode=0o700, exist_ok=True)
     if not keyring.holds_entropy(home, password, entropy):

@@ -18,32 +18,61 @@ if TYPE_CHECKING:
 GENERATED_PASSWORD_BYTES = 24
 
 
-def prepare_home(
-    home: Home,
+OPTIONS = {
+    "coop.name": "--name",
+    "coop.territory": "--territory",
+    "coop.languages": "--language",
+    "network.listen": "--listen",
+    "network.announce": "--announce",
+}
+
+
+def new_settings(
     name: str,
     *,
     languages: list[str],
     territory: list[str],
     listen: list[str],
     announce: list[str],
-) -> None:
-    """Make the directory and its settings. Raises: AlreadyExists when a node is there."""
-    from maillon.node.config import Network, render_config
-    from maillon.node.home import AlreadyExists, write_atomic
+) -> bytes:
+    """Return the text of a config.toml; a value that cannot work is told with its option."""
+    from maillon.node.config import Config, Coop, Network, find_fault, render_config
 
-    if home.config.exists() or home.keys.exists():
+    network = Network(listen=listen or Network().listen, announce=announce)
+    fault = find_fault(Config(Coop(name=name, languages=languages, territory=territory), network))
+    if fault is not None:
+        place, value, why = fault
+        base.fail(
+            "usage",
+            _("{option} {value!r} is wrong. {why}").format(
+                option=OPTIONS[place], value=value, why=why
+            ),
+        )
+    return render_config(
+        name=name,
+        languages=languages,
+        territory=territory,
+        listen=network.listen,
+        announce=announce,
+    )
+
+
+def prepare_home(home: Home, settings: bytes) -> None:
+    """Make the directory and its settings. Raises: AlreadyExists when a node is there."""
+    from maillon.node.home import AlreadyExists, HomeError, write_atomic
+
+    if home.config.exists():
         raise AlreadyExists(
             _("There is a node in {path} already; nothing was changed.").format(path=home.path),
             hint=_("Choose another directory: maillon --home DIRECTORY init …"),
         )
-    settings = render_config(
-        name=name,
-        languages=languages,
-        territory=territory,
-        listen=listen or Network().listen,
-        announce=announce,
-    )
-    home.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        home.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise HomeError(
+            _("{path} is or lies below a file, not a directory.").format(path=home.path),
+            hint=_("Choose another directory: maillon --home DIRECTORY init …"),
+        ) from None
     write_atomic(home.config, settings, mode=0o640)
 
 
@@ -53,7 +82,8 @@ def prepare_home(
         """Make a new node: its directory, its settings and its keys.
 
         The keys are encrypted with a password, which the node needs each time it starts. Nothing
-        that exists is overwritten.
+        that exists is overwritten. When the settings alone are lost, this writes them again and
+        leaves the keys as they are.
 
         \b
           maillon init --name "Coop du Bugey" --territory 01
@@ -92,18 +122,33 @@ def init(
     from maillon.protocol.words import to_words
 
     home = base.state().home
-    if not (home.config.exists() or home.keys.exists() or generate_password):
-        password = base.get_password(confirm=True)
-    else:
-        password = secrets.token_urlsafe(GENERATED_PASSWORD_BYTES).encode()
-    prepare_home(
-        home,
+    settings = new_settings(
         name,
         languages=list(language),
         territory=list(territory),
         listen=list(listen),
         announce=list(announce),
     )
+    if home.has_keys and not home.config.exists():
+        if generate_password or words:
+            base.fail(
+                "usage",
+                _("The keys of a node are in {path} already.").format(path=home.keys),
+                _("To write its settings again, leave out --generate-password and --words."),
+            )
+        prepare_home(home, settings)
+        base.emit(
+            {"home": str(home.path), "name": name, "kept_keys": True},
+            _("Wrote {file} again; the keys and all else were left as they were.").format(
+                file=home.config
+            ),
+        )
+        return
+    if not (home.config.exists() or generate_password):
+        password = base.get_password(confirm=True)
+    else:
+        password = secrets.token_urlsafe(GENERATED_PASSWORD_BYTES).encode()
+    prepare_home(home, settings)
     try:
         if generate_password:
             write_atomic(home.path / "password", password + b"\n")
@@ -125,12 +170,14 @@ def init(
 
     def human() -> None:
         click.echo(_("Made the node of {name} in {home}.").format(name=name, home=home.path))
+        if generate_password:
+            click.echo(_("Its password is in {file}.").format(file=home.path / "password"))
         if words:
             show_words(shown)
         else:
-            click.echo(_("Write down the recovery words now: maillon key words"))
-        click.echo(_('Then found a federation: maillon federation found --name "NAME"'))
-        click.echo(_("or join one: maillon federation join CODE"))
+            base.advise(_("Write down the recovery words now: maillon key words"))
+        base.advise(_('Then found a federation: maillon federation found --name "NAME"'))
+        base.advise(_("or join one: maillon federation join CODE"))
 
     base.emit(result, human)
 
@@ -271,9 +318,8 @@ def peers() -> None:
 @base.password_option
 @click.option("--offline", is_flag=True, help=_("Do not ask the running node or the network."))
 def doctor(offline: bool) -> int:
-    from maillon.node.doctor import examine
-
     from maillon.node import keyring
+    from maillon.node.doctor import examine
 
     now = base.state()
     path = keyring.find_password_file(now.password_file, now.home)
@@ -321,9 +367,8 @@ def doctor(offline: bool) -> int:
 @click.argument("directory", type=click.Path(file_okay=False))
 @click.option("--without-records", is_flag=True, help=_("Leave out what the others have too."))
 def backup(directory: str, without_records: bool) -> None:
-    from maillon.node.run.backup import write_backup
-
     from maillon.node.home import is_locked
+    from maillon.node.run.backup import write_backup
 
     now = base.state()
     now.home.require()
