@@ -40,6 +40,7 @@ from maillon.node.run.arrivals import Arrivals
 from maillon.node.run.authoring import Authoring
 from maillon.node.run.catalogue import Catalogue
 from maillon.node.run.door import NodeDoor
+from maillon.node.run.faults import FAULT_PAUSE_S, Faults
 from maillon.node.run.founding import load_founding
 from maillon.node.run.logs import get_log, set_up_logging
 from maillon.node.run.newcomer import read_records
@@ -67,7 +68,6 @@ INTRODUCE = "/maillon/1/introduce"
 INTRODUCE_S = 10.0
 # Addresses change when a laptop moves or a port opens; a profile a minute is the most anybody sees.
 PROFILE_CHECK_S = 60.0
-FAULTS_KEPT_MAX = 8
 # The store indexes and purges in slices; between two of them others have their turn.
 MAINTAIN_S = 5.0
 MAINTAIN_SOON_S = 0.05
@@ -97,7 +97,7 @@ class Node:
             self.root_key = keyring.open_root(home, password)
         self.coop = self._own_coop()
         self.started_at = clock.now()
-        self.faults: list[str] = []
+        self.faults = Faults()
         self.notices: list[str] = []
         self.arrivals = Arrivals()
         self.attempts = join.Attempts()
@@ -280,8 +280,10 @@ class Node:
         while True:
             self._poke = trio.Event()
             now = self.now()
-            self._run_effects(self.engine.tick(now))
-            wait = self.engine.next_wake(now) - now
+            wait = FAULT_PAUSE_S
+            with self.faults.contained("engine"):
+                self._run_effects(self.engine.tick(now))
+                wait = self.engine.next_wake(now) - now
             # At least a breath: others have their turn even when something is always due.
             await trio.sleep(0.002)
             with trio.move_on_after(min(max(wait, 0.0), 5.0)):
@@ -289,21 +291,18 @@ class Node:
 
     async def _publish_loop(self) -> None:
         async for data in self._publish_receive:
-            try:
+            with self.faults.contained("publish"):
                 await self.network.publish(data)
-            except MaillonError as fault:
-                self._note_fault("publish", str(fault))
-
-    def _note_fault(self, where: str, fault: str) -> None:
-        log.warning("fault", where=where, fault=fault)
-        self.faults = [*self.faults, f"{where}: {fault}"][-FAULTS_KEPT_MAX:]
 
     # --- network --------------------------------------------------------------------------------
 
     def _judge(self, peer: bytes, data: bytes) -> bool:
-        verdict = self.engine.gossip(peer, data, self.now(), self.pool.verify_now)
-        self.run_effects(verdict.effects)
-        return verdict.relay
+        # What fails in here is our fault, not the peer's: nothing is relayed, and nobody blamed.
+        with self.faults.contained("gossip"):
+            verdict = self.engine.gossip(peer, data, self.now(), self.pool.verify_now)
+            self.run_effects(verdict.effects)
+            return verdict.relay
+        return False
 
     def _admit(self, key: bytes) -> bool:
         return self.engine.admitted(key)
@@ -319,9 +318,9 @@ class Node:
                 log.info("peer disconnected", peer=peer)
                 self.run_effects(self.engine.disconnected(peer, self.now()))
             case HostRestarted(fault):
-                self._note_fault("network restarted", fault)
+                self.faults.note("network restarted", fault)
             case ListenFailed(address, fault):
-                self._note_fault("listening", f"{address}: {fault}")
+                self.faults.note("listening", f"{address}: {fault}")
 
     def _dial_configured(self) -> None:
         for text in self.config.network.peers:
@@ -363,7 +362,7 @@ class Node:
             await stream.reset()
         except Exception as fault:
             # A disk that is full, a bug: this session ends, the node goes on and tells.
-            self._note_fault("reconciliation", repr(fault))
+            self.faults.note("reconciliation", repr(fault))
             await stream.reset()
         else:
             await stream.close()
@@ -470,21 +469,17 @@ class Node:
     async def _maintain_loop(self) -> None:
         while True:
             more = False
-            try:
+            # A full disk is told in `status`, and tried again.
+            with self.faults.contained("store"):
                 more = self.store.maintain(clock.now())
-            except LocalError as fault:
-                # Most likely the disk is full: told in `status`, tried again.
-                self._note_fault("store", str(fault))
             await trio.sleep(MAINTAIN_SOON_S if more else MAINTAIN_S)
 
     async def _profile_loop(self) -> None:
         wait = 2.0
         while True:
             await trio.sleep(wait)
-            try:
+            with self.faults.contained("profile"):
                 self._renew_profile()
-            except Exception as fault:
-                self._note_fault("profile", repr(fault))
             # While the coop waits to be admitted, look often: everything else waits for it.
             wait = 2.0 if self.engine.view.profile(self.coop) is None else PROFILE_CHECK_S
 

@@ -82,7 +82,7 @@ def notices(node: Node, engine: dict[str, Any]) -> list[str]:
     skewed = node.timekeeping.notice()
     if skewed is not None:
         found.append(skewed)
-    found += [_("Fault: {fault}").format(fault=fault) for fault in node.faults[-3:]]
+    found += [_("Fault: {fault}").format(fault=fault) for fault in node.faults.last[-3:]]
     return found
 
 
