@@ -48,6 +48,15 @@ def test_only_the_owner_may_open_the_socket(node: TestNode) -> None:
         ("GET", "/v1/records?after=nonsense", None, 400, "cursor"),
         ("GET", "/v1/search?lat=91&lon=0", None, 400, "request"),
         ("GET", "/v1/search?coop=unheard-of", None, 404, "not_found"),
+        ("GET", "/v1/search?day=mo", None, 400, "request"),
+        ("GET", "/v1/search?verified=certainly", None, 400, "request"),
+        ("GET", "/v1/search?order=dearest", None, 400, "request"),
+        ("GET", "/v1/search?start=5", None, 400, "search"),
+        ("GET", "/v1/search?start=9&end=5", None, 400, "search"),
+        ("GET", "/v1/search?km=5", None, 400, "search"),
+        ("GET", "/v1/search?lat=5", None, 400, "request"),
+        ("GET", "/v1/status?id=3", None, 400, "request"),
+        ("GET", "/v1/records/00112233445566?rwa=true", None, 400, "request"),
         ("POST", "/v1/records", {"kind": "offer"}, 400, "request"),
         ("POST", "/v1/records", {"kind": "offer", "payload": {}}, 400, "field"),
         ("POST", "/v1/records", {"kind": "offer", "payload": {}, "dyas": 3}, 400, "request"),
@@ -187,6 +196,69 @@ def test_a_delegate_acts_within_a_mandate_until_it_is_revoked(node: TestNode) ->
         node.home, "demand", "publish", *common, "--as-member", delegate["person"], "--json"
     )
     assert late.returncode == 4
+
+
+def found(node: TestNode, *arguments: str) -> set[str]:
+    hits = node.cli("search", "zythologie", *arguments)["hits"]
+    return {hit["payload"]["title"] for hit in hits}
+
+
+def test_every_condition_of_a_search_can_be_asked_for(node: TestNode) -> None:
+    title = "Zythologie {}".format
+    publish(
+        node,
+        title=title("samedi"),
+        when={"hours": {"sa": [[540, 720]]}, "tz": "Europe/Paris"},
+        audience=["seniors"],
+        access={"cost": "gratuit", "disability": "de plain-pied"},
+        provider_status="volunteer",
+    )
+    publish(
+        node,
+        title=title("lundi"),
+        lang="de",
+        when={"hours": {"mo": [[540, 720]]}, "tz": "Europe/Paris"},
+        access={"cost": "2 €"},
+        provider_status="employee",
+        verified={"by": node.get("/v1/status")["coop"], "kind": "approved"},
+    )
+    demand = {**OFFER, "title": title("urgente"), "urgency": "emergency"}
+    answer = node.http.post("/v1/records", json={"kind": "demand", "payload": demand})
+    assert answer.status_code == 201, answer.text
+    saturday, monday, urgent = title("samedi"), title("lundi"), title("urgente")
+    assert found(node) == {saturday, monday, urgent}
+    assert found(node, "--when", "sa 10:00-11:00") - {urgent} == {saturday}
+    assert found(node, "--when", "mo 10:00-11:00") - {urgent} == {monday}
+    assert found(node, "--language", "de", "--language-only") == {monday}
+    assert found(node, "--language", "de") == {saturday, monday, urgent}
+    assert found(node, "--audience", "seniors") == {saturday}
+    assert found(node, "--access", "disability", "--access", "cost") == {saturday}
+    assert found(node, "--provider-status", "employee") == {monday}
+    assert found(node, "--verified", "approved") == {monday}
+    assert found(node, "--urgency", "emergency") == {urgent}
+    newest = node.cli("search", "zythologie", "--order", "newest")["hits"]
+    times = [hit["at"] for hit in newest]
+    assert times == sorted(times, reverse=True)
+    assert node.cli("search", "zythologie", "--near", "45.7,5.6", "--order", "nearest")["hits"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--km", "5"),
+        ("--order", "nearest"),
+        ("--near", "nan,5"),
+        ("--near", "999,0"),
+        ("--when", "someday"),
+        ("--language-only",),
+    ],
+)
+def test_a_search_that_cannot_be_meant_is_a_usage_error(
+    node: TestNode, arguments: tuple[str, ...]
+) -> None:
+    refused = maillon(node.home, "search", "x", *arguments, "--json")
+    assert refused.returncode == 2, refused.stderr
+    assert json.loads(refused.stderr)["error"]["code"] == "usage"
 
 
 def table(*rows: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Litestar, MediaType, Request, get, post
@@ -27,7 +27,15 @@ log = logging.getLogger("maillon.api")
 # The dependency is ours: nothing about it needs to be validated at each request.
 Node = NamedDependency[SkipValidation[Service]]
 Texts = Annotated[list[str] | None, QueryParameter(max_items=64)]
+Verified = Literal["", "approved", "self_declared", "none"]
+Order = Literal["best", "newest", "nearest"]
 NDJSON = "application/x-ndjson"
+
+
+class BadRequest(LocalError):
+    """A request that no handler can make sense of."""
+
+    code = "request"
 
 
 @get("/v1/status", sync_to_thread=False)
@@ -72,15 +80,29 @@ def search(
     category: Texts = None,
     mode: Texts = None,
     coop: Texts = None,
+    all_categories: FromQuery[bool] = False,
     audience: Texts = None,
+    language: Texts = None,
+    language_only: FromQuery[bool] = False,
+    access: Texts = None,
+    provider_status: Texts = None,
+    verified: FromQuery[Verified] = "",
+    urgency: Texts = None,
+    start: Annotated[int | None, QueryParameter(ge=0, le=1 << 40)] = None,
+    end: Annotated[int | None, QueryParameter(ge=0, le=1 << 40)] = None,
+    order: FromQuery[Order] = "best",
     lat: Annotated[float | None, QueryParameter(ge=-90, le=90)] = None,
     lon: Annotated[float | None, QueryParameter(ge=-180, le=180)] = None,
     km: Annotated[float | None, QueryParameter(gt=0, le=1_000)] = None,
+    remote: FromQuery[bool] = True,
     limit: Annotated[int, QueryParameter(ge=1, le=200)] = 20,
     offset: Annotated[int, QueryParameter(ge=0, le=10_000)] = 0,
     cursor: Annotated[str, QueryParameter(max_length=200)] = "",
 ) -> shapes.Hits:
-    """Search offers and demands. Queries are neither logged nor kept."""
+    """Search offers and demands. Queries are neither logged nor kept.
+
+    `start` and `end` are Unix seconds, together: what is to be had at some time between them.
+    """
     return service.search(
         SearchOptions(
             words=q,
@@ -88,14 +110,31 @@ def search(
             categories=category or (),
             modes=mode or (),
             coops=coop or (),
+            all_categories=all_categories,
             audience=audience or (),
-            point=None if lat is None or lon is None else (lat, lon),
+            languages=language or (),
+            languages_only=language_only,
+            access=access or (),
+            provider_statuses=provider_status or (),
+            verified=verified,
+            urgency=urgency or (),
+            start=start,
+            end=end,
+            order=order,
+            remote_too=remote,
+            point=_point(lat, lon),
             radius_km=km,
             limit=limit,
             offset=offset,
             cursor=cursor,
         )
     )
+
+
+def _point(lat: float | None, lon: float | None) -> tuple[float, float] | None:
+    if (lat is None) != (lon is None):
+        raise BadRequest(_("lat and lon come together."))
+    return None if lat is None or lon is None else (lat, lon)
 
 
 @get("/v1/records", sync_to_thread=False)
@@ -265,6 +304,29 @@ def _failed(code: str, message: str, hint: str | None) -> bytes:
     return json.dumps(event, ensure_ascii=False).encode() + b"\n"
 
 
+# Parameters of handlers that are not of the query.
+_NOT_QUERY = frozenset({"service", "data", "request"})
+
+
+def refuse_unknown_parameters(request: Request[Any, Any, Any]) -> None:
+    """Refuse what no handler reads: a misspelt condition would widen an answer in silence.
+
+    Raises: BadRequest.
+    """
+    handler = request.route_handler
+    known = {
+        name
+        for name in handler.parsed_fn_signature.parameters
+        if name not in _NOT_QUERY and not any(f"{{{name}:" in path for path in handler.paths)
+    }
+    unknown = sorted(set(request.query_params) - known)
+    if unknown:
+        raise BadRequest(
+            _("There is no parameter {names} here.").format(names=", ".join(unknown)[:80]),
+            hint=_("There are: {names}.").format(names=", ".join(sorted(known)) or "–"),
+        )
+
+
 def make_app(service: Service, *, version: str) -> Litestar:
     """Return the application that serves a node."""
 
@@ -296,6 +358,7 @@ def make_app(service: Service, *, version: str) -> Litestar:
             admit,
             describe,
         ],
+        before_request=refuse_unknown_parameters,
         dependencies={"service": Provide(provide_service)},
         exception_handlers={
             MaillonError: problems.on_maillon_error,

@@ -7,18 +7,10 @@ from typing import Any
 import click
 
 from maillon.node.cli import base
+from maillon.node.cli.offers import STATUSES
 from maillon.node.i18n import _
 
 ROLES = ["member", "provider", "helper", "desk", "admin"]
-STATUSES = [
-    "self_employed",
-    "insertion_employee",
-    "family_carer",
-    "volunteer",
-    "salaried_entrepreneur",
-    "employee",
-    "association",
-]
 
 
 @click.group(

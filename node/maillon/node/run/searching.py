@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, cast
 
 from maillon.node import clock
 from maillon.node.api import shapes
@@ -11,7 +11,7 @@ from maillon.node.api.plain import payload_to_json
 from maillon.node.api.service import SearchOptions
 from maillon.node.i18n import _
 from maillon.node.run.register import NotFound
-from maillon.node.search.query import Query
+from maillon.node.search.query import Order, Query, SearchError
 from maillon.node.search.reader import SearchReader
 from maillon.node.search.vocabulary import SHIPPED, Vocabulary, load_synonyms
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from maillon.node.run.node import Node
 
 KINDS = ("offer", "demand")
+Verified = Literal["", "approved", "self_declared", "none"]
 
 
 class Searching:
@@ -67,15 +68,31 @@ class Searching:
             self._stale = False
         if node.store.unindexed:
             node.store.index_now()
+        if (options.start is None) != (options.end is None):
+            raise SearchError(_("The time to look for needs a start and an end."))
+        if options.radius_km is not None and options.point is None:
+            raise SearchError(_("A distance needs a point to be counted from."))
         query = Query(
             text=options.words,
             kinds=tuple(options.kinds) or KINDS,
             categories=tuple(options.categories),
+            categories_all=options.all_categories,
             modes=tuple(options.modes),
             coops=tuple(self._coop(text) for text in options.coops),
             audience=tuple(options.audience),
+            languages=tuple(options.languages),
+            languages_only=options.languages_only,
+            access=tuple(options.access),
+            provider_statuses=tuple(options.provider_statuses),
+            verified=cast("Verified", options.verified),
+            urgency=tuple(options.urgency),
             near=options.point,
-            radius_km=options.radius_km if options.point is not None else None,
+            radius_km=options.radius_km,
+            remote_too=options.remote_too,
+            when=None
+            if options.start is None or options.end is None
+            else (options.start, options.end),
+            order=cast("Order", options.order),
             limit=options.limit,
             offset=options.offset,
             cursor=options.cursor,

@@ -1,0 +1,62 @@
+"""The times that people type in a search."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from maillon.node.cli.times import parse_when
+
+PARIS = ZoneInfo("Europe/Paris")
+# A Wednesday.
+NOW = datetime(2026, 3, 25, 15, 40, tzinfo=PARIS)
+
+
+def shown(text: str) -> str:
+    start, end = (datetime.fromtimestamp(moment, PARIS) for moment in parse_when(text, NOW))
+    return f"{start:%m-%d %H:%M} {end:%m-%d %H:%M}"
+
+
+@pytest.mark.parametrize(
+    ("text", "span"),
+    [
+        ("today", "03-25 00:00 03-26 00:00"),
+        ("demain", "03-26 00:00 03-27 00:00"),
+        ("we", "03-25 00:00 03-26 00:00"),
+        ("mardi", "03-31 00:00 04-01 00:00"),
+        ("Sa 09:00-12:00", "03-28 09:00 03-28 12:00"),
+        ("samedi 9h-12h30", "03-28 09:00 03-28 12:30"),
+        ("fr 20:00 - 24:00", "03-27 20:00 03-28 00:00"),
+        ("2026-04-02", "04-02 00:00 04-03 00:00"),
+        ("2026-04-02 14:00-16:00", "04-02 14:00 04-02 16:00"),
+        ("2026-04-02T14:30", "04-02 14:30 04-02 15:30"),
+        ("2026-04-02T14:30Z", "04-02 16:30 04-02 17:30"),
+        ("2026-04-02/2026-04-04", "04-02 00:00 04-05 00:00"),
+        # The night in which the clocks go forward.
+        ("2026-03-29", "03-29 00:00 03-30 00:00"),
+    ],
+)
+def test_a_time_is_read_as_people_mean_it(text: str, span: str) -> None:
+    assert shown(text) == span
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "someday", "2026-13-01", "sa 12:00-09:00", "sa 25:00-26:00", "2026-04-04/2026-04-02", "/"],
+)
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - the sentence is the command's
+        parse_when(text, NOW)
+
+
+@given(st.text(max_size=40))
+def test_no_text_breaks_the_reader_of_times(text: str) -> None:
+    try:
+        start, end = parse_when(text, NOW)
+    except (ValueError, OverflowError):
+        return
+    assert 0 <= start < end
