@@ -71,6 +71,8 @@ def _accepted() -> list[tuple[str, encoding.Value]]:
         ("text with a zero and a newline", "a\0b\nc"),
         ("a composed letter outside NFC's exclusions", "\u1e69"),
         ("a noncharacter", "\uffff"),
+        ("U+FEFF at the beginning of a text", "\ufeffa"),
+        ("U+FEFF alone", "\ufeff"),
         ("map keys in order", {"a": 1, "a0": 2, "a_": 3, "aa": 4, "b": 5}),
         ("longest map key", {"k" * 32: True}),
         ("an array of every type", [True, -1, "a", b"\xff", [], {}]),

@@ -20,6 +20,8 @@ def vectors(rng: random.Random) -> dict[str, object]:
         ("a version that is true", "malformed", "batch", batch([True, records])),
         ("version 2", "version_unsupported", "", batch([2, records])),
         ("version 2 in another form", "version_unsupported", "", batch([2, {"more": records}])),
+        ("version 2 with nil behind it", "malformed", "nil", b"\x92\x02\xc0"),
+        ("version 2 in a longer form", "not_canonical", "int_form", b"\x91\xcc\x02"),
         ("no records", "malformed", "batch", batch([1, []])),
         ("no list", "malformed", "batch", batch([1])),
         ("a third part", "malformed", "batch", batch([1, records, 0])),

@@ -246,6 +246,12 @@ def _typed_words(rng: random.Random) -> list[dict[str, object]]:
     swapped = [french[1], french[0], *french[2:]]
     assert french[0] != french[1]
 
+    def mixed(words_of: list[str], other: list[str]) -> str:
+        # The first word is of the other language: read in that one, the second is missing.
+        return " ".join([other[0], *words_of[1:]])
+
+    evenly = [french[0], english[1]] * 6
+
     def read(name: str, text: str, lang: str | None = None) -> dict[str, object]:
         return {"name": name, "text": text, "lang": lang, "expect": "ok", "entropy": entropy}
 
@@ -278,6 +284,10 @@ def _typed_words(rng: random.Random) -> list[dict[str, object]]:
         refused("three letters of the last word", " ".join([*french[:11], french[11][:3]]), 12),
         refused("two words changed places", " ".join(swapped), None),
         refused("the other language", plain, 1, "en"),
+        refused("the language of which fewer words are missing", mixed(english, french), 1),
+        refused("the same in French", mixed(french, english), 1),
+        refused("as many missing in both", " ".join(evenly), 1 + evenly.index(english[1])),
+        refused("far more than 24 words", plain + " " * 4_096, None),
     ]
 
 
@@ -305,6 +315,11 @@ def _key_files(rng: random.Random) -> list[dict[str, object]]:
     default = keyfile.seal_key(secret, b"-", salt=salt, nonce=nonce)
     case("a key file at the usual cost", default, "ok", "-")
     listed[-1]["secret"] = secret
+    case("no password", sealed, "local", "")
+    case("a password of 1,025 bytes", sealed, "local", "p" * 1_025)
+    case("a password of 513 characters, 1,026 bytes", sealed, "local", "\u00e9" * 513)
+    case("a password of 1,024 bytes, another one", sealed, "wrong_password", "p" * 1_024)
+    case("a password too long for a damaged file", b"", "local", "p" * 1_025)
     case("another password", sealed, "wrong_password", "cle de l'Epicerie")
 
     contents = encoding.decode(sealed, bytes_max=1024)

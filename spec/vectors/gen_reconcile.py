@@ -162,6 +162,12 @@ def _messages(rng: random.Random) -> list[dict[str, object]]:
             version + b"\x00\x00\x01" + taken + b"\x08\x00\x00",
         ),
         ("16,385 ranges", "too_large", "ranges", version + b"\x01\x00\x00" * 16_385),
+        (
+            "more than 262,144 bytes",
+            "too_large",
+            "message_bytes",
+            version + b"\x01\x00\x00" * 87_382,
+        ),
     ]
     listed: list[dict[str, object]] = []
     for name, data in accepted:
@@ -254,6 +260,10 @@ def _range_requests(rng: random.Random) -> list[dict[str, object]]:
         ("a prefix too long", "bound_prefix", [3, 5, bytes(33), 6, b""]),
         ("infinity with a prefix", "bound_prefix", [3, 5, b"", 2**53 - 1, b"\x01"]),
         ("a time that is true", "range_fields", [3, True, b"", 6, b""]),
+        ("a field too many", "range_fields", [3, 5, b"", 6, b"", 0]),
+        ("the type of another frame", "frame", [2, 5, b"", 6, b""]),
+        ("a type that does not exist", "frame", [7, 5, b"", 6, b""]),
+        ("no type", "frame", []),
     ]
     listed: list[dict[str, object]] = [
         {

@@ -15,7 +15,8 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from maillon.protocol.encoding import Value, encode
+from maillon.protocol.cards import CoopCard
+from maillon.protocol.encoding import Value, decode, encode
 from maillon.protocol.envelope import Draft, Header, Signed, sign
 from maillon.protocol.founding import Founding, FoundingFile, Invitation, make_card
 from maillon.protocol.ids import Key, SeriesId
@@ -81,7 +82,7 @@ def alone() -> dict[str, object]:
         "bad_key",
     )
     add("header only", good.without_payload().encode(), "body_mismatch", "absent")
-    for name, signed, expect, rule in _broken_between(w):
+    for name, signed, expect, rule in (*_broken_between(w), *_at_the_edge(w)):
         add(name, signed.encode(), expect, rule)
     return {
         "about": "spec/03: read the record, check it alone against `fed` and `now`, then its "
@@ -187,11 +188,20 @@ def _bent_bytes(good: Signed) -> Iterator[tuple[str, bytes, str, str]]:
     yield "header as text", b"\x93\xd9" + whole[2:], "record_parts", "malformed"
     long_form = b"\x93\xc5" + len(header).to_bytes(2, "big") + whole[3:]
     yield "header's length in two bytes", long_form, "bin_shortest", "not_canonical"
+    yield "a record of 18,433 bytes", whole + bytes(18_433 - len(whole)), "record_length", "too_large"  # noqa: E501
     yield "a signature of 63 bytes", _framed(header, signature[:-1], payload), "signature_length", "malformed"  # noqa: E501
     yield "a header of 1,025 bytes", _framed(bytes(1_025), signature, payload), "header_length", "too_large"  # noqa: E501
     yield "a payload of 16,385 bytes", _framed(header, signature, bytes(16_385)), "payload_length", "too_large"  # noqa: E501
     yield "version 2", bent(v=2), "", "version_unsupported"
     shorter = encode([2, "a header of another shape"])
+    yield "version 2 in an integer of two bytes", _framed(
+        header.replace(b"\x9d\x01", b"\x9d\xcc\x02", 1), signature, payload
+    ), "int_form", "not_canonical"  # fmt: skip
+    yield "version 2 with nil behind it", _framed(b"\x92\x02\xc0", signature, payload), "nil", "malformed"  # noqa: E501
+    yield "version 1 in an integer of two bytes", _framed(
+        header.replace(b"\x9d\x01", b"\x9d\xcc\x01", 1), signature, payload
+    ), "int_form", "not_canonical"  # fmt: skip
+    yield "version true", bent(v=True), "", "malformed"
     yield "version 2 of another shape", _framed(shorter, signature, payload), "", "version_unsupported"  # noqa: E501
     twelve = b"\x9c" + header[1:-1]
     yield "twelve parts", _framed(twelve, signature, payload), "header_parts", "malformed"
@@ -205,6 +215,10 @@ def _bent_bytes(good: Signed) -> Iterator[tuple[str, bytes, str, str]]:
     yield "true for an integer", bent(rev=True), "header_int_range", "malformed"
     yield "a size of 16,385", bent(size=16_385), "header_int_range", "malformed"
     yield "a reference of 31 bytes", bent(refs=[bytes(31)]), "header_refs", "malformed"
+    seventeen: list[Value] = [bytes([at]) * 32 for at in range(17)]
+    yield "seventeen references", bent(refs=seventeen), "header_refs", "too_large"
+    yield "references that are bytes", bent(refs=bytes(32)), "header_refs", "malformed"
+    yield "references that are a map", bent(refs={}), "header_refs", "malformed"
     yield "a reference twice", bent(refs=[bytes(32), bytes(32)]), "header_refs_twice", "malformed"
     at = encode(h.at)
     long_int = header.replace(at, b"\xcf" + h.at.to_bytes(8, "big"))
@@ -280,7 +294,7 @@ def _broken_between(w: World) -> Iterator[tuple[str, Signed, str, str]]:
     yield "a later kind for longer than 400 days", _of_kind(
         w, "poem", {"salt": bytes(16)}, days=401
     ), "lifetime", ""  # fmt: skip
-    double = next(name for at in range(2**20) if tag(name := f"x{at}") == tag("membership"))
+    double = later_name("membership")
     yield "a later kind whose tag is a membership's", _of_kind(w, double, {"salt": bytes(16)}), "schema", "series_kind"  # noqa: E501
     for kind in ("coop_profile", "admission", "membership", "category", "attestation", "reply"):
         signed = _of_kind(w, kind, dict(sample(KINDS[kind].schema)))
@@ -292,6 +306,46 @@ def _broken_between(w: World) -> Iterator[tuple[str, Signed, str, str]]:
         assert signed.payload is not None
         moved = sign(Draft(header, signed.payload), key)
         yield f"{kind} in a series of its own choice", moved, "schema", "series_derived"
+
+
+def later_name(kind: str) -> str:
+    """Return the name of a kind that does not exist, and whose tag is that of one that does."""
+    return next(name for at in range(2**20) if tag(name := f"x{at}") == tag(kind))
+
+
+def _at_the_edge(w: World) -> Iterator[tuple[str, Signed, str, str]]:
+    """Yield records in which one field is just what it may be, or one too far."""
+    member = w.make_member(0, "alice")
+    profile = dict(sample(KINDS["coop_profile"].schema))
+    old = {"key": w.derive("old", 32), "until_at": w.now}
+    yield "a key replaced this very second", _of_kind(w, "coop_profile", {**profile, "previous": [old]}), "ok", ""  # noqa: E501
+    card = dict(sample(KINDS["membership"].schema))
+    revoked = {**card, "status": "revoked", "revoked": {"reason": "lost", "until_at": w.now}}
+    yield "a membership revoked this very second", _of_kind(w, "membership", revoked), "ok", ""
+    since = {**card, "status": "suspended", "status_since": w.now}
+    yield "a suspension from this very second", _of_kind(w, "membership", since), "ok", ""
+    given = dict(sample(KINDS["mandate"].schema))
+    end = {**given, "end": w.now + 30 * DAY_S}
+    yield "a mandate that ends with its record", _of_kind(w, "mandate", end), "ok", ""
+    ended = {**given, "revoked": True, "until_at": w.now}
+    yield "a mandate revoked this very second", _of_kind(w, "mandate", ended), "ok", ""
+    future = {**ended, "until_at": w.now + 1}
+    yield "a mandate revoked in the future", _of_kind(w, "mandate", future), "schema", "until_at"
+    for what, salt, rule in (
+        ("salt that is text", "s" * 16, "type"),
+        ("salt of 15 bytes", bytes(15), "size"),
+        ("salt of 17 bytes", bytes(17), "size"),
+    ):
+        yield f"a later kind with {what}", _of_kind(w, "poem", {"salt": salt}), "schema", rule
+    gone = _of_kind(w, "withdrawal", build("withdrawal", salt=bytes(16), kind_="offer"))
+    assert gone.payload is not None
+    series = SeriesId(tag("demand") + gone.header.series[2:])
+    moved = sign(Draft(dataclasses.replace(gone.header, series=series), gone.payload), member.key)
+    yield "a withdrawal of an offer in the series of a demand", moved, "schema", "series_kind"
+    named = build("withdrawal", salt=bytes(16), kind_=later_name("membership"))
+    under = w.derive("mandate", 32)
+    yield "a withdrawal that names a later kind with a membership's tag", _of_kind(w, "withdrawal", named), "ok", ""  # noqa: E501
+    yield "the same under a mandate", _of_kind(w, "withdrawal", named, as_=under), "not_allowed", ""
 
 
 # --- Payloads ------------------------------------------------------------------------------------
@@ -373,6 +427,9 @@ def founding() -> dict[str, object]:
                   "expect": "bad_signature"})  # fmt: skip
     fewer = encode([document, list(w.file.signatures[:2])])
     files.append({"name": "two signatures for three coops", "file": fewer, "expect": "malformed"})
+    for name, data, expect, rule in _bent_files(w):
+        files.append({"name": name, "file": data, "expect": expect,
+                      **({"rule": rule} if rule else {})})  # fmt: skip
     for name, change, rule in _bad_documents(w):
         broken = dataclasses.replace(w.founding, **change(w.founding))
         files.append({"name": name, "file": FoundingFile.unsigned(broken).encode(),
@@ -386,8 +443,141 @@ def founding() -> dict[str, object]:
         "about": "spec/02, Federation: founding files, and texts as people paste them.",
         "now": w.now,
         "files": files,
-        "texts": list(_texts(card.to_text(), invitation.to_text(), w)),
+        "texts": [
+            *_texts(card.to_text(), invitation.to_text(), w),
+            *_bent_cards(card, w),
+            *_bent_invitations(invitation, w),
+        ],
     }
+
+
+def _bent_files(w: World) -> Iterator[tuple[str, bytes, str, str]]:
+    document, signatures = w.founding.document, list[Value](w.file.signatures)
+    fields = decode(document, bytes_max=len(document))
+    assert type(fields) is dict
+
+    def bent(**change: Value) -> bytes:
+        return encode([encode({**fields, **change}), [b""] * 3])
+
+    whole = w.file.encode()
+    yield "no bytes", b"", "malformed", "empty"
+    yield "a byte behind the file", whole + b"\0", "malformed", "trailing_bytes"
+    yield "a file that is a map", encode({"document": document}), "malformed", ""
+    yield "a file of three parts", encode([document, signatures, 0]), "malformed", ""
+    yield "a document that is a map", encode([fields, signatures]), "malformed", ""
+    yield "signatures that are bytes", encode([document, b"".join(w.file.signatures)]), "malformed", ""  # noqa: E501
+    yield "a signature that is text", encode([document, [*signatures[:2], "s" * 64]]), "malformed", ""  # noqa: E501
+    short = w.file.signatures[2][:63]
+    yield "a signature of 63 bytes", encode([document, [*signatures[:2], short]]), "malformed", ""
+    yield "a document of version 2", bent(v=2), "version_unsupported", ""
+    yield "a document of version 2 of another shape", encode([encode({"v": 2}), []]), "version_unsupported", ""  # noqa: E501
+    yield "a version that is true", bent(v=True), "schema", "type"
+    yield "a document that is an array", encode([encode([1]), signatures]), "schema", "type"
+    yield "a document that is not canonical", encode([b"\x81\xa1v\xcc\x01", signatures]), "not_canonical", "int_form"  # noqa: E501
+    coops = fields["coops"]
+    assert type(coops) is list and type(coops[0]) is dict
+    later: list[Value] = [{**coops[0], "later": 1}, *coops[1:]]
+    yield "a later field of a coop", bent(coops=later), "schema", "unknown_field"
+    units = fields["units"]
+    assert type(units) is list and type(units[0]) is dict
+    yield "a later field of a unit", bent(units=[{**units[0], "later": 1}]), "schema", "unknown_field"  # noqa: E501
+    small: list[Value] = [{**coops[0], "node_key": b"\x01" + bytes(31)}, *coops[1:]]
+    yield "a node key of small order", bent(coops=small), "bad_key", ""
+
+
+def _pasted(scheme: str, data: bytes) -> str:
+    checksum = hashlib.sha256(scheme.encode() + data).digest()[:4]
+    return scheme + base64.urlsafe_b64encode(data + checksum).rstrip(b"=").decode()
+
+
+def _bent_cards(card: CoopCard, w: World) -> Iterator[Vector]:
+    """Yield cards whose text is whole and which cannot be used, and texts that are read."""
+    root = w.coops[0].root
+    text, body, signature = card.to_text(), card.body(), card.signature
+    fields = decode(body, bytes_max=len(body))
+    assert type(fields) is dict
+
+    def bent(**change: Value) -> bytes:
+        changed = encode({**fields, **change})
+        return encode([changed, root.sign("card", changed)])
+
+    ok = {"expect": "ok", "root": root.public}
+    for name, space in (
+        ("next lines", "\u0085"), ("line separators", "\u2028"), ("no-break spaces", "\u00a0"),
+        ("wide spaces", "\u3000"), ("file separators", "\u001c"), ("tabs", "\t\r\n\v\f"),
+    ):  # fmt: skip
+        spaced = space + text[:9] + space + text[9:70] + space + text[70:] + space
+        yield {"name": f"a card with {name}", "text": spaced, **ok}
+    twenty = {f"later_{at}": 0 for at in range(20)}
+    for name, bad in (
+        ("a card with a zero-width space", text[:70] + "\u200b" + text[70:]),
+        ("a card with U+FEFF ahead", "\ufeff" + text),
+        ("a card with padding", text + "="),
+        ("a card's scheme in capitals", text.replace("maillon", "MAILLON", 1)),
+        ("a scheme and no more", "maillon-card:"),
+    ):
+        yield {"name": name, "text": bad, "expect": "text_damaged"}
+    other = bytes([signature[0] ^ 1]) + signature[1:]
+    for name, data in (
+        ("a card wrongly signed", encode([body, other])),
+        ("a card signed for the purpose record", encode([body, root.sign("record", body)])),
+        ("a card signed by the node key", encode([body, w.coops[0].node.sign("card", body)])),
+        ("a card of no bytes", b""),
+        ("a card that is a map", encode({"body": body})),
+        ("a card of three parts", encode([body, signature, 0])),
+        ("a card whose body is a map", encode([fields, signature])),
+        ("a card whose body is an array", encode([encode([1]), signature])),
+        ("a card with a signature of 63 bytes", encode([body, signature[:63]])),
+        ("a card with a byte behind it", card.encode() + b"\0"),
+        ("a card of version 2", bent(v=2)),
+        ("a card with a later field", bent(later=1)),
+        ("a card with twenty later fields", bent(**twenty)),
+        ("a card whose node key is its root", bent(node_key=root.public)),
+        ("a card with a node key of small order", bent(node_key=b"\x01" + bytes(31))),
+        ("a card without a name", bent(name="")),
+        ("a card of more than 4,096 bytes", bent(later=bytes(4_096))),
+    ):
+        yield {"name": name, "text": _pasted("maillon-card:", data), "expect": "text_damaged"}
+
+
+def _bent_invitations(invitation: Invitation, w: World) -> Iterator[Vector]:
+    """Yield invitations whose text is whole, at the edge of what can be used and beyond."""
+    data = invitation.encode()
+    parts = decode(data, bytes_max=len(data))
+    assert type(parts) is list
+
+    def bent(place: int, value: Value) -> bytes:
+        return encode([*parts[:place], value, *parts[place + 1 :]])
+
+    addresses: list[Value] = [f"/ip4/192.0.2.{at}/tcp/4001" for at in range(9)]
+    damaged, ok = "text_damaged", "ok"
+    for name, made, expect in (
+        ("an invitation in its last second", bent(5, w.now), ok),
+        ("an invitation that expired a second ago", bent(5, w.now - 1), "local"),
+        ("an invitation without addresses", bent(3, []), ok),
+        ("an invitation with eight addresses", bent(3, addresses[:8]), ok),
+        ("an invitation with nine addresses", bent(3, addresses), damaged),
+        ("an invitation with an address twice", bent(3, [addresses[0], addresses[0]]), damaged),
+        ("an invitation with an address of no form", bent(3, ["192.0.2.1:4001"]), damaged),
+        ("an invitation with addresses that are text", bent(3, "/ip4/192.0.2.1/tcp/1"), damaged),
+        ("an invitation of version 2", bent(0, 2), damaged),
+        ("an invitation of version 2 of another shape", encode([2, {"later": 1}]), damaged),
+        ("an invitation whose version is true", bent(0, True), damaged),
+        ("an invitation that is a map", encode({"v": 1}), damaged),
+        ("an invitation that is empty", encode([]), damaged),
+        ("an invitation of five parts", encode(parts[:5]), damaged),
+        ("an invitation of seven parts", encode([*parts, 0]), damaged),
+        ("an invitation of half a federation", bent(1, bytes(16)), damaged),
+        ("an invitation with a node key of small order", bent(2, bytes(32)), damaged),
+        ("an invitation with a token of 15 bytes", bent(4, bytes(15)), damaged),
+        ("an invitation that expires before 1970", bent(5, -1), damaged),
+        ("an invitation that expires at true", bent(5, True), damaged),
+        ("an invitation with a byte behind it", data + b"\0", damaged),
+    ):
+        vector: Vector = {
+            "name": name, "text": _pasted("maillon-invite:", made), "expect": expect,
+        }  # fmt: skip
+        yield {**vector, "fed": w.founding.fed} if expect == ok else vector
 
 
 def _bad_documents(w: World) -> Iterator[tuple[str, Callable[[Founding], dict[str, Any]], str]]:

@@ -8,7 +8,7 @@ import random
 from maillon.node.net.identity import peer_id, peer_id_bytes
 from maillon.protocol import gossip
 from maillon.protocol.keys import SigningKey
-from maillon.protocol.limits import FRAME_BYTES_MAX
+from maillon.protocol.limits import BATCH_BYTES_MAX, FRAME_BYTES_MAX
 
 TOPIC = gossip.topic(bytes(range(32)))
 
@@ -32,14 +32,18 @@ def unsigned(sender: bytes, data: bytes, seqno: bytes, topic: str) -> bytes:
     return field(1, sender) + field(2, data) + field(3, seqno) + field(4, topic.encode())
 
 
-def message(seed: bytes, data: bytes, seqno: bytes, topic: str = TOPIC) -> bytes:
-    """Return a signed pubsub Message: the fields above and 5, the signature."""
+def libp2p_signature(seed: bytes, body: bytes) -> bytes:
+    """Return pubsub's signature over fields 1 to 4."""
     # libp2p's own signature has its own prefix; it is not one of ours (spec/02).
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    return Ed25519PrivateKey.from_private_bytes(seed).sign(b"libp2p-pubsub:" + body)
+
+
+def message(seed: bytes, data: bytes, seqno: bytes, topic: str = TOPIC) -> bytes:
+    """Return a signed pubsub Message: the fields above and 5, the signature."""
     body = unsigned(peer_id_bytes(SigningKey.from_seed(seed).public), data, seqno, topic)
-    signature = Ed25519PrivateKey.from_private_bytes(seed).sign(b"libp2p-pubsub:" + body)
-    return body + field(5, signature)
+    return body + field(5, libp2p_signature(seed, body))
 
 
 def _messages(rng: random.Random) -> list[dict[str, object]]:
@@ -58,7 +62,44 @@ def _messages(rng: random.Random) -> list[dict[str, object]]:
         vector: dict[str, object] = {"name": name, "spec": "04", "expect": expect, "bytes": bytes_}
         return vector if expect == "rpc_unreadable" else {**vector, "id": ident}
 
+    def long(name: str, expect: str, length: int) -> dict[str, object]:
+        # A run is written as what is repeated and how often.
+        data = b"\0" * length
+        start, _, end = message(seed, data, seqno).partition(data)
+        return {
+            "name": name, "spec": "04", "expect": expect, "start": start, "repeat": b"\0",
+            "times": length, "end": end, "id": hashlib.sha256(data).digest()[:20],
+        }  # fmt: skip
+
+    parts = [field(1, sender), field(2, data), field(3, seqno), field(4, TOPIC.encode())]
+    sealed = field(5, signature)
+    # Fields that a later version may have: a varint, 8 bytes, bytes, 4 bytes.
+    later = [b"\x38\xff\x01", b"\x41" + bytes(8), field(9, b"later"), b"\x55" + bytes(4)]
+    bare = field(1, sender) + field(2, b"") + field(3, b"") + field(4, TOPIC.encode())
+    bare_signature = field(5, libp2p_signature(seed, bare))
+    nothing = hashlib.sha256(b"").digest()[:20]
     return [
+        long("data of 127 bytes", "ok", 127),
+        long("data of 128 bytes", "ok", 128),
+        long("data of 16,384 bytes", "ok", 16_384),
+        long("data of 65,536 bytes", "ok", BATCH_BYTES_MAX),
+        long("data of 65,537 bytes", "message_too_large", BATCH_BYTES_MAX + 1),
+        case("fields in another order", "ok", sealed + b"".join(reversed(parts))),
+        case("a length in two bytes", "ok", b"".join([parts[0], b"\x12" + bytes(
+            [len(data) | 0x80, 0]) + data, *parts[2:], sealed])),
+        case("a field before the last of its number", "ok", field(2, b"other") + body + sealed),
+        case("later fields among the others", "ok", b"".join(
+            part for pair in zip(parts, later, strict=True) for part in pair) + sealed),
+        case("a varint in the place of data, too", "ok", b"\x10\x05" + good),
+        {**case("neither data nor number", "ok", parts[0] + parts[3] + bare_signature),
+         "id": nothing},
+        {**case("data and number empty", "ok", bare + bare_signature), "id": nothing},
+        case("a number of nine bytes", "message_signature", message(seed, data, bytes(9))),
+        case("8 bytes that end beyond the message", "rpc_unreadable", good + b"\x41" + bytes(7)),
+        case("4 bytes that end beyond the message", "rpc_unreadable", good + b"\x55" + bytes(3)),
+        case("a varint without an end", "rpc_unreadable", good + b"\x38\x80"),
+        case("a varint of eleven bytes", "rpc_unreadable", good + b"\x38" + b"\xff" * 10 + b"\x01"),
+        case("field number 0", "rpc_unreadable", good + b"\x02\x00"),
         case("signed by its sender", "ok", good),
         case(
             "with the key in a field of its own",

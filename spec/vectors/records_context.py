@@ -7,7 +7,7 @@ from typing import Any
 
 from maillon.protocol.envelope import Checked, Signed
 from maillon.protocol.errors import RemoteError
-from maillon.protocol.records import DAY_S
+from maillon.protocol.records import DAY_S, build, tag
 from maillon.protocol.validation import check_context
 from maillon.protocol.view import TransferInfo
 from support.model_view import ModelView, live_set
@@ -74,6 +74,7 @@ def context() -> dict[str, object]:
     _mandates(book)
     _answers(book)
     _sets(book)
+    _edges(book)
     return {
         "about": "spec/03: the view is what the live set of `given` says; judge `record` against "
         "it. In `sets`, the live ones of `records`, whatever the order.",
@@ -418,3 +419,109 @@ def _sets(b: Book) -> None:
     b.live("a series is its author's alone", [*known, "profile 1", "bob", "r0", "usurped"],
            [*known, "profile 1", "bob", "r0", "usurped"])  # fmt: skip
     b.live("nothing without the profile", ["alice", "offer", "poem"], [])
+
+
+def _edges(b: Book) -> None:
+    """State what the very second of each limit counts for."""
+    w = b.world
+    alice, helper = w.make_member(0, "alice"), w.make_member(1, "helper")
+    p, known = "profile 0", ["profile 0", "profile 1", "alice", "helper"]
+    end = w.now - 2 * DAY
+    b.case("in the last second of a revoked membership", [p, "alice, lost"], "offer of that second")
+    b.put("offer a second later", w.offer(alice, at=end + 1))
+    b.case("a second after the last of a revoked membership", [p, "alice, lost"],
+           "offer a second later", "membership_revoked")  # fmt: skip
+    b.put("offer a second before", w.offer(alice, at=end - 1))
+    b.case("in the last second before a suspension", [p, "alice, suspended"],
+           "offer a second before")  # fmt: skip
+    b.put("alice, lost, nothing kept", w.membership(
+        alice, status="revoked", revoked={"reason": "lost", "until_at": w.now, "keep": []},
+        rev=8, at=w.now,
+    ))  # fmt: skip
+    b.case("an empty list keeps nothing", [p, "alice, lost, nothing kept"], "offer a second before",
+           "membership_revoked")  # fmt: skip
+    for at, name in ((end, "of that second"), (end + 1, "a second later")):
+        b.put(f"category {name}", w.category(0, f"code {at - end}".replace(" ", "-"), at=at))
+    b.case("by the old node key in its last second", ["rotated"], "category of that second")
+    b.case("by the old node key a second later", ["rotated"], "category a second later",
+           "membership_revoked")  # fmt: skip
+
+    given = b.records["mandate"]
+    thing = w.mandate_thing(alice, given)
+    start, until = given.header.at, given.header.until
+    for name, at in (("at the mandate's start", start), ("a second before the start", start - 1),
+                     ("of that second", end), ("a second later", end + 1)):  # fmt: skip
+        b.put(f"mandated offer {name}", w.offer(helper, as_=thing, at=at))
+    b.case("in the mandate's first second", [*known, "mandate"],
+           "mandated offer at the mandate's start")  # fmt: skip
+    b.case("a second before the mandate's first", [*known, "mandate"],
+           "mandated offer a second before the start", "mandate_expired")  # fmt: skip
+    short = b.records["mandate of 20 days"].header.until
+    for name, last in (("with the mandate", short), ("a second after the mandate", short + 1)):
+        b.put(f"mandated offer that ends {name}", w.offer(helper, as_=thing, until=last))
+    b.case("until the mandate's own end", [*known, "mandate of 20 days"],
+           "mandated offer that ends with the mandate")  # fmt: skip
+    b.case("a second beyond the mandate's own end", [*known, "mandate of 20 days"],
+           "mandated offer that ends a second after the mandate", "mandate_expired")  # fmt: skip
+    assert until > short
+    b.put("mandate, revoked that second", w.mandate(
+        alice, helper, kinds=("offer", "poem"), rev=9, series=given.header.series, at=w.now - DAY,
+        start=start, revoked=True, until_at=end,
+    ))  # fmt: skip
+    # The mandate, or the key that gave it, ended in that second.
+    ended = [
+        ("of a revoked mandate", [*known, "mandate, revoked that second"]),
+        ("of a revoked principal", ["profile 0", "profile 1", "helper", "alice, lost", "mandate"]),
+    ]
+    for name, before in ended:
+        b.case(f"in the last second {name}", before, "mandated offer of that second")
+        b.case(f"a second after the last {name}", before, "mandated offer a second later",
+               "mandate_revoked")  # fmt: skip
+    suspended = ["profile 0", "profile 1", "helper", "alice, suspended", "mandate"]
+    b.case("in the second in which the principal is suspended", suspended,
+           "mandated offer of that second", "mandate_revoked")  # fmt: skip
+    b.put("mandated offer a second earlier", w.offer(helper, as_=thing, at=end - 1))
+    b.case("in the last second before the principal is suspended", suspended,
+           "mandated offer a second earlier")  # fmt: skip
+    b.case("a delegate withdraws while the principal is suspended", suspended,
+           "offer ended by the helper")  # fmt: skip
+    coops = w.mandate_thing(w.coops[0], b.records["coop's mandate"])
+    for name, at in (("of that second", end), ("a second later", end + 1)):
+        b.put(f"coop's offer {name}", w.offer(helper, as_=coops, at=at))
+    rotated = ["rotated", "profile 1", "helper", "coop's mandate"]
+    b.case("in the last second of the coop's key that gave the mandate", rotated,
+           "coop's offer of that second")  # fmt: skip
+    b.case("a second after the last of the coop's key that gave the mandate", rotated,
+           "coop's offer a second later", "mandate_revoked")  # fmt: skip
+
+    # A membership counts whatever its status when two persons have one key.
+    first, second = sorted((("alice", alice.person), ("twin", w.make_member(0, "twin").person)),
+                           key=lambda x: x[1])  # fmt: skip
+    if first[0] == "alice":
+        lesser, other = alice, w.make_member(0, "twin", key="coop 0/alice")
+    else:
+        lesser, other = w.make_member(0, "twin", key="coop 0/alice"), alice
+    b.put("the lesser, revoked", w.membership(
+        lesser, status="revoked", revoked={"reason": "left", "until_at": end}, rev=10, at=w.now
+    ))  # fmt: skip
+    b.put("the lesser, gone", w.withdrawal(
+        b.records[first[0]], w.coops[0].node, w.coops[0], rev=11
+    ))  # fmt: skip
+    b.case("a key that is another person's, revoked", [p, "the lesser, revoked"], second[0],
+           "ref_invalid")  # fmt: skip
+    b.case("a key that was another person's, withdrawn", [p, "the lesser, gone"], second[0])
+    assert other.key.public == lesser.key.public
+
+    # A withdrawal goes by the tag, whatever kind it names.
+    name = next(n for at in range(2**20) if tag(n := f"x{at}") == tag("membership"))
+    of = b.records["alice"].header
+    for label, key in (("by alice", alice.key), ("by the node", w.coops[0].node)):
+        b.put(f"alice gone by another name, {label}", w.record(
+            "withdrawal", build("withdrawal", salt=w.fresh(), kind_=name), coop=w.coops[0], by=key,
+            series=of.series, rev=1, until=of.until,
+        ))  # fmt: skip
+    b.case("a membership ended by another name, by the member", [p, "alice"],
+           "alice gone by another name, by alice", "not_allowed")  # fmt: skip
+    b.live("a membership ended by another name",
+           [p, "alice", "offer", "alice gone by another name, by the node"],
+           [p, "alice gone by another name, by the node"])  # fmt: skip

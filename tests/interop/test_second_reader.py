@@ -21,19 +21,19 @@ SPEC = TOP / "spec"
 # What each file has at least; a file that shrinks below it has lost cases, or is not read whole.
 LEAST = {
     "encoding.json": 240,
-    "founding.json": 20,
-    "gossip.json": 17,
-    "joining.json": 25,
-    "keyfile.json": 23,
+    "founding.json": 85,
+    "gossip.json": 19,
+    "joining.json": 28,
+    "keyfile.json": 28,
     "keys.json": 4,
-    "reconciliation.json": 70,
-    "records-context.json": 190,
+    "reconciliation.json": 75,
+    "records-context.json": 235,
     "records-schema.json": 600,
-    "records.json": 95,
-    "transport.json": 27,
+    "records.json": 115,
+    "transport.json": 44,
     "unicode14-unassigned.json": 3,
     "verification.json": 85,
-    "words.json": 21,
+    "words.json": 25,
 }
 
 # Vectors that contradict the text, which outranks them. Each ends when either is put right.
@@ -91,7 +91,7 @@ def test_every_vector_was_run(lists: list[dict[str, Any]]) -> None:
             count[one["file"]] += one["count"]
     assert count.keys() == LEAST.keys()
     assert {name: number for name, number in count.items() if number < LEAST[name]} == {}
-    assert sum(count.values()) > 1_300
+    assert sum(count.values()) > 1_500
 
 
 def test_the_second_reader_notices_a_vector_that_says_something_else(tmp_path: Path) -> None:

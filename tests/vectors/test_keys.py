@@ -14,7 +14,7 @@ from nacl.signing import SigningKey as NaClSigningKey
 from nacl.signing import VerifyKey
 
 from maillon.protocol import encoding, keyfile, keys, words
-from maillon.protocol.errors import BadKey, DamagedKeyFile, WordsError, WrongPassword
+from maillon.protocol.errors import BadKey, LocalError, WordsError
 from support import ed25519_ref
 from support.vectors import cases, load
 
@@ -141,12 +141,12 @@ def test_typed_words_are_read_or_their_position_is_told(vector: dict[str, Any]) 
 @pytest.mark.parametrize("vector", cases("keyfile.json"))
 def test_opening_a_key_file_answers_what_the_vector_expects(vector: dict[str, str]) -> None:
     data = bytes.fromhex(vector["bytes"])
-    password = keyfile.password_bytes(vector["password"])
     if vector["expect"] == "ok":
+        password = keyfile.password_bytes(vector["password"])
         assert keyfile.open_key(data, password).hex() == vector["secret"]
         return
-    with pytest.raises((WrongPassword, DamagedKeyFile)) as caught:
-        keyfile.open_key(data, password)
+    with pytest.raises(LocalError) as caught:
+        keyfile.open_key(data, keyfile.password_bytes(vector["password"]))
     assert caught.value.code == vector["expect"]
     if "rule" in vector:
         assert caught.value.rule == vector["rule"]

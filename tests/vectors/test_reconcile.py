@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from maillon.protocol import encoding
+from maillon.node.engine import frames
 from maillon.protocol.errors import MaillonError
-from maillon.protocol.limits import FRAME_BYTES_MAX
 from maillon.protocol.reconcile import (
     INFINITY,
     Bound,
@@ -108,15 +107,15 @@ def test_a_session_goes_as_the_vector_says(vector: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("vector", cases(FILE, "range_requests"))
 def test_reading_a_range_request_answers_what_the_vector_expects(vector: dict[str, Any]) -> None:
-    frame = encoding.decode(bytes.fromhex(vector["frame"]), bytes_max=FRAME_BYTES_MAX)
-    assert isinstance(frame, list)
-    fields: list[object] = [*frame[1:]]
+    data = bytes.fromhex(vector["frame"])
     if vector["expect"] != "ok":
         with pytest.raises(MaillonError) as caught:
-            Range.from_fields(fields)
+            frames.decode(data)
         assert caught.value.code == vector["expect"]
         assert caught.value.rule == vector["rule"]
         return
-    range_ = Range.from_fields(fields)
+    read = frames.decode(data)
+    assert isinstance(read, frames.WantRange)
+    range_ = read.range
     assert range_ == Range(bound(vector["range"][0]), bound(vector["range"][1]))
-    assert range_.fields() == fields
+    assert frames.want_range(range_) == data

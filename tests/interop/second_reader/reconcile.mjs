@@ -202,7 +202,8 @@ export class Initiator {
 export function readWantRange(bytes) {
   const frame = decode(bytes, 262144)
   const [type, loAt, loPrefix, hiAt, hiPrefix] = Array.isArray(frame) ? frame : []
-  if (type !== 3 || frame.length !== 5) refuse('malformed', 'range_fields')
+  if (type !== 3) refuse('malformed', 'frame')
+  if (frame.length !== 5) refuse('malformed', 'range_fields')
   const bounds = [[loAt, loPrefix], [hiAt, hiPrefix]].map(([at, prefix]) => {
     if (typeof at !== 'number' || !(prefix instanceof Uint8Array)) refuse('malformed', 'range_fields')
     if (at < 0) refuse('malformed', 'bound_timestamp')
