@@ -17,7 +17,7 @@ from typing import ClassVar
 from maillon.node.home import Home, write_atomic
 from maillon.node.i18n import _
 from maillon.protocol import keyfile, words
-from maillon.protocol.errors import LocalError
+from maillon.protocol.errors import DamagedKeyFile, LocalError, WrongPassword
 from maillon.protocol.keys import SealingKey, SigningKey
 
 ENTROPY_BYTES = 16  # twelve words, as strong as the signatures they make
@@ -75,7 +75,16 @@ def _open(home: Home, name: str, password: bytes) -> bytes:
             hint=_("Bring it back from a backup, or use: maillon key restore"),
             key=name,
         ) from None
-    return keyfile.open_key(data, password)
+    try:
+        return keyfile.open_key(data, password)
+    except WrongPassword:
+        raise WrongPassword(_("The password does not open {path}.").format(path=path)) from None
+    except DamagedKeyFile as fault:
+        raise DamagedKeyFile(
+            _("{path} is not a key file, or it is damaged.").format(path=path),
+            hint=_("Bring it back from a backup, or use: maillon key restore"),
+            **fault.facts,
+        ) from None
 
 
 def open_entropy(home: Home, password: bytes) -> bytes:
@@ -150,6 +159,10 @@ def read_password_file(path: Path) -> bytes:
     except FileNotFoundError:
         raise PasswordMissing(
             _("The password file {path} is not there.").format(path=path)
+        ) from None
+    except (IsADirectoryError, NotADirectoryError):
+        raise PasswordMissing(
+            _("{path} is not a file with a password.").format(path=path)
         ) from None
     password = data.splitlines()[0] if data.splitlines() else b""
     if not password:

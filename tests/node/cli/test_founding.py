@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
@@ -118,3 +119,29 @@ def test_a_quorum_beyond_the_founders_is_refused(ready: Run, home: Path) -> None
     told = ready("federation", "found", "--name", "F", "--quorum", "2", "--json")
     assert told.error["code"] == "founding"
     assert not (home / "founding.bin").exists()
+
+
+@pytest.mark.parametrize(
+    ("typed", "signed"),
+    [("oui\n", True), ("o\n", True), ("Y\n", True), ("quoi\nyes\n", True), ("\n", False),
+     ("non\n", False)],
+)  # fmt: skip
+def test_signing_asks_and_understands_both_languages(
+    cli: Run,
+    three: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    typed: str,
+    signed: bool,
+) -> None:
+    a, b, _ = three
+    file = tmp_path / "fed.maillon"
+    arguments = ("--name", "F", "--unit", "sel:credit:Grain de sel", "-o", str(file), card(cli, b))
+    assert cli("federation", "found", *arguments, at=a).code == 0
+    before = file.read_bytes()
+    monkeypatch.setattr("sys.stdin", io.StringIO(typed))
+    told = cli("federation", "sign", str(file), at=b)
+    assert told.code == (0 if signed else 1), told.err
+    assert (file.read_bytes() != before) is signed
+    # What is signed is shown first.
+    assert "Grain de sel (sel, credit)" in told.out

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import click
+import msgspec
 import pytest
 
 from maillon.node.cli.app import cli
+from maillon.node.config import Config, Contact, Place
 
 HEAVY = ("libp2p", "litestar", "hypercorn", "trio", "httpx", "h3", "pysqlite3", "sqlite_utils")
 
@@ -85,3 +90,22 @@ def test_completion_scripts_name_the_program() -> None:
         )
         assert done.returncode == 0
         assert "_MAILLON_COMPLETE" in done.stdout
+
+
+def test_the_operators_page_lists_every_setting() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "operator.md").read_text()
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    listed: set[str] = set()
+    for row in rows:
+        first, *others = re.findall(r"`([a-z_.]+)`", row) or [""]
+        listed |= {first, *(f"{first.rpartition('.')[0]}.{other}" for other in others)}
+
+    def settings(kind: type[msgspec.Struct], above: str = "") -> Iterator[str]:
+        for field in msgspec.structs.fields(kind):
+            inner: Any = {"place": Place, "contact": Contact}.get(field.name, field.type)
+            if isinstance(inner, type) and issubclass(inner, msgspec.Struct):
+                yield from settings(inner, f"{above}{field.name}.")
+            else:
+                yield above + field.name
+
+    assert sorted(set(settings(Config)) - listed) == []

@@ -104,6 +104,14 @@ def test_a_damaged_key_file_is_told_in_a_sentence(ready: Run, home: Path) -> Non
     path.write_bytes(path.read_bytes()[:-3])
     told = ready("key", "words", "--json")
     assert (told.code, told.error["code"]) == (5, "damaged_key_file")
+    assert str(path) in told.error["message"] and "key restore" in told.error["hint"]
+
+
+def test_a_password_file_that_is_none_is_told(ready: Run, home: Path, tmp_path: Path) -> None:
+    for path in (tmp_path / "absent", tmp_path, home / "config.toml" / "below"):
+        told = ready("key", "words", "--password-file", str(path), "--json")
+        assert (told.code, told.error["code"]) == (5, "password_missing"), told.err
+        assert str(path) in told.error["message"] and "password" in told.error["message"]
 
 
 def test_words_bring_the_coop_back_in_a_new_directory(

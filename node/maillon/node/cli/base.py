@@ -179,6 +179,20 @@ def get_password(*, confirm: bool = False) -> bytes:
         click.echo(message, err=True)
 
 
+def confirm(question: str) -> bool:
+    """Ask for a yes or a no in the language of the process; both languages are understood."""
+    while True:
+        text: str = click.prompt(
+            f"{question} {_('[y/N]')}", default="", show_default=False, err=True
+        )
+        answer = text.strip().casefold()
+        if answer in ("y", "yes", "o", "oui"):
+            return True
+        if answer in ("", "n", "no", "non"):
+            return False
+        click.echo(_("Please answer y or n."), err=True)
+
+
 # --- output -------------------------------------------------------------------------------------
 
 

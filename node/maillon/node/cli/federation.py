@@ -78,7 +78,11 @@ def card(output: str | None) -> None:
 )
 @base.password_option
 @click.option("--name", required=True, help=_("Name of the federation."))
-@click.option("--quorum", type=click.IntRange(1), help=_("Founders who must admit a newcomer."))
+@click.option(
+    "--quorum",
+    type=click.IntRange(1),
+    help=_("Founders who must admit a newcomer [more than half of them]."),
+)
 @click.option(
     "--unit",
     "units",
@@ -167,7 +171,7 @@ def _show_signatures(data: dict[str, Any]) -> None:
 @base.password_option
 @click.option("--yes", is_flag=True, help=_("Do not ask."))
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False))
-def sign(files: tuple[str, ...], yes: bool) -> None:
+def sign(files: tuple[str, ...], yes: bool) -> int:
     from maillon.node.home import write_atomic
     from maillon.node.run import founding
 
@@ -179,11 +183,17 @@ def sign(files: tuple[str, ...], yes: bool) -> None:
         click.echo(_("A newcomer is admitted by {n} founders.").format(n=data["quorum"]))
         for coop in data["coops"]:
             click.echo(f"  - {base.printable(coop['name'])} ({coop['coop'][:8]})")
-        click.confirm(_("Sign for your coop?"), abort=True, err=True)
+        click.echo(_("Units of account:"))
+        for unit in data["units"]:
+            click.echo(f"  - {base.printable(unit['label'])} ({unit['code']}, {unit['kind']})")
+        if not base.confirm(_("Sign for your coop?")):
+            click.echo(_("Nothing was signed."), err=True)
+            return base.FAILURE
     proposal = founding.sign_proposal(now.home, base.get_password(), proposal)
     write_atomic(Path(files[0]), proposal.encode(), mode=0o644, replace=True)
     data = founding.describe(proposal) | {"file": files[0]}
     base.emit(data, lambda: _show_signatures(data))
+    return base.OK
 
 
 @federation.command("install", help=_("Make a completely signed founding file your node's own."))
