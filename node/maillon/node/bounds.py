@@ -354,7 +354,7 @@ GOSSIP_ANNOUNCE_S = 0.2
 reads ten announcements a second."""
 
 GOSSIP_ASK_S = 0.15
-"""What was announced is asked for once or twice so much later: mostly it comes by itself by then."""
+"""What was announced is asked for so much later: mostly it comes by itself by then."""
 
 GOSSIP_LAZY_PEERS = 2
 """Peers outside the mesh that a heartbeat tells of the last messages."""

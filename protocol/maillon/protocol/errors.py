@@ -136,9 +136,10 @@ class SchemaError(RemoteError):
 
 
 class WrongVersion(RemoteError):
-    """The record is of a major version this reader does not know."""
+    """The record is of a major version this reader does not know, as newer nodes send."""
 
     code = "version_unsupported"
+    excusable = True
     sentence = "The record is of an unsupported version."
 
 
