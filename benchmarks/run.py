@@ -57,6 +57,14 @@ def table(rows: list[Row]) -> str:
     return "\n".join(parts)
 
 
+def write(path: Path, rows: list[Row]) -> None:
+    """Replace the results in a Markdown file."""
+    text = path.read_text(encoding="utf-8")
+    head, rest = text.split(BEGIN, 1)
+    tail = rest.split(END, 1)[1]
+    path.write_text(f"{head}{BEGIN}\n{table(rows)}\n{END}{tail}", encoding="utf-8")
+
+
 def main() -> int:
     """Run the chosen jobs and print or write their table."""
     modules = {
@@ -70,7 +78,16 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--write", type=Path, help="replace the results in this Markdown file")
     parser.add_argument("--json", type=Path, help="also write the rows here")
+    parser.add_argument(
+        "--rows", type=Path, nargs="+", default=[], help="take rows that --json wrote; run nothing"
+    )
     arguments = parser.parse_args()
+    if arguments.rows:
+        kept = [Row(*row) for path in arguments.rows for row in json.loads(path.read_text("utf-8"))]
+        if arguments.write:
+            write(arguments.write, kept)
+        print(f"{len(kept)} rows, {sum(row.ok is False for row in kept)} targets missed")
+        return 0
     chosen = [name for name in arguments.jobs.split(",") if name] or list(modules)
     unknown = [name for name in chosen if name not in modules]
     if unknown:
@@ -93,10 +110,7 @@ def main() -> int:
                 traceback.print_exc()
                 failed += 1
     if arguments.write:
-        text = arguments.write.read_text(encoding="utf-8")
-        head, rest = text.split(BEGIN, 1)
-        tail = rest.split(END, 1)[1]
-        arguments.write.write_text(f"{head}{BEGIN}\n{table(rows)}\n{END}{tail}", encoding="utf-8")
+        write(arguments.write, rows)
     if arguments.json:
         arguments.json.write_text(
             json.dumps(
