@@ -51,6 +51,17 @@ def test_a_full_row_is_read_field_by_field() -> None:
     assert payload["contact"]["email"] == "a@b.example"
 
 
+def test_a_mailbox_that_may_be_a_persons_is_left_out_and_told() -> None:
+    items, faults = reading(
+        "id,title,contact_name,email,phone\n"
+        "1,Couture,Marie Dupont,marie.dupont@garage.example,0400000000\n"
+        "2,Garage,,accueil@garage.example,\n"
+    )
+    assert items[0].payload["contact"] == {"name": "Marie Dupont", "phone": "+33400000000"}
+    assert items[1].payload["contact"] == {"email": "accueil@garage.example"}
+    assert [(fault.line, fault.field, fault.fatal) for fault in faults] == [(2, "email", False)]
+
+
 def test_a_place_that_is_not_public_is_told_as_its_cell_alone() -> None:
     items, _ = reading(
         "id,title,latitude,longitude,address,place_name,city\n"

@@ -28,7 +28,7 @@ from maillon.node.importers.base import (
     number,
 )
 from maillon.node.importers.hours import DAYS, parse_osm, parse_ranges
-from maillon.protocol.records.fields import EMAIL, URL
+from maillon.protocol.records.fields import URL
 
 SOURCE = Source(name="table", licence="not stated")
 REQUIRED = ("id", "title")
@@ -153,7 +153,8 @@ def _row(row: Row, source: Source, fields: Fields) -> tuple[str, Payload]:
     if row.get("contact_name"):
         contact["name"] = line(row.get("contact_name"), 120)
     fields.put_phone(contact, row.get("phone"), "phone")
-    fields.put(contact, "email", row.get("email"), EMAIL, "email")
+    # The contact's name is no evidence: it may be the person's own.
+    fields.put_email(contact, row.get("email"), "email", row.get("place_name"), row.get("city"))
     fields.put(contact, "url", row.get("url"), URL, "url")
     if contact:
         payload["contact"] = contact
