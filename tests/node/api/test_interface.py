@@ -182,7 +182,18 @@ def test_a_delegate_acts_within_a_mandate_until_it_is_revoked(node: TestNode) ->
         "mandate", "give", "--for", principal["person"], "--to", delegate["person"],
         "--kind", "demand", "--days", "30",
     )  # fmt: skip
-    common = ("--title", "Aide", "--category", "x", "--mandate", given["mandate"])
+    # The beginning of either of its ids is enough.
+    common = ("--title", "Aide", "--category", "x", "--mandate", given["mandate"][:12])
+    made = node.cli(
+        "demand", "publish", *common[:-1], given["id"][:8], "--as-member", delegate["person"]
+    )
+    assert node.get(f"/v1/records/{made['id']}")["mandate"] == given["mandate"]
+    for kind in ("nonsense", "membership"):
+        code, error = refused(
+            node, "mandate", "give", "--for", principal["person"], "--to", delegate["person"],
+            "--kind", kind,
+        )  # fmt: skip
+        assert (code, error["code"]) == (4, "register") and "demand" in error["hint"]
     made = node.cli("demand", "publish", *common, "--as-member", delegate["person"])
     assert node.get(f"/v1/records/{made['id']}")["mandate"] == given["mandate"]
     outside = maillon(
@@ -196,6 +207,92 @@ def test_a_delegate_acts_within_a_mandate_until_it_is_revoked(node: TestNode) ->
         node.home, "demand", "publish", *common, "--as-member", delegate["person"], "--json"
     )
     assert late.returncode == 4
+
+
+def refused(node: TestNode, *arguments: str) -> tuple[int, dict[str, Any]]:
+    """Run a command that must fail and change nothing; return its exit code and error."""
+    before = counts(node)
+    done = maillon(node.home, *arguments, "--json")
+    assert done.stdout == "" and "Traceback" not in done.stderr
+    assert counts(node) == before
+    return done.returncode, json.loads(done.stderr)["error"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("offer", "show", ""),
+        ("offer", "withdraw", " "),
+        ("member", "revoke", "", "--reason", "left"),
+        ("mandate", "revoke", ""),
+        ("offer", "publish", "--title", "T", "--category", "x", "--lat", "nan", "--lon", "nan"),
+        ("offer", "publish", "--title", "T", "--category", "x", "--unit", "heure"),
+        ("offer", "publish", "--title", "T", "--category", "x", "--access", "cost"),
+    ],
+)
+def test_what_names_nothing_is_a_usage_error(node: TestNode, arguments: tuple[str, ...]) -> None:
+    code, error = refused(node, *arguments)
+    assert (code, error["code"]) == (2, "usage")
+
+
+def test_an_offer_is_no_demand(node: TestNode) -> None:
+    id = publish(node)["id"]
+    new = ("publish", "--title", "T", "--category", "x", "--replaces", id)
+    for arguments in (("show", id), ("withdraw", id[:12]), new):
+        code, error = refused(node, "demand", *arguments)
+        assert (code, error["code"]) == (2, "usage")
+        assert f" offer {arguments[0]} " in error["hint"]
+    assert node.cli("offer", "show", id[:12])["state"] == "live"
+    assert node.cli("offer", "withdraw", id)["withdrawn"]
+
+
+def test_what_has_become_of_a_record_is_told_by_its_short_id_too(node: TestNode) -> None:
+    first = publish(node)["id"]
+    body = {"kind": "offer", "payload": OFFER, "replaces": first}
+    second = node.http.post("/v1/records", json=body).json()["id"]
+    shown = node.cli("offer", "show", first[:10])
+    assert (shown["state"], shown["replaced_by"]) == ("replaced", second)
+    assert second[:16] in maillon(node.home, "offer", "show", first[:10]).stdout
+    node.cli("offer", "withdraw", second)
+    for id in (first, second[:10]):
+        assert node.cli("offer", "show", id)["state"] == "withdrawn"
+        assert "withdrawn" in maillon(node.home, "offer", "show", id).stdout
+    code, error = refused(node, "offer", "publish", "--title", "T", "--category", "x",
+                          "--replaces", first)  # fmt: skip
+    assert (code, error["code"]) == (4, "not_allowed")
+
+
+def test_a_unit_that_the_federation_does_not_have_is_refused(
+    node: TestNode, tmp_path: Path
+) -> None:
+    common = ("offer", "publish", "--title", "T", "--category", "x", "--amount", "5")
+    code, error = refused(node, *common, "--unit", "franc")
+    assert (code, error["code"]) == (1, "field") or error["code"] == "field"
+    assert "heure" in error["hint"]
+    assert node.cli(*common, "--unit", "heure")["id"]
+    path = tmp_path / "liste.csv"
+    path.write_text("id,title,amount,unit\n1,Un,5,franc\n2,Deux,5,heure\n")
+    report = json.loads(
+        maillon(node.home, "import", str(path), "--source", "Unités", "--json").stdout
+    )
+    assert (report["created"], report["refused"]) == (1, 1)
+    assert [(f["line"], f["field"]) for f in report["faults"]] == [(2, "reciprocity.unit")]
+
+
+def test_what_is_probably_not_meant_is_told(node: TestNode) -> None:
+    made = node.cli(
+        "offer", "publish", "--title", "T", "--category", "x", "--audience", "aliens",
+        "--access", "foo=bar", "--email", "marie.dupont@garage.example",
+        "--lat", "45.7", "--lon", "5.6", "--insee", "99",
+    )  # fmt: skip
+    notices = " ".join(made["notices"])
+    for word in ("aliens", "foo", "marie.dupont@garage.example", "99 is no INSEE"):
+        assert word in notices
+    quiet = node.cli(
+        "offer", "publish", "--title", "T", "--category", "x", "--access", "cost=2 €",
+        "--email", "accueil@garage.example", "--lat", "45.7", "--lon", "5.6", "--insee", "01034",
+    )  # fmt: skip
+    assert quiet["notices"] == []
 
 
 def found(node: TestNode, *arguments: str) -> set[str]:

@@ -129,6 +129,9 @@ class RecordOut(Struct, omit_defaults=True):
     refs: list[str]
     payload: dict[str, Any] | None
     raw: str | UnsetType = UNSET
+    state: str | UnsetType = UNSET
+    """Of a single record: live, withdrawn, replaced, or ended (it does not count any more)."""
+    replaced_by: str | UnsetType = UNSET
 
 
 class Records(Struct):
@@ -141,7 +144,7 @@ class PublishRequest(Request):
     payload: dict[str, Any]
     days: Days | None = None
     as_member: Id | None = None
-    mandate: Hex32 | None = None
+    mandate: Id | None = None
     replaces: Id | None = None
 
 
@@ -151,9 +154,12 @@ class Published(Struct):
     thing: str
     rev: int
     until: int
+    notices: list[str] = []
 
 
 class WithdrawRequest(Request):
+    kind: Annotated[str, Meta(max_length=32)] = ""
+    """What the record must be; a withdrawal cannot be undone. Empty for any kind."""
     reason: Annotated[str, Meta(max_length=200)] = ""
 
 
@@ -275,6 +281,8 @@ class Coop(Struct):
     addresses: list[str]
     founder: bool
     admitted: bool
+    admissions: int
+    """Founders that admit it; it counts from `quorum` of them on. Founders need none."""
     profile: bool
     territory: list[str]
 

@@ -8,6 +8,7 @@ import click
 
 from maillon.node.cli import base
 from maillon.node.cli.offers import STATUSES
+from maillon.node.cli.paths import path_part
 from maillon.node.i18n import _
 
 ROLES = ["member", "provider", "helper", "desk", "admin"]
@@ -132,7 +133,7 @@ def list_() -> None:
 @click.option("--since", metavar="TIME", help=_("What was signed after this does not count."))
 def revoke(person: str, key: str | None, reason: str, since: str | None) -> None:
     body = {"reason": reason, "key": key, "since": _time(since) if since else None}
-    data = base.state().client().post(f"/v1/members/{person}/revoke", _present(body))
+    data = base.state().client().post(f"/v1/members/{path_part(person)}/revoke", _present(body))
     base.emit(
         data,
         _("Revoked {n} keys of {name}.").format(
@@ -234,5 +235,5 @@ def list_mandates() -> None:
 @mandate.command("revoke", help=_("End a mandate at once."))
 @click.argument("id")
 def revoke_mandate(id: str) -> None:
-    data = base.state().client().post(f"/v1/mandates/{id}/revoke")
+    data = base.state().client().post(f"/v1/mandates/{path_part(id)}/revoke")
     base.emit(data, _("The mandate is revoked."))

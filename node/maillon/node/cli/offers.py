@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import click
 
 from maillon.node.cells import home_cell
 from maillon.node.cli import base
+from maillon.node.cli.paths import path_part
 from maillon.node.i18n import _
 
 URGENCIES = ["emergency", "planned", "conviviality"]
@@ -60,6 +62,18 @@ def demand() -> None:
     pass
 
 
+class Degrees(click.FloatRange):
+    """A finite number of degrees: "nan" lies in every range."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(_("{value!r} is not a number.").format(value=value), param, ctx)
+        return number
+
+
 def _options(kind: str) -> list[Callable[[Any], Any]]:
     common = [
         click.option("--title", help=_("One line.")),
@@ -67,8 +81,8 @@ def _options(kind: str) -> list[Callable[[Any], Any]]:
         click.option("--language", "lang", default="fr", show_default=True),
         click.option("--category", "categories", multiple=True, help=_("A code; several allowed.")),
         click.option("--mode", "modes", multiple=True, type=click.Choice(MODES)),
-        click.option("--lat", type=click.FloatRange(-90, 90)),
-        click.option("--lon", type=click.FloatRange(-180, 180)),
+        click.option("--lat", type=Degrees(-90, 90)),
+        click.option("--lon", type=Degrees(-180, 180)),
         click.option("--public-place", is_flag=True, help=_("The point is no home: publish it.")),
         click.option("--place-name", help=_("Of a public place.")),
         click.option("--address", help=_("Of a public place.")),
@@ -109,12 +123,17 @@ def _publish_command(group: click.Group, kind: str, text: str) -> None:
             if given.get(name) is not None:
                 body[name] = given[name]
         data = base.state().client().post("/v1/records", body)
+        doubts = _doubts(body["payload"]) + data["notices"]
+        data["notices"] = doubts
         base.emit(
             data,
             _("Published as {id}, until {when}.").format(
                 id=data["id"][:16], when=base.when(data["until"])
             ),
         )
+        if not base.state().json:
+            for doubt in doubts:
+                click.echo(_("Note: {text}").format(text=base.printable(doubt)), err=True)
 
     function: Any = publish
     for option in reversed(_options(kind)):
@@ -147,6 +166,43 @@ _publish_command(
 )
 
 
+def _doubts(payload: dict[str, Any]) -> list[str]:
+    """Return what is allowed and probably not meant, in sentences."""
+    from maillon.node.importers.base import organisation_email
+    from maillon.node.importers.data_inclusion import reference
+    from maillon.protocol.records.market import ACCESS_CRITERIA
+
+    found: list[str] = []
+    place: dict[str, Any] = payload.get("place") or {}
+    email = (payload.get("contact") or {}).get("email")
+    if email and organisation_email(email, place.get("name", ""), place.get("city", "")) is None:
+        found.append(
+            _("The mailbox {email} may be a person's; everybody can read it now.").format(
+                email=email
+            )
+        )
+    usual = set(reference("publics"))
+    strange = [code for code in payload.get("audience", ()) if code not in usual]
+    if strange:
+        found.append(
+            _("No usual code of an audience: {names}. The usual ones are: {usual}.").format(
+                names=", ".join(strange), usual=", ".join(sorted(usual))
+            )
+        )
+    conditions = (*ACCESS_CRITERIA, "appointment")
+    strange = [name for name in payload.get("access", ()) if name not in conditions]
+    if strange:
+        found.append(
+            _("No usual condition of access: {names}. The usual ones are: {usual}.").format(
+                names=", ".join(strange), usual=", ".join(conditions)
+            )
+        )
+    insee = place.get("insee")
+    if insee and not re.fullmatch(r"\d[\dAB]\d{3}", insee):
+        found.append(_("{code} is no INSEE code of a commune.").format(code=insee))
+    return found
+
+
 def build_payload(given: dict[str, Any]) -> dict[str, Any]:
     """Return the payload that the options of a publish command describe."""
     payload: dict[str, Any] = {}
@@ -171,6 +227,8 @@ def build_payload(given: dict[str, Any]) -> dict[str, Any]:
     when = _when(given)
     if when:
         payload["when"] = when
+    if given.get("unit") and given.get("amount") is None:
+        base.fail("usage", _("--unit needs an --amount."))
     if given.get("reciprocity") or given.get("amount") is not None:
         asked = {"kind": given.get("reciprocity") or "amount"}
         for name in ("amount", "unit"):
@@ -182,6 +240,8 @@ def build_payload(given: dict[str, Any]) -> dict[str, Any]:
         payload["audience"] = list(given["audience"])
     if given.get("access"):
         pairs = [text.partition("=") for text in given["access"]]
+        if not all(name.strip() and value.strip() for name, _equals, value in pairs):
+            base.fail("usage", _("Write a condition of access as cost=TEXT."))
         payload["access"] = {name.strip(): value.strip() for name, _equals, value in pairs}
     contact = {n: given[n] for n in ("phone", "email", "url") if given.get(n)}
     if given.get("contact_name"):
@@ -288,16 +348,37 @@ def _show_rows(records: list[dict[str, Any]], following: str | None) -> None:
         click.echo(_("More with: --after {cursor}").format(cursor=following))
 
 
-def _show_command(group: click.Group, text: str) -> None:
+def _show_command(group: click.Group, kind: str, text: str) -> None:
     @group.command("show", help=text)
     @click.argument("id")
     def show(id: str) -> None:
-        data = base.state().client().get(f"/v1/records/{id}")
+        data = base.state().client().get(f"/v1/records/{path_part(id)}")
+        if data["kind"] != kind:
+            base.fail(
+                "usage",
+                _("{id} is of the kind {kind}, not {wanted}.").format(
+                    id=id[:16], kind=data["kind"], wanted=kind
+                ),
+                _("Use: {command}").format(command=f"maillon {data['kind']} show {id[:16]}")
+                if data["kind"] in ("offer", "demand")
+                else None,
+            )
         base.emit(data, lambda: _show_record(data))
+
+
+def _gone(record: dict[str, Any]) -> str:
+    if record["state"] == "withdrawn":
+        return _("It was withdrawn, and its contents are erased.")
+    if record["state"] == "replaced":
+        command = f"maillon {record['kind']} show {record['replaced_by'][:16]}"
+        return _("It was replaced by a newer revision: {command}").format(command=command)
+    return _("It does not count any more.")
 
 
 def _show_record(record: dict[str, Any]) -> None:
     payload: dict[str, Any] = record["payload"] or {}
+    if record["state"] != "live":
+        click.echo(_gone(record))
     click.echo(click.style(base.printable(payload.get("title", record["kind"])), bold=True))
     if payload.get("text"):
         click.echo(base.printable(payload["text"]))
@@ -317,25 +398,29 @@ def _show_record(record: dict[str, Any]) -> None:
     base.print_table(("", ""), rows, empty="")
 
 
-_show_command(offer, _("Show an offer whole."))
-_show_command(demand, _("Show a demand whole."))
+_show_command(offer, "offer", _("Show an offer whole."))
+_show_command(demand, "demand", _("Show a demand whole."))
 
 
-def _withdraw_command(group: click.Group, text: str) -> None:
+def _withdraw_command(group: click.Group, kind: str, text: str) -> None:
     @group.command("withdraw", help=text)
     @click.argument("ids", nargs=-1, required=True)
     @click.option("--reason", default="", help=_("Published with the withdrawal."))
     def withdraw(ids: tuple[str, ...], reason: str) -> None:
         client = base.state().client()
-        done = [client.post(f"/v1/records/{id}/withdraw", {"reason": reason}) for id in ids]
+        body = {"reason": reason, "kind": kind}
+        paths = [f"/v1/records/{path_part(id)}/withdraw" for id in ids]
+        done = [client.post(path, body) for path in paths]
         base.emit(
             {"withdrawn": done},
             _("Withdrawn; the other nodes erase it as soon as they hear of it."),
         )
 
 
-_withdraw_command(offer, _("Withdraw offers of yours: everybody erases their contents."))
-_withdraw_command(demand, _("Withdraw demands of yours: everybody erases their contents."))
+_withdraw_command(offer, "offer", _("Withdraw offers of yours: everybody erases their contents."))
+_withdraw_command(
+    demand, "demand", _("Withdraw demands of yours: everybody erases their contents.")
+)
 
 
 @click.group(

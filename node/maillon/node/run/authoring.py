@@ -11,9 +11,11 @@ from maillon.node import clock
 from maillon.node.api import shapes
 from maillon.node.api.plain import payload_from_json
 from maillon.node.i18n import _
+from maillon.node.run.admission import missing_founders
 from maillon.node.run.register import RegisterError
 from maillon.protocol.envelope import Draft, Signed, draft
-from maillon.protocol.errors import LocalError
+from maillon.protocol.errors import LocalError, UnknownCoop
+from maillon.protocol.founding import Founding
 from maillon.protocol.keys import SigningKey
 from maillon.protocol.records import DAY_S, KINDS, WITHDRAWAL, build, thing_id
 from maillon.protocol.validation import longest_until
@@ -39,6 +41,52 @@ class NotOurs(LocalError):
     code = "not_allowed"
 
 
+class WrongKind(LocalError):
+    """A record is of another kind than the command is for."""
+
+    code = "usage"
+
+
+class NotAdmitted(LocalError):
+    """Too few founders have admitted this coop: nothing that it says counts yet."""
+
+    code = "not_admitted"
+
+
+class UnknownUnit(LocalError):
+    """A unit is none of the federation's."""
+
+    code = "field"
+
+
+def check_unit(founding: Founding, payload: Mapping[str, Any]) -> None:
+    """Refuse an amount in a unit that the founding document does not name. Raises: UnknownUnit."""
+    asked: Any = payload.get("reciprocity")
+    unit = asked.get("unit") if isinstance(asked, Mapping) else None
+    known = [entry.code for entry in founding.units]
+    if unit is None or unit in known:
+        return
+    raise UnknownUnit(
+        _("The federation has no unit {unit!r}.").format(unit=unit),
+        hint=_("It has: {names}.").format(names=", ".join(known) or "–"),
+        field="reciprocity.unit",
+    )
+
+
+def require_kind(id: str, old: Signed, wanted: str, command: str) -> None:
+    """Refuse a record of another kind than the one that was meant. Raises: WrongKind."""
+    kind = old.header.kind
+    if wanted and kind != wanted:
+        raise WrongKind(
+            _("{id} is of the kind {kind}, not {wanted}.").format(
+                id=id[:16], kind=kind, wanted=wanted
+            ),
+            hint=_("Use: {command}").format(command=f"maillon {kind} {command}")
+            if kind in ("offer", "demand")
+            else None,
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Signer:
     """Who signs a record, and under which mandate."""
@@ -59,7 +107,7 @@ class Authoring:
         Raises: NotFound, RegisterError when no usable key of the member is here.
         """
         node = self._node
-        as_ = bytes.fromhex(mandate) if mandate else b""
+        as_ = node.people.find_mandate(mandate) if mandate else b""
         if as_member is None:
             return Signer(node.node_key, as_)
         person = node.register.find_person(as_member)
@@ -74,16 +122,30 @@ class Authoring:
             hint=_("They sign on their own device, or you act under a mandate."),
         )
 
+    def longest(self, kind: str, signer: Signer, at: int) -> int:
+        """Return the latest end that a record of ours may have. Raises: NotAdmitted."""
+        node = self._node
+        try:
+            return longest_until(
+                kind, node.engine.view, coop=node.coop, by=signer.key.public, at=at, as_=signer.as_
+            )
+        except UnknownCoop:
+            missing, names = missing_founders(node, node.coop)
+            if not missing:
+                raise
+            raise NotAdmitted(
+                _("Your coop is not admitted yet: {n} of {quorum} founders have done so.").format(
+                    n=node.founding.admission_quorum - missing,
+                    quorum=node.founding.admission_quorum,
+                ),
+                hint=_("Ask {names} to run: maillon federation admit CARD").format(
+                    names=", ".join(names)
+                ),
+            ) from None
+
     def until(self, kind: str, signer: Signer, at: int, days: int | None) -> int:
         """Return when a record ends: after `days`, and not after what vouches for it."""
-        longest = longest_until(
-            kind,
-            self._node.engine.view,
-            coop=self._node.coop,
-            by=signer.key.public,
-            at=at,
-            as_=signer.as_,
-        )
+        longest = self.longest(kind, signer, at)
         wanted = USUAL_DAYS.get(kind, 365) if days is None else days
         return min(longest, at + wanted * DAY_S)
 
@@ -163,6 +225,7 @@ class Authoring:
         if request.kind not in KINDS:
             raise LocalError(_("There is no kind {kind}.").format(kind=request.kind))
         fields = _renamed(payload_from_json(request.kind, request.payload))
+        check_unit(self._node.founding, fields)
         signer = self.signer(request.as_member, request.mandate)
         if request.replaces is not None:
             return self._revise(request, fields, signer)
@@ -174,6 +237,8 @@ class Authoring:
     ) -> shapes.Published:
         assert request.replaces is not None
         old = self._node.catalogue.get(self._node.catalogue.find(request.replaces))
+        require_kind(request.replaces, old, request.kind, "publish --replaces …")
+        self._require_live(old)
         if request.as_member is None and request.mandate is None:
             signer = self.signer_of(old)
         now = max(clock.now(), old.header.at)
@@ -209,7 +274,12 @@ class Authoring:
             thing=thing_id(self.author(made), header.series).hex(),
             rev=header.rev,
             until=header.until,
+            notices=[notice] if (notice := self._node.timekeeping.notice()) else [],
         )
+
+    def _require_live(self, old: Signed) -> None:
+        if not self._node.store.live(old.id) or old.header.kind == WITHDRAWAL:
+            raise NotOurs(_("This record is gone already."))
 
     def withdrawal(self, old: Signed, signer: Signer, reason: str) -> Draft:
         """Draft the end of a thing."""
@@ -230,8 +300,8 @@ class Authoring:
         """Withdraw a record of ours. Raises: NotFound, NotOurs, Refused."""
         found = self._node.catalogue.find(id)
         old = self._node.catalogue.get(found)
-        if not self._node.store.live(found) or old.header.kind == WITHDRAWAL:
-            raise NotOurs(_("This record is gone already."))
+        self._require_live(old)
+        require_kind(id, old, request.kind, "withdraw " + id[:16])
         signer = self.signer_of(old)
         return self._publish(self.withdrawal(old, signer, request.reason), signer)
 

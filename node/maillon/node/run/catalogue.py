@@ -15,7 +15,7 @@ from maillon.node.run.register import Ambiguous, NotFound
 from maillon.protocol.envelope import Signed
 from maillon.protocol.errors import LocalError, MaillonError
 from maillon.protocol.reconcile import Bound
-from maillon.protocol.records import thing_id
+from maillon.protocol.records import WITHDRAWAL, thing_id
 
 if TYPE_CHECKING:
     from maillon.node.run.node import Node
@@ -24,6 +24,8 @@ PREFIX_CHARACTERS_MIN = 8
 # Records looked at for one list: a filter that fits few must not hold up the node.
 LIST_LOOKED_AT_MAX = 20_000
 EXPORT_PAGE = 256
+# Records that are gone and whose ids begin alike; with 8 characters a handful at most.
+GONE_LOOKED_AT_MAX = 64
 
 
 class BadCursor(LocalError):
@@ -42,7 +44,10 @@ class Catalogue:
     # --- one ------------------------------------------------------------------------------------
 
     def find(self, prefix: str) -> bytes:
-        """Return the id of the live record that begins so. Raises: NotFound, Ambiguous."""
+        """Return the id that begins so, of a live record before others.
+
+        Raises: NotFound, Ambiguous.
+        """
         try:
             wanted = bytes.fromhex(prefix if len(prefix) % 2 == 0 else prefix[:-1])
         except ValueError:
@@ -61,6 +66,9 @@ class Catalogue:
             for id in items.ids(0, len(items))
             if id.startswith(wanted) and id.hex().startswith(prefix)
         ]
+        if not found:
+            gone = self._node.store.beginning(wanted, GONE_LOOKED_AT_MAX)
+            found = [id for id in gone if id.hex().startswith(prefix)]
         if not found:
             raise self._unknown(prefix)
         if len(found) > 1:
@@ -82,6 +90,29 @@ class Catalogue:
         if signed is None:
             raise self._unknown(id.hex())
         return signed
+
+    def state(self, signed: Signed) -> tuple[str, bytes]:
+        """Say whether a record is live, withdrawn, replaced (and by which), or ended."""
+        store = self._node.store
+        if store.live(signed.id):
+            return "live", b""
+        try:
+            author = self._node.engine.view.author_of(signed.header, signed.id)
+        except MaillonError:
+            author = None
+        head = None if author is None else store.head(author, signed.header.series)
+        if head is None or head.rev <= signed.header.rev:
+            return "ended", b""
+        return ("withdrawn", b"") if head.kind == WITHDRAWAL else ("replaced", head.id)
+
+    def one(self, prefix: str, *, raw: bool) -> shapes.RecordOut:
+        """Return a single record with what has become of it. Raises: NotFound, Ambiguous."""
+        signed = self.get(self.find(prefix))
+        record = self.out(signed, raw=raw)
+        record.state, by = self.state(signed)
+        if by:
+            record.replaced_by = by.hex()
+        return record
 
     def coop_name(self, coop: bytes) -> str:
         """Return the name a coop gives itself, else the founders', else its short id."""

@@ -24,7 +24,7 @@ from maillon.node.importers import (
     source_ids,
 )
 from maillon.node.importers.base import Reading
-from maillon.node.run.authoring import Signer
+from maillon.node.run.authoring import Signer, check_unit
 from maillon.protocol.envelope import Draft, Signed, draft
 from maillon.protocol.errors import MaillonError
 from maillon.protocol.records import DAY_S, WITHDRAWAL, build, random_series
@@ -163,6 +163,7 @@ class Import:
 
     def _draft(self, item: Item, series: bytes, now: int, until: int, head: Any) -> Draft:
         node = self._node
+        check_unit(node.founding, item.payload)
         return draft(
             item.kind,
             build(item.kind, salt=os.urandom(16), **item.payload),

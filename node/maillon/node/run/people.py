@@ -9,16 +9,16 @@ from maillon.node import clock
 from maillon.node.api import shapes
 from maillon.node.i18n import _
 from maillon.node.run.authoring import Signer
-from maillon.node.run.register import NotFound, RegisterError
+from maillon.node.run.register import Ambiguous, NotFound, RegisterError
 from maillon.protocol.envelope import Draft, draft
 from maillon.protocol.keys import SealingKey, SigningKey, key_ok
-from maillon.protocol.records import DAY_S, build, thing_id
-from maillon.protocol.validation import longest_until
+from maillon.protocol.records import DAY_S, KINDS, build, thing_id
 
 if TYPE_CHECKING:
     from maillon.node.run.node import Node
 
 PERSON_BYTES = 16
+MANDATE_CHARACTERS_MIN = 8
 
 
 class People:
@@ -204,6 +204,28 @@ class People:
             note=payload.get("note", ""),
         )
 
+    def find_mandate(self, prefix: str) -> bytes:
+        """Return the thing of the mandate whose `mandate` or `id` begins so, of any coop.
+
+        Raises: NotFound, Ambiguous.
+        """
+        found = {
+            valid.thing
+            for valid in self._node.store.by_kinds(("mandate",))
+            if valid.thing.hex().startswith(prefix) or valid.signed.id.hex().startswith(prefix)
+        }
+        if len(found) > 1:
+            raise Ambiguous(
+                _("Several mandates begin with {id}.").format(id=prefix[:16]),
+                hint=_("Give more characters of it."),
+            )
+        if not found or len(prefix) < MANDATE_CHARACTERS_MIN:
+            raise NotFound(
+                _("There is no mandate {id} here.").format(id=prefix[:16]),
+                hint=_("See them with: maillon mandate list"),
+            )
+        return found.pop()
+
     def _find_mandate(self, thing: bytes) -> Any:
         for valid in self._node.store.by_kinds(("mandate",)):
             if valid.signed.header.coop == self._node.coop and valid.thing == thing:
@@ -216,6 +238,13 @@ class People:
     def give(self, request: shapes.MandateRequest) -> shapes.Mandate:
         """Give a mandate for a member whose key the node holds, or for the coop."""
         node = self._node
+        possible = sorted(name for name, kind in KINDS.items() if kind.under_mandate)
+        for kind in request.kinds:
+            if kind not in possible:
+                raise RegisterError(
+                    _("Nobody can be mandated for the kind {kind!r}.").format(kind=kind[:40]),
+                    hint=_("The kinds are: {names}.").format(names=", ".join(possible)),
+                )
         signer = node.authoring.signer(request.principal)
         if request.delegate is not None:
             delegate_key: bytes = node.authoring.signer(request.delegate).key.public
@@ -226,9 +255,7 @@ class People:
         else:
             raise RegisterError(_("Say who may act: a member, or a key with its coop."))
         now = clock.now()
-        longest = longest_until(
-            "mandate", node.engine.view, coop=node.coop, by=signer.key.public, at=now
-        )
+        longest = node.authoring.longest("mandate", signer, now)
         end = min(longest, now + request.days * DAY_S)
         fields: dict[str, Any] = {
             "delegate_key": delegate_key,
@@ -257,13 +284,7 @@ class People:
     def revoke_mandate(self, id: str) -> shapes.Mandate:
         """End a mandate at once; what was done under it before counts on."""
         node = self._node
-        matching = [row for row in self.mandates().mandates if row.mandate.startswith(id)]
-        if len(matching) != 1 or len(id) < 8:
-            raise NotFound(
-                _("There is no such mandate in your coop."),
-                hint=_("See them with: maillon mandate list --json"),
-            )
-        valid = self._find_mandate(bytes.fromhex(matching[0].mandate))
+        valid = self._find_mandate(self.find_mandate(id))
         signer = node.authoring.signer_of(valid.signed)
         header, payload = valid.signed.header, valid.signed.payload
         fields = {name: value for name, value in payload.items() if name != "salt"}

@@ -64,8 +64,7 @@ class NodeService:
         return self._node.catalogue.records(options)
 
     def record(self, id: str, raw: bool) -> shapes.RecordOut:
-        catalogue = self._node.catalogue
-        return catalogue.out(catalogue.get(catalogue.find(id)), raw=raw)
+        return self._node.catalogue.one(id, raw=raw)
 
     def export(self, options: ListOptions) -> AsyncIterator[shapes.RecordOut]:
         return self._node.catalogue.export(options)

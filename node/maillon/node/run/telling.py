@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from maillon.node import clock
 from maillon.node.api import shapes
 from maillon.node.i18n import _
+from maillon.node.run.admission import admitters
 
 if TYPE_CHECKING:
     from maillon.node.run.node import Node
@@ -133,6 +134,7 @@ def federation(node: Node) -> shapes.Federation:
                 addresses=list(addresses),
                 founder=founder is not None,
                 admitted=info.admitted,
+                admissions=len(admitters(node, info.coop)),
                 profile=profile is not None,
                 territory=list(payload.get("territory", ())),
             )

@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING
 import trio
 
 from maillon.node.i18n import _
+from maillon.node.run.logs import get_log
 from maillon.protocol import encoding
 from maillon.protocol.errors import MaillonError, Malformed
 
 if TYPE_CHECKING:
     from maillon.node.net import Libp2pNetwork
     from maillon.node.ports import FrameStream
+
+log = get_log("maillon.node")
 
 PROTOCOL = "/maillon/1/time"
 ASK_S_MAX = 5.0
@@ -61,7 +64,11 @@ class Timekeeping:
             except (MaillonError, trio.TooSlowError):
                 continue
         if differences:
+            before = self.notice()
             self.skew_s = round(statistics.median(differences) / 1000)
+            now = self.notice()
+            if now is not None and before is None:
+                log.warning("clock", skew_s=self.skew_s, notice=now)
 
     async def _ask(self, peer: bytes) -> float:
         """Return by how many milliseconds our clock is ahead of a peer's."""

@@ -59,6 +59,11 @@ _KEYS: Final = (
     "SELECT value FROM json_each(?1) WHERE EXISTS (SELECT 1 FROM keys_new WHERE k = value) "
     "OR EXISTS (SELECT 1 FROM keys WHERE k = value)"
 )
+# Keys of ids and of series share the trees; what begins otherwise is left out afterwards.
+_BEGINNING: Final = (
+    "SELECT DISTINCT r.head FROM records r JOIN (SELECT n FROM keys WHERE k BETWEEN :low AND :high "
+    "UNION SELECT n FROM keys_new WHERE k BETWEEN :low AND :high) f ON f.n = r.n LIMIT :limit"
+)
 _ROW: Final = "SELECT n, state, at, until, kind, author, head FROM records WHERE n = ?"
 
 Indexer = Callable[[Header, Mapping[str, Value]], str]
@@ -292,6 +297,15 @@ class SqliteStore:
             return fresh[1].signed.header
         found = self._find(id)
         return None if found is None else header_of(found.head)
+
+    def beginning(self, first: bytes, limit: int) -> list[bytes]:
+        """Return at most `limit` ids, live or not, that begin with `first` (4 to 32 bytes)."""
+        low = id_key(first.ljust(8, b"\x00"))
+        high = id_key(first.ljust(8, b"\xff"))
+        with self._reading() as db:
+            rows = db.execute(_BEGINNING, {"low": low, "high": high, "limit": limit}).fetchall()
+        ids = (id_of(head) for (head,) in rows)
+        return [id for id in ids if id.startswith(first)]
 
     def get(self, id: bytes) -> Signed | None:
         fresh = self._fresh.get(id)
