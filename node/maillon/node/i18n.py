@@ -34,3 +34,21 @@ def _(message: str) -> str:
 def ngettext(singular: str, plural: str, n: int) -> str:
     """Return the form of a message that fits the number `n`."""
     return _catalogue.ngettext(singular, plural, n)
+
+
+def decimal(value: float, digits: int = 1) -> str:
+    """Return a number with the decimal mark of the language."""
+    # Translators: the decimal mark.
+    return f"{value:.{digits}f}".replace(".", _("."))
+
+
+def size(count: float) -> str:
+    """Return a number of bytes as people read it, in powers of a thousand."""
+    value = float(count)
+    if value < 1000:
+        return f"{value:.0f} " + _("B")
+    for unit in (_("kB"), _("MB")):
+        value /= 1000
+        if value < 1000:
+            return f"{decimal(value)} {unit}"
+    return f"{decimal(value / 1000)} " + _("GB")

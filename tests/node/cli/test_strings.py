@@ -40,13 +40,27 @@ def messages() -> list[Message]:
     return [message for message in french() if message.id]
 
 
+def originals(message: Message) -> list[str]:
+    """Return what stands in the code: one string, or a singular and a plural."""
+    return [message.id] if isinstance(message.id, str) else list(message.id)
+
+
+def translations(message: Message) -> list[str]:
+    return [message.string] if isinstance(message.string, str) else list(message.string or ())
+
+
 def test_every_string_is_translated() -> None:
-    known = {str(message.id) for message in messages() if message.string and not message.fuzzy}
+    known = {
+        original
+        for message in messages()
+        if all(translations(message)) and not message.fuzzy
+        for original in originals(message)
+    }
     assert sorted(in_the_code() - known) == []
 
 
 def test_nothing_is_translated_that_the_code_does_not_say() -> None:
-    assert sorted({str(message.id) for message in messages()} - in_the_code()) == []
+    assert sorted({o for message in messages() for o in originals(message)} - in_the_code()) == []
 
 
 def fields(text: str) -> set[str]:
@@ -55,19 +69,43 @@ def fields(text: str) -> set[str]:
 
 @pytest.mark.parametrize("message", messages(), ids=lambda message: str(message.id)[:40])
 def test_a_translation_carries_the_same_facts(message: Message) -> None:
-    original, translated = str(message.id), str(message.string)
-    if re.search(r"\{[a-z]", original):
-        assert fields(original) == fields(translated)
-    assert original.count("\b") == translated.count("\b")
-    # Options are what is typed: they are the same in both.
-    options = re.compile(r"--[a-z][a-z-]+")
-    assert set(options.findall(original)) == set(options.findall(translated))
+    pairs = list(zip(originals(message), translations(message), strict=True))
+    for original, translated in pairs:
+        if re.search(r"\{[a-z]", original):
+            assert fields(original) == fields(translated)
+        assert original.count("\b") == translated.count("\b")
+        # Options are what is typed: they are the same in both.
+        options = re.compile(r"--[a-z][a-z-]+")
+        assert set(options.findall(original)) == set(options.findall(translated))
+
+
+@pytest.mark.parametrize(
+    ("language", "number", "count"),
+    [("en", "1.4 866.1 kB", "1 thing needs"), ("fr", "1,4 866,1 ko", "1 point demande")],
+)
+def test_numbers_are_written_as_the_language_does(language: str, number: str, count: str) -> None:
+    program = (
+        "from maillon.node.i18n import decimal, ngettext, size\n"
+        "print(decimal(1.4), size(866_123))\n"
+        "words = '{n} thing needs your attention.', '{n} things need your attention.'\n"
+        "print(ngettext(*words, 1).format(n=1))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "MAILLON_LANG": language, "PYTHONUTF8": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.startswith(number) and count in done.stdout
 
 
 def test_the_compiled_words_are_those_of_the_file() -> None:
     with PO.with_suffix(".mo").open("rb") as file:
-        compiled = {str(m.id): m.string for m in read_mo(io.BytesIO(file.read())) if m.id}
-    assert compiled == {str(m.id): m.string for m in messages()}
+        found = [m for m in read_mo(io.BytesIO(file.read())) if m.id]
+    compiled = {tuple(originals(m)): translations(m) for m in found}
+    assert compiled == {tuple(originals(m)): translations(m) for m in messages()}
 
 
 @pytest.mark.parametrize(

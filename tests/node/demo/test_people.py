@@ -7,10 +7,11 @@ from collections import Counter
 
 import pytest
 
-from maillon.node.demo.display import bar, size
+from maillon.node.demo.display import bar
 from maillon.node.demo.nodes import DemoFailed, wait_until
 from maillon.node.demo.people import AREAS, LATE, Area, demands, places
 from maillon.node.demo.scenario import departements, share
+from maillon.node.i18n import size
 from maillon.protocol.records import build
 
 

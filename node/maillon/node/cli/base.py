@@ -182,9 +182,8 @@ def get_password(*, confirm: bool = False) -> bytes:
 def confirm(question: str) -> bool:
     """Ask for a yes or a no in the language of the process; both languages are understood."""
     while True:
-        text: str = click.prompt(
-            f"{question} {_('[y/N]')}", default="", show_default=False, err=True
-        )
+        asked = question + " " + _("[y/N]")
+        text: str = click.prompt(asked, default="", show_default=False, err=True)
         answer = text.strip().casefold()
         if answer in ("y", "yes", "o", "oui"):
             return True

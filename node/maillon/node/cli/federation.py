@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from maillon.node.cli import base
-from maillon.node.i18n import _
+from maillon.node.i18n import _, ngettext
 
 
 @click.group(
@@ -143,6 +143,12 @@ def _text_or_file(text: str) -> str:
         return file.read(65_536).decode("utf-8", "replace").strip()
 
 
+def _quorum(n: int) -> str:
+    return ngettext(
+        "A newcomer is admitted by {n} founder.", "A newcomer is admitted by {n} founders.", n
+    ).format(n=n)
+
+
 def _show_signatures(data: dict[str, Any]) -> None:
     for coop in data["coops"]:
         mark = "✓" if coop["signed"] else "·"
@@ -180,7 +186,7 @@ def sign(files: tuple[str, ...], yes: bool) -> int:
     if not yes and not now.json:
         data = founding.describe(proposal)
         click.echo(_("Federation: {name}").format(name=base.printable(data["name"])))
-        click.echo(_("A newcomer is admitted by {n} founders.").format(n=data["quorum"]))
+        click.echo(_quorum(data["quorum"]))
         for coop in data["coops"]:
             click.echo(f"  - {base.printable(coop['name'])} ({coop['coop'][:8]})")
         click.echo(_("Units of account:"))
@@ -228,7 +234,7 @@ def show(file: str | None) -> None:
 
     def human() -> None:
         click.echo(f"{base.printable(data['name'])} ({data['fed']})")
-        click.echo(_("Newcomers are admitted by {n} founders.").format(n=data["quorum"]))
+        click.echo(_quorum(data["quorum"]))
         rows = [
             (
                 coop["name"],
@@ -300,9 +306,11 @@ def join(code: str) -> None:
         )
         if data["missing"]:
             click.echo(
-                _("{n} more founders must admit your coop before its records count.").format(
-                    n=data["missing"]
-                )
+                ngettext(
+                    "{n} more founder must admit your coop before its records count.",
+                    "{n} more founders must admit your coop before its records count.",
+                    data["missing"],
+                ).format(n=data["missing"])
             )
             names = base.printable(", ".join(data["may_admit"]))
             click.echo(_("Ask one of {names} to run:").format(names=names))
@@ -331,9 +339,11 @@ def admit(card: str) -> None:
         name = base.printable(data["name"])
         if data["missing"]:
             click.echo(
-                _("Noted. {n} more founders must admit {name}.").format(
-                    n=data["missing"], name=name
-                )
+                ngettext(
+                    "Noted. {n} more founder must admit {name}.",
+                    "Noted. {n} more founders must admit {name}.",
+                    data["missing"],
+                ).format(n=data["missing"], name=name)
             )
         else:
             click.echo(_("{name} belongs to the federation.").format(name=name))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from maillon.node.cli import base
-from maillon.node.i18n import _
+from maillon.node.i18n import _, ngettext, size
 
 if TYPE_CHECKING:
     from maillon.node.home import Home
@@ -256,8 +256,11 @@ def _show_status(data: dict[str, Any]) -> None:
                 n=data["signatures"]["checked"], m=data["signatures"]["bad"]
             ),
         ),
-        (_("bytes"), _("{n} in, {m} out").format(n=data["bytes_in"], m=data["bytes_out"])),
-        (_("database"), f"{data['database_bytes'] // 1024} KiB"),
+        (
+            _("bytes"),
+            _("{n} in, {m} out").format(n=size(data["bytes_in"]), m=size(data["bytes_out"])),
+        ),
+        (_("database"), size(data["database_bytes"])),
     ]
     rows += [(_("notice"), notice) for notice in data["notices"]]
     base.print_table(("", ""), rows, empty="")
@@ -344,7 +347,9 @@ def doctor(offline: bool) -> int:
         click.echo(
             _("All is well.")
             if not bad
-            else _("{n} things need your attention.").format(n=len(bad))
+            else ngettext(
+                "{n} thing needs your attention.", "{n} things need your attention.", len(bad)
+            ).format(n=len(bad))
         )
 
     base.emit(data, human)

@@ -18,10 +18,10 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from maillon.node.demo.display import GOOD, Screen, seconds, size
+from maillon.node.demo.display import GOOD, Screen, seconds
 from maillon.node.demo.nodes import DemoFailed, running
 from maillon.node.demo.scenario import Figures, Scenario
-from maillon.node.i18n import _
+from maillon.node.i18n import _, size
 from maillon.protocol.errors import MaillonError
 
 NOT_AGREED = 6

@@ -14,7 +14,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from maillon.node.i18n import _
+from maillon.node.i18n import _, decimal, size
 
 ACCENT = "dark_orange3"
 GOOD = "green3"
@@ -119,16 +119,6 @@ def node_table(rows: Sequence[tuple[str, dict[str, Any] | None]], width: int) ->
     return table
 
 
-def size(count: float) -> str:
-    """Return a number of bytes as people read it."""
-    value = float(count)
-    for unit in ("B", "kB", "MB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} GB"
-
-
 def seconds(value: float) -> str:
     """Return a duration as people read it."""
-    return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.1f} s"
+    return f"{value * 1000:.0f} ms" if value < 1 else f"{decimal(value)} s"

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from maillon.node.data import france_services
-from maillon.node.demo.display import Screen, node_table, seconds, size
+from maillon.node.demo.display import Screen, node_table, seconds
 from maillon.node.demo.nodes import STARTS_WITHIN_S, DemoFailed, Node, wait_until
 from maillon.node.demo.people import AREAS, LATE, demands
-from maillon.node.i18n import _
+from maillon.node.i18n import _, size
 
 # Generous: a busy machine of two cores runs six nodes and whatever else it has to do.
 AGREES_WITHIN_S = 120.0
@@ -168,9 +168,7 @@ class Scenario:
         offers, wishes = self._publish_one(self.late)
         with self.screen.live(_("Spreading what it publishes…")) as moving:
             self._agree(self.all, moving)
-        self.screen.done(
-            _("Its own {n} records are everywhere").format(n=offers + wishes)
-        )
+        self.screen.done(_("Its own {n} records are everywhere").format(n=offers + wishes))
 
     def crash(self) -> None:
         """Kill a node while others publish; nothing it had confirmed may be lost."""
