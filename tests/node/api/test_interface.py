@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import stat
+import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.nodes import TestNode, maillon
+from support.nodes import TestNode, maillon, wait_for
 
 OFFER: dict[str, Any] = {
     "title": "Cours de guitare",
@@ -168,6 +170,40 @@ def test_a_member_is_named_here_only(node: TestNode) -> None:
     assert offered["id"] in node.ids("offer")
 
 
+def test_what_a_member_left_behind_is_listed_and_ends_with_a_later_since(node: TestNode) -> None:
+    made = node.cli("member", "add", "Partante")
+    offered = node.cli(
+        "offer", "publish", "--title", "Couture", "--category", "x", "--as-member", made["person"]
+    )["id"]
+    revoke = ("member", "revoke", made["person"], "--reason", "left")
+    assert node.cli(*revoke)["standing"] == [offered]
+    code, error = refused(node, "offer", "withdraw", offered)
+    assert code == 4 and "--since" in error["hint"]
+    code, error = refused(node, *revoke)
+    assert code == 4 and "--since" in error["hint"]
+    before = datetime.fromtimestamp(node.get(f"/v1/records/{offered}")["at"] - 1).isoformat()
+    ended = node.cli(*revoke, "--since", before)
+    assert (ended["keys"], ended["standing"]) == ([made["key"]], [])
+    assert offered not in node.ids("offer")
+    assert node.cli("offer", "show", offered)["state"] == "ended"
+
+
+def test_what_a_member_left_behind_can_be_withdrawn_at_once(node: TestNode) -> None:
+    made = node.cli("member", "add", "Partant")
+    offered = [
+        node.cli(kind, "publish", "--title", "T", "--category", "x", "--as-member", made["person"])
+        for kind in ("offer", "demand")
+    ]
+    revoke = ("member", "revoke", made["person"], "--reason", "left", "--withdraw")
+    code, error = refused(node, *revoke, "--since", "2026-01-01")
+    assert (code, error["code"]) == (2, "usage")
+    ended = node.cli(*revoke)
+    assert set(ended["withdrawn"]) == {row["id"] for row in offered}
+    assert (ended["keys"], ended["standing"]) == ([made["key"]], [])
+    for row in offered:
+        assert node.get(f"/v1/records/{row['id']}")["state"] == "withdrawn"
+
+
 def test_a_member_whose_record_is_refused_is_not_in_the_register(node: TestNode) -> None:
     before = node.get("/v1/members")
     answer = node.http.post("/v1/members", json={"name": "Personne", "roles": ["king"]})
@@ -203,6 +239,9 @@ def test_a_delegate_acts_within_a_mandate_until_it_is_revoked(node: TestNode) ->
     assert json.loads(outside.stderr)["error"]["code"] == "mandate_scope"
     revoked = node.cli("mandate", "revoke", given["mandate"][:16])
     assert revoked["revoked"] is True
+    # What is signed in the very second of the end counts.
+    last = node.get(f"/v1/records/{revoked['id']}")["at"]
+    wait_for(lambda: time.time() >= last + 1, "the next second")
     late = maillon(
         node.home, "demand", "publish", *common, "--as-member", delegate["person"], "--json"
     )

@@ -232,12 +232,18 @@ class RevokeRequest(Request):
     reason: Annotated[str, Meta(pattern="^(lost|stolen|left|excluded|rotated)$")]
     key: Hex32 | None = None
     since: int | None = None
+    withdraw: bool = False
+    """Withdraw their offers and demands first, with the keys that the node holds."""
 
 
 class Revoked(Struct):
+    """`standing` are their offers and demands that still count, `withdrawn` those ended now."""
+
     person: str
     name: str
     keys: list[str]
+    standing: list[str] = []
+    withdrawn: list[str] = []
 
 
 class MandateRequest(Request):

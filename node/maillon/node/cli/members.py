@@ -9,7 +9,7 @@ import click
 from maillon.node.cli import base
 from maillon.node.cli.offers import STATUSES
 from maillon.node.cli.paths import path_part
-from maillon.node.i18n import _
+from maillon.node.i18n import _, ngettext
 
 ROLES = ["member", "provider", "helper", "desk", "admin"]
 
@@ -131,15 +131,39 @@ def list_() -> None:
     type=click.Choice(["lost", "stolen", "left", "excluded", "rotated"]),
 )
 @click.option("--since", metavar="TIME", help=_("What was signed after this does not count."))
-def revoke(person: str, key: str | None, reason: str, since: str | None) -> None:
-    body = {"reason": reason, "key": key, "since": _time(since) if since else None}
+@click.option("--withdraw", is_flag=True, help=_("Withdraw their offers and demands first."))
+def revoke(person: str, key: str | None, reason: str, since: str | None, withdraw: bool) -> None:
+    if withdraw and since:
+        base.fail("usage", _("--withdraw and --since exclude each other."))
+    body = {
+        "reason": reason,
+        "key": key,
+        "since": _time(since) if since else None,
+        "withdraw": withdraw or None,
+    }
     data = base.state().client().post(f"/v1/members/{path_part(person)}/revoke", _present(body))
     base.emit(
         data,
-        _("Revoked {n} keys of {name}.").format(
-            n=len(data["keys"]), name=base.printable(data["name"])
-        ),
+        ngettext(
+            "Revoked {n} key of {name}.", "Revoked {n} keys of {name}.", len(data["keys"])
+        ).format(n=len(data["keys"]), name=base.printable(data["name"])),
     )
+    if not base.state().json:
+        _tell_what_stands(data, person)
+
+
+def _tell_what_stands(data: dict[str, Any], person: str) -> None:
+    if data["withdrawn"]:
+        click.echo(_("Withdrawn: {ids}").format(ids=", ".join(i[:12] for i in data["withdrawn"])))
+    if data["standing"]:
+        click.echo(_("Still standing: {ids}").format(ids=", ".join(data["standing"])))
+        click.echo(
+            "  "
+            + _(
+                "So that what was signed after a time does not count: "
+                "maillon member revoke {person} --reason left --since TIME"
+            ).format(person=person)
+        )
 
 
 def _time(text: str) -> int:

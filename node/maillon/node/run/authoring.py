@@ -111,15 +111,22 @@ class Authoring:
         if as_member is None:
             return Signer(node.node_key, as_)
         person = node.register.find_person(as_member)
+        ended = False
         for entry in node.register.keys_of(person.id):
+            membership = node.engine.view.membership(node.coop, entry.public)
+            ended |= membership is not None and membership.status == "revoked"
             if not entry.held:
                 continue
-            membership = node.engine.view.membership(node.coop, entry.public)
             if membership is not None and membership.status == "active":
                 return Signer(node.register.held_key(entry.public), as_)
         raise RegisterError(
             _("Your node holds no valid key of {name}.").format(name=person.name),
-            hint=_("They sign on their own device, or you act under a mandate."),
+            hint=_(
+                "Their membership is ended. What they signed after a time stops to count with: "
+                "maillon member revoke {person} --reason left --since TIME"
+            ).format(person=person.id.hex()[:8])
+            if ended
+            else _("They sign on their own device, or you act under a mandate."),
         )
 
     def longest(self, kind: str, signer: Signer, at: int) -> int:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
-from maillon.node import clock
+from maillon.node import bounds, clock
 from maillon.node.api import shapes
 from maillon.node.i18n import _
 from maillon.node.run.authoring import Signer
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from maillon.node.run.node import Node
 
 PERSON_BYTES = 16
+WITHDRAWN_KINDS = ("offer", "demand")
 MANDATE_CHARACTERS_MIN = 8
 
 
@@ -111,18 +113,39 @@ class People:
         return self._member(made.header.at, made.header.until, made.payload)
 
     def revoke(self, prefix: str, request: shapes.RevokeRequest) -> shapes.Revoked:
-        """End the membership of a person or of one of their keys."""
+        """End the membership of a person or of one of their keys.
+
+        Once more with an earlier `since`, what was signed after it stops to count too. Raises:
+        NotFound, RegisterError.
+        """
         node = self._node
         person = node.register.find_person(prefix)
+        if request.withdraw and request.since is not None:
+            raise RegisterError(
+                _("What is withdrawn now does not count after an earlier --since."),
+                hint=_("Give one of the two: what was signed after --since vanishes by itself."),
+            )
         wanted = None if request.key is None else bytes.fromhex(request.key)
         done: list[str] = []
+        withdrawn: list[str] = []
+        keys: list[bytes] = []
         for valid in list(node.store.by_kinds(("membership",))):
             header, payload = valid.signed.header, valid.signed.payload
             if payload is None or header.coop != node.coop or payload["person"] != person.id:
                 continue
-            if payload["status"] == "revoked" or wanted not in (None, payload["key"]):
+            key = cast("bytes", payload["key"])
+            if wanted not in (None, key):
                 continue
+            keys.append(key)
             now = max(clock.now(), header.at)
+            ended = cast("dict[str, Any] | None", payload.get("revoked"))
+            if ended is not None and (request.since is None or request.since >= ended["until_at"]):
+                continue
+            if request.withdraw:
+                for id, at in self._withdraw_all(person.id, key):
+                    withdrawn.append(id)
+                    # The withdrawals must count: they are signed with the key that ends here.
+                    now = max(now, at)
             until_at = now if request.since is None else min(request.since, now)
             fields: dict[str, Any] = {
                 name: value
@@ -132,12 +155,43 @@ class People:
             fields["status"] = "revoked"
             fields["revoked"] = {"reason": request.reason, "until_at": until_at}
             node.author(self._next(valid, fields, now), node.node_key)
-            key = payload["key"]
-            assert isinstance(key, bytes)
             done.append(key.hex())
         if not done:
-            raise NotFound(_("{name} has no such valid key.").format(name=person.name))
-        return shapes.Revoked(person.id.hex(), person.name, done)
+            raise NotFound(
+                _("{name} has no such valid key.").format(name=person.name),
+                hint=_(
+                    "An ended membership can be ended earlier: "
+                    "--since TIME, before what is not to count any more."
+                )
+                if keys
+                else None,
+            )
+        standing = [id.hex() for key in keys for id in self._standing(key)]
+        return shapes.Revoked(
+            person.id.hex(), person.name, done, standing[: bounds.API_ROWS_MAX], withdrawn
+        )
+
+    def _standing(self, key: bytes) -> list[bytes]:
+        """Return the live offers and demands that a key of our coop signed in its own name."""
+        return [
+            id
+            for id, header in self._node.store.signed_by(key)
+            if header.kind in WITHDRAWN_KINDS and header.coop == self._node.coop and not header.as_
+        ]
+
+    def _withdraw_all(self, person: bytes, key: bytes) -> Iterator[tuple[str, int]]:
+        """Withdraw what a key that the node holds signed; yield ids and the withdrawals' times."""
+        node = self._node
+        ids = self._standing(key)
+        held = [entry.public for entry in node.register.keys_of(person) if entry.held]
+        if not ids or key not in held:
+            return
+        signer = Signer(node.register.held_key(key))
+        for id in ids:
+            old = node.store.get(id)
+            if old is not None:
+                signed = node.author(node.authoring.withdrawal(old, signer, ""), signer.key)
+                yield id.hex(), signed.header.at
 
     def _next(self, valid: Any, fields: dict[str, Any], now: int) -> Draft:
         header = valid.signed.header
