@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import io
 import json
 import os
 import socket
@@ -18,7 +19,9 @@ import pytest
 from maillon.node.cli import base
 from maillon.node.cli.app import cli as root
 from maillon.node.cli.app import explain_database_error, run
+from maillon.node.cli.transfer import RECORD_KINDS
 from maillon.protocol.errors import LocalError, MaillonError, RemoteError
+from maillon.protocol.records import KINDS
 from support.commands import Run
 
 
@@ -242,3 +245,50 @@ def test_without_the_packages_of_the_node_the_command_says_how_to_install_it(mis
     assert done.returncode == 1
     assert "Traceback" not in done.stderr and "maillon[node]" in done.stderr
     assert missing in done.stderr
+
+
+def test_a_backup_makes_no_parents_and_says_where_it_cannot_be(ready: Run, tmp_path: Path) -> None:
+    told = ready("backup", str(tmp_path / "nope" / "x"), "--json")
+    assert (told.code, told.error["code"]) == (7, "not_found_file")
+    assert str(tmp_path / "nope") in told.error["hint"]
+    assert not (tmp_path / "nope").exists()
+    told = ready("backup", "/proc/x", "--json")
+    assert told.code == 7 and "/proc/x" in told.error["message"]
+    assert ready("backup", str(tmp_path / "x")).code == 0
+    assert (tmp_path / "x" / "config.toml").exists()
+
+
+def test_an_export_overwrites_only_when_told_to(ready: Run, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.csv"
+    mine.write_text("mine")
+    told = ready("export", "-o", str(mine), "--json")
+    assert (told.code, told.error["code"]) == (7, "already_exists")
+    assert mine.read_text() == "mine"
+    # With --force it goes on, and finds no running node.
+    assert ready("export", "-o", str(mine), "--force").code == 3
+    told = ready("export", "-o", str(tmp_path / "nope" / "x"), "--json")
+    assert told.error["code"] == "not_found_file"
+    assert told.error["message"].startswith(str(tmp_path / "nope") + " ")
+
+
+def test_an_export_of_an_unknown_kind_is_a_usage_error(ready: Run) -> None:
+    assert list(KINDS) == RECORD_KINDS
+    assert ready("export", "--kind", "nope").code == 2
+
+
+def test_a_distance_from_nowhere_is_a_usage_error(ready: Run) -> None:
+    told = ready("search", "x", "--km", "5", "--json")
+    assert told.code == 2 and "--near" in told.error["message"]
+
+
+def test_restoring_without_a_keyboard_and_words_says_what_to_do(
+    ready: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    told = ready("key", "restore", "--json")
+    assert told.code == 2 and "--words-file" in told.error["hint"]
+
+
+def test_a_first_offer_is_helped_to_a_category(ready: Run) -> None:
+    told = ready("offer", "publish", "--title", "T", "--json")
+    assert told.code == 2 and "mobilite" in told.error["hint"]

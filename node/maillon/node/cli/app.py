@@ -92,6 +92,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         fault.show()
         return base.USAGE
     except (click.Abort, KeyboardInterrupt):
+        if as_json:
+            return base.report_error("interrupted", _("Stopped."), None, as_json=True)
         click.echo(_("Stopped."), err=True)
         return base.INTERRUPTED
     except BrokenPipeError:

@@ -40,6 +40,7 @@ _CODES = {
     FAILURE: "failure local internal import request",
     USAGE: "usage",
     NOT_RUNNING: "not_running",
+    INTERRUPTED: "interrupted",
     KEYS: "wrong_password damaged_key_file recovery_words bad_secret key_missing password_missing",
     NETWORK: "network unreachable join_refused timeout dial_failed listen_failed network_down "
     "not_connected stream_broken stream_stalled frame_too_large frame_truncated message_too_large",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import click
@@ -115,6 +116,12 @@ def restore(words_file: str | None, name: str | None, listen: tuple[str, ...]) -
     home = base.state().home
     if words_file:
         text = Path(words_file).read_text("utf-8")
+    elif not sys.stdin.isatty():
+        base.fail(
+            "usage",
+            _("There is no keyboard to ask for the recovery words."),
+            _("Give them with --words-file FILE."),
+        )
     else:
         text = click.prompt(_("The recovery words, in order"), hide_input=True, err=True)
     entropy = from_words(text)

@@ -378,6 +378,7 @@ def backup(directory: str, without_records: bool) -> None:
     now = base.state()
     now.home.require()
     target = Path(directory).absolute()
+    _require_place(target)
     if is_locked(now.home):
         # Through the node: it knows when its databases are at rest.
         result = now.client().post(
@@ -388,6 +389,29 @@ def backup(directory: str, without_records: bool) -> None:
     else:
         result = write_backup(now.home, target, records=not without_records)
     base.emit(result, _("Wrote the backup to {path}.").format(path=target))
+
+
+def _require_place(target: Path) -> None:
+    """Find out whether a directory can be made there before minutes are spent on a copy.
+
+    Missing parents are not made: they are a slip of the pen, or a disk that is not mounted.
+    """
+    if target.is_dir():
+        return
+    try:
+        target.mkdir(mode=0o700)
+        target.rmdir()
+    except OSError as fault:
+        parent = target.parent
+        base.fail(
+            "not_found_file" if not parent.is_dir() else base.explain_os_error(fault)[0],
+            _("The directory {path} cannot be made: {fault}.").format(
+                path=target, fault=fault.strerror
+            ),
+            _("Make {path} first, or mount its disk.").format(path=parent)
+            if not parent.is_dir()
+            else None,
+        )
 
 
 @click.command(

@@ -79,7 +79,9 @@ def _options(kind: str) -> list[Callable[[Any], Any]]:
         click.option("--title", help=_("One line.")),
         click.option("--text", help=_("A description; - reads it from standard input.")),
         click.option("--language", "lang", default="fr", show_default=True),
-        click.option("--category", "categories", multiple=True, help=_("A code; several allowed.")),
+        click.option(
+            "--category", "categories", multiple=True, help=_("A code such as mobilite; needed.")
+        ),
         click.option("--mode", "modes", multiple=True, type=click.Choice(MODES)),
         click.option("--lat", type=Degrees(-90, 90)),
         click.option("--lon", type=Degrees(-180, 180)),
@@ -256,7 +258,10 @@ def build_payload(given: dict[str, Any]) -> dict[str, Any]:
         base.fail(
             "usage",
             _("A category is needed."),
-            _("Add --category CODE; see the codes with: maillon category list"),
+            _(
+                "Add --category CODE. Any code of small letters does, such as mobilite, numerique "
+                "or bricolage; see those in use with: maillon category list"
+            ),
         )
     return payload
 

@@ -13,6 +13,11 @@ from maillon.node.cli import base
 from maillon.node.i18n import _
 
 FAULTS_SHOWN_MAX = 20
+# Spelt out: help must not load the protocol. A test holds them against its registry.
+RECORD_KINDS = [
+    "coop_profile", "admission", "membership", "mandate", "category", "offer", "demand",
+    "withdrawal", "attestation", "reply",
+]  # fmt: skip
 
 
 @click.command(
@@ -69,6 +74,7 @@ def import_(
 
     if bool(files) == bool(builtin):
         base.fail("usage", _("Name a file, or a list that ships with --builtin."))
+    _check_options(where, date)
     client = base.state().client()
     if builtin:
         from maillon.node.data import france_services
@@ -87,6 +93,12 @@ def import_(
                 )
         data = combine(contents)
     chosen = format_ or builtin or guess_format(data)
+    if chosen == "csv" and not source:
+        base.fail(
+            "usage",
+            _("A table needs a name, so that importing it again finds its own rows."),
+            _("Give it with --source NAME, the same each time."),
+        )
     parameters: dict[str, Any] = {
         "format": chosen,
         "where": list(where) or None,
@@ -102,6 +114,27 @@ def import_(
     events = client.stream("POST", "/v1/import", content=data, **parameters)
     report = _json_report(events) if base.state().json else _human_report(events)
     return base.PARTIAL if report.get("refused") else base.OK
+
+
+def _check_options(where: tuple[str, ...], date: str) -> None:
+    from datetime import date as calendar
+
+    for text in where:
+        column, equals, _value = text.partition("=")
+        if not equals or not column.strip():
+            base.fail(
+                "usage",
+                _("The filter {text!r} is not of the form column=value.").format(text=text),
+                _("For example: --where insee_dep=01"),
+            )
+    try:
+        good = not date or calendar.fromisoformat(date).isoformat() == date
+    except ValueError:
+        good = False
+    if not good:
+        base.fail(
+            "usage", _("{text!r} is no date.").format(text=date), _("Write it as 2026-03-01.")
+        )
 
 
 def _json_report(events: Any) -> dict[str, Any]:
@@ -192,13 +225,40 @@ def _tell_fault(event: dict[str, Any]) -> None:
     ),
 )
 @click.option("--format", "format_", type=click.Choice(["jsonl", "csv"]), default="jsonl")
-@click.option("--kind", "kinds", multiple=True, help=_("Only records of this kind."))
+@click.option(
+    "--kind",
+    "kinds",
+    multiple=True,
+    type=click.Choice(RECORD_KINDS),
+    metavar="KIND",
+    help=_("Only records of this kind."),
+)
 @click.option("--mine", is_flag=True, help=_("Only of your own coop."))
 @click.option("--raw", is_flag=True, help=_("Add the record's bytes, for other implementations."))
 @click.option("--output", "-o", type=click.Path(dir_okay=False), metavar="FILE")
-def export(format_: str, kinds: tuple[str, ...], mine: bool, raw: bool, output: str | None) -> None:
+@click.option("--force", is_flag=True, help=_("Write over a file that is there."))
+def export(
+    format_: str,
+    kinds: tuple[str, ...],
+    mine: bool,
+    raw: bool,
+    output: str | None,
+    force: bool,
+) -> None:
     from maillon.node.exporters import write_csv, write_jsonl
 
+    if output is not None:
+        if Path(output).exists() and not force:
+            base.fail(
+                "already_exists",
+                _("{path} exists already and was left as it is.").format(path=output),
+                _("Write over it with --force."),
+            )
+        if not Path(output).absolute().parent.is_dir():
+            base.fail(
+                "not_found_file",
+                _("{path} does not exist.").format(path=Path(output).absolute().parent),
+            )
     client = base.state().client()
     rows = client.stream(
         "GET", "/v1/export", kind=list(kinds) or None, mine=mine or None, raw=raw or None
