@@ -52,8 +52,8 @@ vectors: dev ## Write the vectors of the specification anew from their seed
 vectors-check: dev ## Compare the vectors of the specification with what the code makes
 	$(PY) spec/vectors/generate.py --check
 
-words: dev ## Compile the French words of the node (locale/fr/LC_MESSAGES/maillon.po)
-	$(VENV)/bin/pybabel -q compile -d node/maillon/node/locale -D maillon
+words: dev ## Compile the French words of the node (locale/fr/LC_MESSAGES/*.po)
+	$(VENV)/bin/pybabel -q compile -d node/maillon/node/locale -D "maillon click"
 
 simulate: dev ## Run simulated federations: SEEDS=200 of them, or SEED=7 alone
 	PYTHONPATH=tests $(PY) -m simulation.run $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(ARGS)

@@ -36,6 +36,18 @@ def ngettext(singular: str, plural: str, n: int) -> str:
     return _catalogue.ngettext(singular, plural, n)
 
 
+def speak_for_click() -> None:
+    """Let click's own words be French where ours are; call it before the first command is made.
+
+    click asks the process-wide gettext with its default domain, which is bound to nothing, and
+    gettext chooses by the standard variables, which do not know $MAILLON_LANG. So both are set
+    for this process; its children see the same language.
+    """
+    _gettext.bindtextdomain("click", str(LOCALES))
+    _gettext.textdomain("click")
+    os.environ["LANGUAGE"] = _languages()[-1]
+
+
 def decimal(value: float, digits: int = 1) -> str:
     """Return a number with the decimal mark of the language."""
     # Translators: the decimal mark.

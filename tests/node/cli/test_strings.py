@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract_from_dir
@@ -129,3 +130,56 @@ def test_the_language_is_chosen_by_the_environment(variables: dict[str, str], wo
         check=True,
     )
     assert word in done.stdout
+
+
+def told_in(language: str, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "maillon.node.cli", *arguments],
+        env={**os.environ, "MAILLON_LANG": language, "PYTHONUTF8": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "french", "english"),
+    [
+        (["init", "--help"], ["Utilisation :", "[obligatoire]", "cette aide"], ["Usage:"]),
+        (["sttaus"], ["Commande inconnue"], ["No such command"]),
+        (["init"], ["Il manque l'option"], ["Missing option"]),
+        (["search", "--limit", "x"], ["Valeur refusée pour"], ["Invalid value for"]),
+    ],
+)
+def test_what_click_says_itself_follows_the_language(
+    arguments: list[str], french: list[str], english: list[str]
+) -> None:
+    spoken = told_in("fr", *arguments)
+    assert all(word in spoken for word in french), spoken
+    assert not any(word in spoken for word in english), spoken
+    assert all(word in told_in("en", *arguments) for word in english)
+
+
+def test_what_is_translated_of_click_is_what_this_click_says() -> None:
+    said = {
+        original
+        for _f, _l, message, _c, _x in extract_from_dir(
+            str(Path(click.__file__).parent),
+            method_map=[("**.py", "python")],
+            keywords={"_": None, "ngettext": (1, 2)},
+        )
+        for original in ([message] if isinstance(message, str) else message)
+    }
+    path = PO.with_name("click.po")
+    with path.open("rb") as file, path.with_suffix(".mo").open("rb") as compiled_file:
+        written = [m for m in read_po(file, locale="fr") if m.id]
+        compiled = [m for m in read_mo(io.BytesIO(compiled_file.read())) if m.id]
+    assert {o for m in written for o in originals(m)} - said == set()
+    assert {tuple(originals(m)): translations(m) for m in compiled} == {
+        tuple(originals(m)): translations(m) for m in written
+    }
+    for message in written:
+        for original, translated in zip(originals(message), translations(message), strict=True):
+            assert fields(original) == fields(translated)

@@ -13,7 +13,7 @@ from typing import Any, cast
 import click
 
 from maillon.node.cli import base, federation, keys, members, node, offers, transfer
-from maillon.node.i18n import _
+from maillon.node.i18n import _, speak_for_click
 
 # Where the traceback of a fault of ours is kept, inside the home; one deep recursion is 300 kB.
 DETAILS = "error.txt"
@@ -77,6 +77,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
     No error leaves as a traceback, not even a bug's, unless $MAILLON_DEBUG asks for it.
     """
+    speak_for_click()
     given = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in given
     # Made here and not by click, so that what failed can still be asked which home was meant.
