@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from maillon.node import bounds
 from support.nodes import TestNode, maillon, wait_for
 
 OFFER: dict[str, Any] = {
@@ -465,6 +466,38 @@ def test_filtered_and_faulty_rows_are_not_taken_for_vanished(
     path.write_text("id,title,city\n1,Un,A\n2,,B\n")
     faulty = maillon(node.home, *arguments, "--json")
     assert json.loads(faulty.stdout)["withdrawn"] == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("--source", "L", "--where", "city"), ("--source", "L", "--date", "1er-nov")],
+)
+def test_an_import_that_is_not_said_clearly_is_a_usage_error(
+    node: TestNode, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    path = tmp_path / "liste.csv"
+    path.write_text("id,title\n1,Un\n2,Deux\n")
+    code, error = refused(node, "import", str(path), *arguments)
+    assert (code, error["code"]) == (2, "usage")
+    # The interface says the same to other programs, once.
+    query = {"--where": "where=city", "--date": "date=1er-nov", "--source": "source=L"}
+    asked = "&".join(["format=csv", *(query[name] for name in arguments[::2])])
+    answer = node.http.post(f"/v1/import?{asked}", content=path.read_bytes())
+    (event,) = [json.loads(line) for line in answer.text.splitlines()]
+    assert (event["event"], event["code"]) == ("failed", "import")
+
+
+def test_an_import_stops_at_what_no_further_row_can_pass(node: TestNode, tmp_path: Path) -> None:
+    person = node.cli("member", "add", "Très active")["person"]
+    path = tmp_path / "liste.csv"
+    rows = (f"{i},Ligne {i}\n" for i in range(bounds.AUTHOR_KEY_RECORDS_MAX + 50))
+    path.write_text("id,title\n" + "".join(rows))
+    done = maillon(
+        node.home, "import", str(path), "--source", "Longue", "--as-member", person, "--json"
+    )
+    error = json.loads(done.stderr)["error"]
+    assert (done.returncode, error["code"]) == (4, "quota")
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_backup_is_whole_and_holds_no_password(node: TestNode, tmp_path: Path) -> None:

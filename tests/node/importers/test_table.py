@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maillon.node.importers import Fault, ImportError_, Item, read, series_of
+from maillon.node.importers.base import Filter
 
 
 def reading(text: str) -> tuple[list[Item], list[Fault]]:
@@ -107,6 +108,25 @@ def test_a_misspelt_column_is_refused_and_named() -> None:
         reading("id,title,titel\n1,a,b\n")
     with pytest.raises(ImportError_, match="title"):
         reading("id,text\n1,a\n")
+
+
+@pytest.mark.parametrize(
+    ("format", "text", "column"),
+    [
+        ("csv", "id,title\n1,Un\n", "nope"),
+        ("france-services", "id_fs,lib_fs,latitude,longitude\n", "insee"),
+        ("data-inclusion", '[{"id": "1", "structure_id": "s", "nom": "Un"}]', "commune_insee"),
+    ],
+)
+def test_a_filter_on_a_column_that_is_not_there_is_refused(
+    format: str, text: str, column: str
+) -> None:
+    with pytest.raises(ImportError_, match=column):
+        list(read(format, text.encode(), [Filter(column, "01")])[1])
+
+
+def test_a_filter_on_a_known_column_that_this_table_leaves_out_takes_nothing() -> None:
+    assert list(read("csv", b"id,title\n1,Un\n", [Filter("city", "Belley")])[1]) == []
 
 
 def test_a_line_with_too_many_cells_is_refused() -> None:

@@ -173,6 +173,7 @@ def _human_report(events: Any) -> dict[str, Any]:
         MofNCompleteColumn(),
         console=base.console(error=True),
         transient=True,
+        disable=not sys.stderr.isatty(),  # it would leave a blank line in a file
     ) as progress:
         task = progress.add_task(_("Importing"), total=None)
         for event in events:

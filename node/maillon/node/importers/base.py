@@ -7,7 +7,7 @@ import hashlib
 import io
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -22,6 +22,7 @@ Payload = dict[str, Any]
 MICRO = 1_000_000
 TITLE_CHARACTERS_MAX = 200
 TEXT_CHARACTERS_MAX = 4_000
+COLUMNS_TOLD_MAX = 60
 
 
 class ImportError_(LocalError):
@@ -143,12 +144,31 @@ class Row:
         return self.cells.get(column, "")
 
 
+def require_columns(filters: Sequence[Filter], columns: Collection[str]) -> None:
+    """Refuse a filter on a column that no row has: it would take nothing and say nothing.
+
+    Raises: ImportError_.
+    """
+    for filter in filters:
+        if filter.column not in columns:
+            names = ", ".join(sorted(columns)[:COLUMNS_TOLD_MAX])
+            raise ImportError_(
+                _("The list has no column {name!r} to filter by.").format(name=filter.column),
+                hint=_("It has: {names}.").format(names=names),
+            )
+
+
 def table(
-    data: bytes, *, required: Sequence[str], known: Sequence[str] = ()
+    data: bytes,
+    *,
+    required: Sequence[str],
+    known: Sequence[str] = (),
+    filters: Sequence[Filter] = (),
 ) -> Iterator[Row | Fault]:
     """Yield the rows of a CSV file with their first line's number.
 
-    Raises: ImportError_ when the header lacks a required column or, with `known`, has others.
+    Raises: ImportError_ when the header lacks a required column or one of a filter or, with
+    `known`, has others.
     """
     text = decode_text(data)
     head = text[: text.find("\n")] if "\n" in text else text
@@ -173,6 +193,7 @@ def table(
             _("The table has unknown columns: {names}.").format(names=", ".join(foreign[:8])),
             hint=_("Rename or delete them; docs/cli.md names the columns of each format."),
         )
+    require_columns(filters, known or [name for name in header if name])
     count = 0
     while True:
         line = reader.line_num + 1

@@ -30,6 +30,7 @@ from maillon.node.importers.base import (
     cut,
     decode_text,
     microdegrees,
+    require_columns,
 )
 from maillon.node.importers.base import line as one_line
 from maillon.node.importers.hours import parse_osm
@@ -89,6 +90,9 @@ def read(data: bytes, source: Source, filters: Sequence[Filter]) -> Reading:
     """Yield an offer, or a fault, for each service; `line` is the entry's number in the file."""
     rows = entries(data)
     structures = {row["id"]: row for row in rows if "structure_id" not in row and _text(row, "id")}
+    services = [row for row in rows if "structure_id" in row]
+    if services:
+        require_columns(filters, {name for row in services for name in row})
     for line, row in enumerate(rows, 1):
         if "structure_id" not in row and "id" in row:
             continue

@@ -72,7 +72,7 @@ _PERSON = re.compile(
 
 def read(data: bytes, source: Source, filters: Sequence[Filter]) -> Reading:
     """Yield an offer, or a fault, for each line that passes the filters."""
-    for row in table(data, required=REQUIRED):
+    for row in table(data, required=REQUIRED, filters=filters):
         if isinstance(row, Fault):
             yield row
             continue

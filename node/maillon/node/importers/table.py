@@ -76,7 +76,7 @@ ACCESS = ("cost", "eligibility", "disability", "language", "digital", "appointme
 def read(data: bytes, source: Source, filters: Sequence[Filter]) -> Reading:
     """Yield an offer or a demand, or a fault, for each line that passes the filters."""
     seen: set[str] = set()
-    for row in base.table(data, required=REQUIRED, known=COLUMNS):
+    for row in base.table(data, required=REQUIRED, known=COLUMNS, filters=filters):
         if isinstance(row, Fault):
             yield row
             continue

@@ -23,11 +23,12 @@ from maillon.node.importers import (
     series_of,
     source_ids,
 )
-from maillon.node.importers.base import Reading
+from maillon.node.importers.base import Reading, matches
 from maillon.node.run.authoring import Signer, check_unit
 from maillon.protocol.envelope import Draft, Signed, draft
 from maillon.protocol.errors import MaillonError
 from maillon.protocol.records import DAY_S, WITHDRAWAL, build, random_series
+from maillon.protocol.records.fields import DATE
 
 if TYPE_CHECKING:
     from maillon.node.run.node import Node
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 KINDS = ("offer", "demand")
 # An unchanged row whose record ends sooner than this is published anew, so that it goes on.
 RENEW_DAYS = 60
+# Of the disk or the share of a key, and not of a row.
+STOPS = frozenset({"disk_full", "quota", "store_full", "store_read_only", "store_damaged"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,16 @@ class Import:
         """Yield what `POST /v1/import` answers. Raises: ImportError_ for the file as a whole."""
         options = self._options
         filters = [parse_filter(text) for text in options.where]
+        if options.format == "csv" and not options.source:
+            raise ImportError_(
+                _("A table needs a name, so that importing it again finds its own rows."),
+                hint=_("Give it with --source NAME, the same each time."),
+            )
+        if options.date and not matches(DATE, options.date):
+            raise ImportError_(
+                _("{text!r} is no date.").format(text=options.date),
+                hint=_("Write it as 2026-03-01."),
+            )
         today = datetime.fromtimestamp(clock.now(), UTC).date().isoformat()
         source, reading = read(
             options.format,
@@ -193,6 +206,9 @@ class Import:
         for wish, fault in zip(batch, refused, strict=True):
             if fault is None:
                 self._count([wish])
+            elif fault.code in STOPS:
+                # No row after it can be taken either.
+                raise fault
             else:
                 self.refused += 1
                 yield Fault(wish.line, str(fault.facts.get("field", "")), str(fault))
@@ -226,6 +242,8 @@ class Import:
                     made = node.authoring.withdrawal(signed, self._signer, "")
                     node.author(made, self._signer.key)
                 except MaillonError as fault:
+                    if fault.code in STOPS:
+                        raise
                     yield Fault(0, "", str(fault))
                     continue
             self.withdrawn += 1
