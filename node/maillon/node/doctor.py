@@ -285,7 +285,7 @@ def _running(client: Callable[[], Client]) -> Iterator[Finding]:
             "peers",
             "bad",
             _("None of {n} known nodes is connected.").format(n=peers["known"]),
-            _("Look at the addresses and last errors (maillon peers), and at your firewall."),
+            _("See the last errors with: maillon peers --addresses; then look at your firewall."),
         )
     elif peers["known"]:
         yield Finding(

@@ -223,7 +223,10 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
+    # Without headings there is no line for them, which would be blank.
+    table = Table(
+        box=None, pad_edge=False, header_style="bold", show_edge=False, show_header=any(columns)
+    )
     for column in columns:
         table.add_column(column, overflow="fold")
     count = 0

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from maillon.node.home import Home
 
 GENERATED_PASSWORD_BYTES = 24
+NAME_SHOWN = 28
 
 
 OPTIONS = {
@@ -281,32 +282,42 @@ def _span(seconds: int) -> str:
 
 
 @click.command(cls=base.Command, help=_("List the nodes that this one knows and talks to."))
-def peers() -> None:
+@click.option("--addresses", is_flag=True, help=_("Show addresses and last errors too."))
+def peers(addresses: bool) -> None:
     data = base.state().client().get("/v1/peers")
-    rows = [
-        (
-            peer["name"] or "?",
-            peer["key"][:8],
-            _("yes") if peer["connected"] else _("no"),
-            f"{peer['score']:.0f}",
-            peer["bytes_in"],
-            peer["bytes_out"],
-            peer["addresses"][0] if peer["addresses"] else "–",
-            peer["last_error"],
-        )
-        for peer in data["peers"]
-    ]
-    columns = (
+    base.emit(data, lambda: _show_peers(data["peers"], addresses))
+
+
+def _show_peers(peers: list[dict[str, Any]], addresses: bool) -> None:
+    """Print a line for each peer that fits 80 columns, wider only when asked for."""
+    columns = [
         _("coop"),
         _("key"),
         _("connected"),
         _("score"),
         _("bytes in"),
         _("bytes out"),
-        _("address"),
-        _("last error"),
-    )
-    base.emit(data, lambda: base.print_table(columns, rows, empty=_("No other node is known.")))
+    ]
+    if addresses:
+        columns += [_("address"), _("last error")]
+    rows: list[list[object]] = []
+    for peer in peers:
+        row: list[object] = [
+            _shortened(peer["name"] or "?"),
+            peer["key"][:8],
+            _("yes") if peer["connected"] else _("no"),
+            round(peer["score"]),  # an integer: no minus before a zero
+            size(peer["bytes_in"]),
+            size(peer["bytes_out"]),
+        ]
+        if addresses:
+            row += [peer["addresses"][0] if peer["addresses"] else "–", peer["last_error"]]
+        rows.append(row)
+    base.print_table(columns, rows, empty=_("No other node is known."))
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= NAME_SHOWN else name[: NAME_SHOWN - 1] + "…"
 
 
 @click.command(
