@@ -176,7 +176,8 @@ def _doubts(payload: dict[str, Any]) -> list[str]:
 
     found: list[str] = []
     place: dict[str, Any] = payload.get("place") or {}
-    email = (payload.get("contact") or {}).get("email")
+    contact: dict[str, Any] = payload.get("contact") or {}
+    email: Any = contact.get("email")
     if email and organisation_email(email, place.get("name", ""), place.get("city", "")) is None:
         found.append(
             _("The mailbox {email} may be a person's; everybody can read it now.").format(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from maillon.node import clock
 from maillon.node.api import shapes
@@ -62,7 +62,7 @@ class UnknownUnit(LocalError):
 def check_unit(founding: Founding, payload: Mapping[str, Any]) -> None:
     """Refuse an amount in a unit that the founding document does not name. Raises: UnknownUnit."""
     asked: Any = payload.get("reciprocity")
-    unit = asked.get("unit") if isinstance(asked, Mapping) else None
+    unit: Any = cast("Mapping[str, Any]", asked).get("unit") if isinstance(asked, Mapping) else None
     known = [entry.code for entry in founding.units]
     if unit is None or unit in known:
         return
