@@ -14,6 +14,7 @@ import click
 
 from maillon.node.cells import home_cell
 from maillon.node.cli import base
+from maillon.node.cli.facts import in_words
 from maillon.node.cli.paths import path_part
 from maillon.node.i18n import _
 
@@ -397,7 +398,7 @@ def _show_record(record: dict[str, Any]) -> None:
         (_("revision"), record["rev"]),
     ]
     rows += [
-        (name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+        (name, in_words(name, value))
         for name, value in payload.items()
         if name not in ("title", "text", "salt")
     ]
@@ -613,21 +614,22 @@ def search(
         rows = [
             (
                 hit["id"][:12],
-                hit["payload"].get("title", ""),
+                _("offer") if hit["kind"] == "offer" else _("demand"),
+                # Why it was found stands below the title, where there is room.
+                "\n  ".join([hit["payload"].get("title", ""), *(hit["reasons"] if why else [])]),
                 _city(hit["payload"]),
                 _distance(hit),
                 hit["coop_name"],
-                ", ".join(hit["reasons"]) if why else "",
             )
             for hit in data["hits"]
         ]
         columns = (
             _("id"),
+            _("kind"),
             _("title"),
             _("place"),
             _("distance"),
             _("coop"),
-            _("why") if why else "",
         )
         base.print_table(columns, rows, empty=_("Nothing was found."))
 
