@@ -26,7 +26,12 @@ def test_a_newcomer_counts_once_enough_founders_have_admitted_it(tmp_path: Path)
         c.start()
         early = maillon(c.home, "offer", "publish", "--title", "T", "--category", "x", "--json")
         assert early.returncode == 4
-        assert json.loads(early.stderr)["error"]["code"] == "coop_unknown"
+        error = json.loads(early.stderr)["error"]
+        assert error["code"] == "not_admitted" and "1 of 2" in error["message"]
+        assert "Coop B" in error["hint"] and "Coop A" not in error["hint"]
+        coops = {coop["coop"]: coop for coop in c.get("/v1/federation")["coops"]}
+        newcomer = coops[c.get("/v1/status")["coop"]]
+        assert (newcomer["admitted"], newcomer["admissions"]) == (False, 1)
         assert c.get("/v1/status")["notices"]
 
         assert b.cli("federation", "admit", joined["card"])["missing"] == 0
