@@ -143,6 +143,15 @@ def _text_or_file(text: str) -> str:
         return file.read(65_536).decode("utf-8", "replace").strip()
 
 
+def _belongs(coop: dict[str, Any], quorum: int) -> str:
+    """Say in what way a coop belongs to the federation, or how far it is from it."""
+    if coop.get("founder", True):
+        return _("founder")
+    if coop.get("admitted", True):
+        return _("admitted")
+    return _("not yet: {n} of {quorum}").format(n=coop["admissions"], quorum=quorum)
+
+
 def _quorum(n: int) -> str:
     return ngettext(
         "A newcomer is admitted by {n} founder.", "A newcomer is admitted by {n} founders.", n
@@ -239,12 +248,12 @@ def show(file: str | None) -> None:
             (
                 coop["name"],
                 coop["coop"][:8],
-                _("founder") if coop.get("founder", True) else _("admitted"),
+                _belongs(coop, data["quorum"]),
                 coop["addresses"][0] if coop["addresses"] else "–",
             )
             for coop in data["coops"]
         ]
-        base.print_table((_("coop"), _("id"), _("since"), _("address")), rows, empty="")
+        base.print_table((_("coop"), _("id"), _("belongs"), _("address")), rows, empty="")
 
     base.emit(data, human)
 
