@@ -107,9 +107,13 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "frames": frames,
 }
 SEEDS: list[bytes] = [
-    *(bytes.fromhex(vector["bytes"]) for vector in load("transport.json")["messages"]),
-    *(bytes.fromhex(vector["bytes"]) for vector in load("transport.json")["frames"]),
-    *(bytes.fromhex(node["bytes"]) for node in load("transport.json")["nodes"]),
+    # Long ones are written otherwise, as a beginning and a repetition.
+    *(
+        bytes.fromhex(vector["bytes"])
+        for part in ("messages", "frames", "nodes")
+        for vector in load("transport.json")[part]
+        if "bytes" in vector
+    ),
     b"/ip4/192.0.2.1/tcp/4001/p2p/12D3KooW9pP4Seg3kZYhySpuVjn1RPdQBsUFZKiFxGMGQN5MeL6A",
     b"/ip6/2001:db8::1/tcp/1",
     b"\x20dnsaddr=/dns4/a.example/tcp/4001",

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import click
 
-from maillon.node.cli import base, federation, keys, members, node, offers, transfer
+from maillon.node.cli import base, federation, keys, members, node, offers, searching, transfer
 from maillon.node.i18n import _, speak_for_click
 
 # Where the traceback of a fault of ours is kept, inside the home; one deep recursion is 300 kB.
@@ -61,7 +61,7 @@ for command in (
     offers.category,
     offers.offer,
     offers.demand,
-    offers.search,
+    searching.search,
     transfer.import_,
     transfer.export,
     node.doctor,

@@ -18,6 +18,18 @@ STATES: Final = {"superseded": 1, "withdrawn": 2, "revoked": 3, "erased": 4}
 SIGNATURE: Final = 64
 """`head` is the header's bytes, then this many of the signature."""
 
+BY_KEY: Final = "SELECT n FROM keys_new WHERE k = ?1 UNION ALL SELECT n FROM keys WHERE k = ?1"
+BY_KEYS: Final = (
+    "SELECT value FROM json_each(?1) WHERE EXISTS (SELECT 1 FROM keys_new WHERE k = value) "
+    "OR EXISTS (SELECT 1 FROM keys WHERE k = value)"
+)
+# Keys of ids and of series share the trees; what begins otherwise is left out afterwards.
+BY_BEGINNING: Final = (
+    "SELECT DISTINCT r.head FROM records r JOIN (SELECT n FROM keys WHERE k BETWEEN :low AND :high "
+    "UNION SELECT n FROM keys_new WHERE k BETWEEN :low AND :high) f ON f.n = r.n LIMIT :limit"
+)
+BY_ROW: Final = "SELECT n, state, at, until, kind, author, head FROM records WHERE n = ?"
+
 _blake = hashlib.blake2b
 _sha256 = hashlib.sha256
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from maillon.node import bounds
 from maillon.node.i18n import _
@@ -31,6 +30,10 @@ from maillon.node.store.database import (
 )
 from maillon.node.store.keyindex import KeyIndex
 from maillon.node.store.rows import (
+    BY_BEGINNING,
+    BY_KEY,
+    BY_KEYS,
+    BY_ROW,
     LIVE,
     SIGNATURE,
     STATES,
@@ -54,18 +57,6 @@ from maillon.protocol.envelope import Header, Signed, Valid
 from maillon.protocol.ids import RecordId
 from maillon.protocol.records import priority, thing_id
 
-_KEY: Final = "SELECT n FROM keys_new WHERE k = ?1 UNION ALL SELECT n FROM keys WHERE k = ?1"
-_KEYS: Final = (
-    "SELECT value FROM json_each(?1) WHERE EXISTS (SELECT 1 FROM keys_new WHERE k = value) "
-    "OR EXISTS (SELECT 1 FROM keys WHERE k = value)"
-)
-# Keys of ids and of series share the trees; what begins otherwise is left out afterwards.
-_BEGINNING: Final = (
-    "SELECT DISTINCT r.head FROM records r JOIN (SELECT n FROM keys WHERE k BETWEEN :low AND :high "
-    "UNION SELECT n FROM keys_new WHERE k BETWEEN :low AND :high) f ON f.n = r.n LIMIT :limit"
-)
-_ROW: Final = "SELECT n, state, at, until, kind, author, head FROM records WHERE n = ?"
-
 Indexer = Callable[[Header, Mapping[str, Value]], str]
 
 class SqliteStore:
@@ -83,7 +74,7 @@ class SqliteStore:
         )
         self._depth = 0
         self._doomed = False
-        self._saved: _Saved | None = None
+        self._saved: tuple[VaultSaved, tuple[int, int], WordsSaved] | None = None
         self._fresh: dict[bytes, tuple[int, Valid]] = {}
         self._heads: dict[tuple[bytes, bytes], StoredHead] = {}
         self._counts: dict[str, int] = {}
@@ -132,7 +123,7 @@ class SqliteStore:
         with faults_in_words(self.path):
             self._db.execute("BEGIN IMMEDIATE")
         self._depth = 1
-        self._saved = _Saved(self._vault.save(), self._keys.save(), self._words.save())
+        self._saved = (self._vault.save(), self._keys.save(), self._words.save())
         try:
             yield
             if self._doomed:
@@ -154,9 +145,10 @@ class SqliteStore:
     def _roll_back(self) -> None:
         saved = self._saved
         assert saved is not None, "a batch saves before it writes"
-        self._vault.restore(saved.vault)
-        self._keys.restore(saved.keys)
-        self._words.restore(saved.words)
+        vault, keys, words = saved
+        self._vault.restore(vault)
+        self._keys.restore(keys)
+        self._words.restore(words)
         self._fresh.clear()
         self._heads.clear()
         self._counts.clear()
@@ -235,11 +227,11 @@ class SqliteStore:
 
     def _rows_at(self, key: int) -> list[tuple[Any, ...]]:
         try:
-            places = self._db.execute(_KEY, (key,)).fetchall()
+            places = self._db.execute(BY_KEY, (key,)).fetchall()
             if not places:
                 return []
             return [
-                row for place in places if (row := self._db.execute(_ROW, place).fetchone())
+                row for place in places if (row := self._db.execute(BY_ROW, place).fetchone())
             ]
         except sqlite3.Error as error:
             raise translated(error, self.path) from error
@@ -252,7 +244,7 @@ class SqliteStore:
         keys = {id_key(id): id for id in ids if id not in self._fresh}
         with faults_in_words(self.path):
             # In the order of the keys: neighbours then share the pages that were just read.
-            found = self._db.execute(_KEYS, (json.dumps(sorted(keys)),)).fetchall()
+            found = self._db.execute(BY_KEYS, (json.dumps(sorted(keys)),)).fetchall()
         for (key,) in found:
             del keys[key]
         # Two ids with one key are asked for one by one, as is whatever has a key that is taken.
@@ -303,7 +295,7 @@ class SqliteStore:
         low = id_key(first.ljust(8, b"\x00"))
         high = id_key(first.ljust(8, b"\xff"))
         with self._reading() as db:
-            rows = db.execute(_BEGINNING, {"low": low, "high": high, "limit": limit}).fetchall()
+            rows = db.execute(BY_BEGINNING, {"low": low, "high": high, "limit": limit}).fetchall()
         ids = (id_of(head) for (head,) in rows)
         return [id for id in ids if id.startswith(first)]
 
@@ -601,10 +593,3 @@ class SqliteStore:
     def check(self) -> list[str]:
         """Return what a thorough look finds wrong; empty when all is well. Reads the whole file."""
         return examine(self._db, self.path)
-
-
-@dataclass(frozen=True, slots=True)
-class _Saved:
-    vault: VaultSaved
-    keys: tuple[int, int]
-    words: WordsSaved
