@@ -143,7 +143,7 @@ def _text_or_file(text: str) -> str:
         return file.read(65_536).decode("utf-8", "replace").strip()
 
 
-def _belongs(coop: dict[str, Any], quorum: int) -> str:
+def belonging(coop: dict[str, Any], quorum: int) -> str:
     """Say in what way a coop belongs to the federation, or how far it is from it."""
     if coop.get("founder", True):
         return _("founder")
@@ -248,7 +248,7 @@ def show(file: str | None) -> None:
             (
                 coop["name"],
                 coop["coop"][:8],
-                _belongs(coop, data["quorum"]),
+                belonging(coop, data["quorum"]),
                 coop["addresses"][0] if coop["addresses"] else "–",
             )
             for coop in data["coops"]
