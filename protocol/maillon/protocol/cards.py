@@ -56,6 +56,8 @@ CARD: Final = Struct(
         Field("node_key", KEY, True),
         Field("name", Text(120), True),
         Field("addresses", ADDRESSES),
+        Field("writer", KEY, False, "signs the blocks of its accounts (06)"),
+        Field("witness", KEY, False, "votes on the blocks of all coops (06)"),
     )
 )
 
@@ -77,17 +79,28 @@ def checked_map(data: bytes, bytes_max: int, what: str, check: Check) -> dict[st
 
 @dataclass(frozen=True, slots=True)
 class FoundingCoop:
-    """A founding coop: `root` for ever, `node_key` and `addresses` until its profile is known."""
+    """A founding coop: `root` for ever, `node_key` and `addresses` until its profile is known.
+
+    `writer` and `witness` are its keys in charter 0 of the ledger; empty when it has none.
+    """
 
     root: Key
     node_key: Key
     name: str
     addresses: tuple[str, ...] = ()
+    writer: bytes = b""
+    witness: bytes = b""
 
     @property
     def id(self) -> CoopId:
         """Return the coop's permanent id."""
         return coop_id(self.root)
+
+    @property
+    def keys(self) -> tuple[bytes, ...]:
+        """Return all its keys, the root first."""
+        given = (self.root, self.node_key, self.writer, self.witness)
+        return tuple(key for key in given if key)
 
 
 class TextDamaged(LocalError):
@@ -134,6 +147,8 @@ class CoopCard:
     name: str
     addresses: tuple[str, ...]
     signature: bytes
+    writer: bytes = b""
+    witness: bytes = b""
 
     @property
     def id(self) -> CoopId:
@@ -142,7 +157,7 @@ class CoopCard:
 
     def body(self) -> bytes:
         """Return the bytes that the root signs."""
-        return _card_body(self.root, self.node_key, self.name, self.addresses)
+        return _card_body(self.founding_coop())
 
     def encode(self) -> bytes:
         """Return the card's bytes."""
@@ -154,23 +169,40 @@ class CoopCard:
 
     def founding_coop(self) -> FoundingCoop:
         """Return the entry of this coop in a founding document."""
-        return FoundingCoop(self.root, self.node_key, self.name, self.addresses)
+        return FoundingCoop(
+            self.root, self.node_key, self.name, self.addresses, self.writer, self.witness
+        )
 
 
-def _card_body(root: bytes, node_key: bytes, name: str, addresses: Sequence[str]) -> bytes:
-    fields: dict[str, Value] = {"v": VERSION, "root": root, "node_key": node_key, "name": name}
-    if addresses:
-        fields["addresses"] = list(addresses)
-    return encode(fields, bytes_max=CARD_BYTES_MAX)
+def coop_fields(coop: FoundingCoop) -> dict[str, Value]:
+    """Return a coop's entry as a map; what it has not is left out."""
+    fields: dict[str, Value] = {"root": coop.root, "node_key": coop.node_key, "name": coop.name}
+    if coop.addresses:
+        fields["addresses"] = list(coop.addresses)
+    if coop.writer:
+        fields["writer"] = coop.writer
+    if coop.witness:
+        fields["witness"] = coop.witness
+    return fields
+
+
+def _card_body(coop: FoundingCoop) -> bytes:
+    return encode({"v": VERSION, **coop_fields(coop)}, bytes_max=CARD_BYTES_MAX)
 
 
 def make_card(
-    root: SigningKey, node_key: bytes, name: str, addresses: Sequence[str] = ()
+    root: SigningKey,
+    node_key: bytes,
+    name: str,
+    addresses: Sequence[str] = (),
+    *,
+    writer: bytes = b"",
+    witness: bytes = b"",
 ) -> CoopCard:
     """Make a coop's card. Raises: SchemaError naming the field that does not fit."""
-    body = _card_body(root.public, node_key, name, addresses)
-    signature = root.sign(CARD_PURPOSE, body)
-    card = CoopCard(root.public, Key(node_key), name, tuple(addresses), signature)
+    coop = FoundingCoop(root.public, Key(node_key), name, tuple(addresses), writer, witness)
+    signature = root.sign(CARD_PURPOSE, _card_body(coop))
+    card = CoopCard(coop.root, coop.node_key, name, coop.addresses, signature, writer, witness)
     return decode_card(card.encode())
 
 
@@ -185,10 +217,15 @@ def decode_card(data: bytes, *, backend: Backend = cryptography_backend) -> Coop
     fields = cast("dict[str, Any]", checked_map(body, CARD_BYTES_MAX, "card", _check_card))
     if set(fields) - _CARD_FIELDS:
         raise schema_error("card", "", "unknown_field")
-    if fields["root"] == fields["node_key"]:
-        raise schema_error("card", "node_key", "key_twice")
-    if not key_ok(fields["node_key"]):
-        raise BadKey(key=fields["node_key"])
+    seen = {fields["root"]}
+    for name in ("node_key", "writer", "witness"):
+        if name in fields:
+            if fields[name] in seen:
+                raise schema_error("card", name, "key_twice")
+            seen.add(fields[name])
+    for key in seen:
+        if not key_ok(key):
+            raise BadKey(key=key)
     verify(fields["root"], CARD_PURPOSE, body, signature, backend=backend)
     return CoopCard(
         fields["root"],
@@ -196,6 +233,8 @@ def decode_card(data: bytes, *, backend: Backend = cryptography_backend) -> Coop
         fields["name"],
         tuple(fields.get("addresses", ())),
         signature,
+        fields.get("writer", b""),
+        fields.get("witness", b""),
     )
 
 

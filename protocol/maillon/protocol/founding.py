@@ -23,6 +23,7 @@ from maillon.protocol.cards import (
     TextDamaged,
     card_from_text,
     checked_map,
+    coop_fields,
     decode_card,
     decode_invitation,
     invitation_from_text,
@@ -44,10 +45,14 @@ from maillon.protocol.keys import (
     verify,
 )
 from maillon.protocol.limits import (
+    ACCOUNTS_MAX,
     COOPS_MAX,
     FOUNDING_BYTES_MAX,
     FOUNDING_FILE_BYTES_MAX,
     INT_MAX,
+    RECOVERY_S_MAX,
+    UNITS_MAX,
+    WITNESSES_MAX,
 )
 from maillon.protocol.records.fields import ADDRESSES, CODE, KEY, LABELS, LANGUAGES, UNIT
 from maillon.protocol.records.kind import schema_error
@@ -72,6 +77,7 @@ __all__ = [
     "FoundingCoop",
     "FoundingFile",
     "Invitation",
+    "LedgerTerms",
     "NotFounded",
     "TextDamaged",
     "Unit",
@@ -100,8 +106,57 @@ class NotFounded(LocalError):
 
 
 def _keys_apart(document: Mapping[str, Any]) -> bool:
-    keys = [key for entry in document["coops"] for key in (entry["root"], entry["node_key"])]
+    keys = [entry[name] for entry in document["coops"] for name in _KEY_FIELDS if name in entry]
     return len(set(keys)) == len(keys)
+
+
+_KEY_FIELDS: Final = ("root", "node_key", "writer", "witness")
+
+
+def ledger_known(document: Mapping[str, Any]) -> bool:
+    """Tell whether a document has a `ledger` of this version: one without further fields."""
+    if "ledger" not in document:
+        return False
+    ledger = document["ledger"]
+    entries = ledger.get("limits", ())
+    return ledger.keys() <= _LEDGER_FIELDS and all(
+        entry.keys() <= _LIMIT_FIELDS for entry in entries
+    )
+
+
+def _ledger_whole(document: Mapping[str, Any]) -> bool:
+    if not ledger_known(document):
+        return True
+    needed = _LEDGER_FIELDS - {"limits"}
+    return needed <= document["ledger"].keys() and all(
+        "writer" in entry for entry in document["coops"]
+    )
+
+
+def _ledger_quorum(document: Mapping[str, Any]) -> bool:
+    if not ledger_known(document):
+        return True
+    witnesses = sum("witness" in entry for entry in document["coops"])
+    quorum = document["ledger"]["quorum"]
+    return witnesses <= WITNESSES_MAX and witnesses < 2 * quorum and quorum <= witnesses
+
+
+def _ledger_approvals(document: Mapping[str, Any]) -> bool:
+    if not ledger_known(document):
+        return True
+    return bool(document["ledger"]["approvals"] <= len(document["coops"]))
+
+
+def _ledger_limits(document: Mapping[str, Any]) -> bool:
+    if not ledger_known(document):
+        return True
+    units = [entry["unit"] for entry in document["ledger"].get("limits", ())]
+    known = [unit < len(document["units"]) for unit in units]
+    return (
+        all(known)
+        and len(set(units)) == len(units)
+        and all(document["units"][unit]["kind"] != "count" for unit in units)
+    )
 
 
 COOP_ENTRY: Final = Struct(
@@ -110,6 +165,8 @@ COOP_ENTRY: Final = Struct(
         Field("node_key", KEY, True, "for dialling its node before its profile is known"),
         Field("name", _NAME, True),
         Field("addresses", ADDRESSES, False, "multiaddrs of its node"),
+        Field("writer", KEY, False, "signs the blocks of its accounts (06)"),
+        Field("witness", KEY, False, "votes on the blocks of all coops (06)"),
     )
 )
 
@@ -122,6 +179,26 @@ UNIT_ENTRY: Final = Struct(
     )
 )
 
+LIMIT_ENTRY: Final = Struct(
+    (
+        Field("unit", Int(0, UNITS_MAX - 1), True, "place in `units`, from 0"),
+        Field("limit", Int(0, INT_MAX), True, "minor units each coop may owe the others together"),
+    )
+)
+
+LEDGER: Final = Struct(
+    (
+        Field("quorum", Int(1, WITNESSES_MAX), False, "witnesses that certify a block"),
+        Field("approvals", Int(1, COOPS_MAX), False, "coops that approve a change of the charter"),
+        Field("recovery_s", Int(0, RECOVERY_S_MAX), False, "before a recovered key counts"),
+        Field("accounts_max", Int(1, ACCOUNTS_MAX), False, "accounts of one coop"),
+        Field("limits", ListOf(LIMIT_ENTRY, UNITS_MAX, distinct=False), False, "else 0"),
+    )
+)
+
+_LEDGER_FIELDS: Final = frozenset(part.name for part in LEDGER.fields)
+_LIMIT_FIELDS: Final = frozenset(part.name for part in LIMIT_ENTRY.fields)
+
 CRITERION: Final = Struct((Field("code", CODE, True), Field("labels", LABELS, True)))
 
 DOCUMENT: Final = Struct(
@@ -132,12 +209,18 @@ DOCUMENT: Final = Struct(
         Field("created", Int(0, INT_MAX), True, "Unix seconds"),
         Field("coops", ListOf(COOP_ENTRY, COOPS_MAX, distinct=False), True, "the founding coops"),
         Field("admission_quorum", Int(1, COOPS_MAX), True, "founding coops that admit another"),
-        Field("units", ListOf(UNIT_ENTRY, 16, low=0, distinct=False), True),
+        Field("units", ListOf(UNIT_ENTRY, UNITS_MAX, low=0, distinct=False), True),
         Field("criteria", ListOf(CRITERION, 16, low=0, distinct=False), True, "of attestations"),
         Field("languages", LANGUAGES, True),
+        Field("ledger", LEDGER, False, "terms of the accounts (06); without them there are none"),
     ),
     (
-        Rule("keys_apart", "no key stands twice among roots and node keys", _keys_apart, {}),
+        Rule(
+            "keys_apart",
+            "no key stands twice among roots, node keys, writers' and witnesses' keys",
+            _keys_apart,
+            {},
+        ),
         Rule(
             "quorum_reachable",
             "`admission_quorum` is at most the number of founding coops",
@@ -151,6 +234,33 @@ DOCUMENT: Final = Struct(
                 len({entry["code"] for entry in document[part]}) == len(document[part])
                 for part in ("units", "criteria")
             ),
+            {},
+        ),
+        Rule(
+            "ledger_whole",
+            "a `ledger` without fields beyond these tables has all of them but `limits`, which may "
+            "be left out, and each coop has a `writer`",
+            _ledger_whole,
+            {},
+        ),
+        Rule(
+            "ledger_quorum",
+            "with such a `ledger`, its `quorum` is at most the number of coops with a `witness`, "
+            f"and more than half of it; there are at most {WITNESSES_MAX}",
+            _ledger_quorum,
+            {},
+        ),
+        Rule(
+            "ledger_approvals",
+            "with such a `ledger`, its `approvals` are at most the number of coops",
+            _ledger_approvals,
+            {},
+        ),
+        Rule(
+            "ledger_limits",
+            "with such a `ledger`, each `unit` of its `limits` is a place in `units` with a kind "
+            "other than `count`, and stands there once",
+            _ledger_limits,
             {},
         ),
     ),
@@ -178,11 +288,38 @@ class Criterion:
 
 
 @dataclass(frozen=True, slots=True)
+class LedgerTerms:
+    """The terms of the accounts that charter 0 begins with (spec/06).
+
+    `limits` are pairs of a unit's place and the minor units each coop may owe the others together.
+    """
+
+    quorum: int
+    approvals: int
+    recovery_s: int
+    accounts_max: int
+    limits: tuple[tuple[int, int], ...] = ()
+
+    def as_map(self) -> dict[str, Value]:
+        """Return the terms as they stand in the document."""
+        fields: dict[str, Value] = {
+            "quorum": self.quorum,
+            "approvals": self.approvals,
+            "recovery_s": self.recovery_s,
+            "accounts_max": self.accounts_max,
+        }
+        if self.limits:
+            fields["limits"] = [{"unit": unit, "limit": limit} for unit, limit in self.limits]
+        return fields
+
+
+@dataclass(frozen=True, slots=True)
 class Founding:
     """What a federation was founded on. `fed` is its id; it never changes.
 
-    `extra` holds the fields this version does not know (the ledger's, a later minor version's);
-    they are part of the id. `document` is the canonical encoding of everything.
+    `ledger` is None when it keeps no accounts, or keeps them by a later version's terms. `extra`
+    holds the fields this version does not know (a later minor version's); they are part of the id.
+    `document` is the canonical encoding of everything.
     """
 
     name: str
@@ -195,6 +332,7 @@ class Founding:
     languages: tuple[str, ...] = ("fr",)
     extra: Mapping[str, Value] = field(default_factory=dict[str, Value])
     v: int = VERSION
+    ledger: LedgerTerms | None = None
     document: bytes = field(init=False, compare=False, repr=False)
     fed: FedId = field(init=False, compare=False)
     _by_id: Mapping[CoopId, FoundingCoop] = field(init=False, compare=False, repr=False)
@@ -211,15 +349,7 @@ class Founding:
             "name": self.name,
             "salt": self.salt,
             "created": self.created,
-            "coops": [
-                {
-                    "root": coop.root,
-                    "node_key": coop.node_key,
-                    "name": coop.name,
-                    **({"addresses": list[Value](coop.addresses)} if coop.addresses else {}),
-                }
-                for coop in self.coops
-            ],
+            "coops": [coop_fields(coop) for coop in self.coops],
             "admission_quorum": self.admission_quorum,
             "units": [
                 {"code": u.code, "kind": u.kind, "decimals": u.decimals, "label": u.label}
@@ -230,6 +360,8 @@ class Founding:
             ],
             "languages": list(self.languages),
         }
+        if self.ledger is not None:
+            known["ledger"] = self.ledger.as_map()
         return {**self.extra, **known}
 
     def encode(self) -> bytes:
@@ -268,19 +400,31 @@ def decode_founding(document: bytes) -> Founding:
             # The coops' list is what `fed` and admission rest on: a field here that some readers
             # do not know would be dropped when they write the document again.
             raise schema_error("founding", "coops", "unknown_field")
-        for key in (entry["root"], entry["node_key"]):
-            if not key_ok(key):
-                raise BadKey(key=key)
-    for part, known in (("units", _UNIT_FIELDS), ("criteria", _CRITERION_FIELDS)):
-        if any(set(entry) - known for entry in fields[part]):
+        for name in _KEY_FIELDS:
+            if name in entry and not key_ok(entry[name]):
+                raise BadKey(key=entry[name])
+    for part, inside in (("units", _UNIT_FIELDS), ("criteria", _CRITERION_FIELDS)):
+        if any(set(entry) - inside for entry in fields[part]):
             raise schema_error("founding", part, "unknown_field")
+    known = _DOCUMENT_FIELDS
+    terms = None
+    if ledger_known(fields):
+        terms = _read_terms(fields["ledger"])
+    else:
+        # Kept as it is: the terms of a later version, which are part of the id all the same.
+        known = known - {"ledger"}
     return Founding(
         fields["name"],
         fields["salt"],
         fields["created"],
         tuple(
             FoundingCoop(
-                entry["root"], entry["node_key"], entry["name"], tuple(entry.get("addresses", ()))
+                entry["root"],
+                entry["node_key"],
+                entry["name"],
+                tuple(entry.get("addresses", ())),
+                entry.get("writer", b""),
+                entry.get("witness", b""),
             )
             for entry in fields["coops"]
         ),
@@ -288,7 +432,18 @@ def decode_founding(document: bytes) -> Founding:
         tuple(Unit(**entry) for entry in fields["units"]),
         tuple(Criterion(entry["code"], entry["labels"]) for entry in fields["criteria"]),
         tuple(fields["languages"]),
-        {name: value for name, value in fields.items() if name not in _DOCUMENT_FIELDS},
+        {name: value for name, value in fields.items() if name not in known},
+        ledger=terms,
+    )
+
+
+def _read_terms(ledger: Mapping[str, Any]) -> LedgerTerms:
+    return LedgerTerms(
+        ledger["quorum"],
+        ledger["approvals"],
+        ledger["recovery_s"],
+        ledger["accounts_max"],
+        tuple((entry["unit"], entry["limit"]) for entry in ledger.get("limits", ())),
     )
 
 

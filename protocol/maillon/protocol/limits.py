@@ -141,3 +141,18 @@ ADDRESS_CHARS_MAX: Final = 256
 
 CARD_BYTES_MAX: Final = 4_096
 """A card with 8 of the longest addresses takes about 2.5 kB."""
+
+# --- The terms of the ledger (spec/02, spec/06) ---------------------------------------------------
+
+UNITS_MAX: Final = 16
+"""Units of account of a federation: hours, a credit, what is counted, and room for later ones."""
+
+WITNESSES_MAX: Final = 64
+"""Witnesses of a federation. What a writer shows to open a term holds a certificate from each of a
+quorum, so it grows with the square: 43 certificates of 2.9 kB fill half a frame."""
+
+RECOVERY_S_MAX: Final = 366 * 86_400
+"""Longest wait before a key that a coop vouches for becomes an account's: a year."""
+
+ACCOUNTS_MAX: Final = 1_000_000
+"""Greatest number of accounts a charter may allow a coop: ten times the largest one planned for."""
