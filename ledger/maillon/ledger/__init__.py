@@ -1,5 +1,7 @@
-"""Accounts of the federation: the layer between ``maillon.protocol`` and ``maillon.node``.
+"""Accounts of the federation: mutual credit on chains that witnesses certify (spec/06).
 
-The package holds no code yet. It fixes the place of the accounts in the order of imports: the
-ledger may import ``maillon.protocol`` only, does no I/O, and knows nothing of the node.
+The package stands between ``maillon.protocol`` and ``maillon.node``: it imports the protocol only,
+does no I/O, reads no clock and draws no randomness. Formats live in `orders`, `entries`, `block`,
+`quorum`, `messages` and `fraud`; every function here is told the federation's id, because each
+signature and each id is made over it.
 """
