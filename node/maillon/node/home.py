@@ -2,9 +2,11 @@
 
 <home>/config.toml     settings, edited by people
 <home>/founding.bin    the founding document of the federation, signed by every founder
-<home>/keys/*.key      root, node and sealing key, each encrypted under the password
+<home>/keys/*.key      root, node, sealing and writer key, each encrypted under the password
 <home>/node.db         the federation's records; can be fetched again from any other node
 <home>/private.db      the register of people and the keys held for them; exists nowhere else
+<home>/ledger.db       the certified accounts of the federation, and the orders given here
+<home>/votes.db        what this node promised as a witness, with its key; never leaves the machine
 <home>/api.sock        the local API while the node runs
 <home>/node.lock       held while the node runs
 """
@@ -25,7 +27,7 @@ from maillon.protocol.errors import LocalError
 
 # The kernel's sun_path holds 108 bytes with its closing zero.
 SOCKET_PATH_BYTES_MAX = 107
-KEYS = ("root", "sealing", "node")
+KEYS = ("root", "sealing", "node", "writer")
 
 
 class HomeError(LocalError):
@@ -94,6 +96,14 @@ class Home:
         return self.path / "private.db"
 
     @property
+    def ledger(self) -> Path:
+        return self.path / "ledger.db"
+
+    @property
+    def votes(self) -> Path:
+        return self.path / "votes.db"
+
+    @property
     def socket(self) -> Path:
         return self.path / "api.sock"
 
@@ -102,7 +112,7 @@ class Home:
         return self.path / "node.lock"
 
     def key(self, name: str) -> Path:
-        """Return the file of the key `name`: root, node or sealing."""
+        """Return the file of the key `name`: root, node, sealing or writer."""
         return self.keys / f"{name}.key"
 
     @property

@@ -3,6 +3,8 @@
 root.key     16 bytes of entropy, which are the twelve recovery words; may be moved offline
 sealing.key  the X25519 secret that the same words give
 node.key     the Ed25519 seed of this machine's node: not in the words, replaced when lost
+writer.key   the Ed25519 seed that signs the blocks of this coop's accounts: not in the words either
+             (the key of its witness lies in votes.db and nowhere else, see store/ledgerdisk.py)
 """
 
 from __future__ import annotations
@@ -56,12 +58,13 @@ def seal(secret: bytes, password: bytes, random: Random) -> bytes:
 
 
 def create_keys(home: Home, password: bytes, entropy: bytes, random: Random) -> CoopKeys:
-    """Write root, sealing and node key; nothing that exists is overwritten."""
+    """Write root, sealing, node and writer key; nothing that exists is overwritten."""
     root, sealing = words.derive(entropy)
     home.keys.mkdir(mode=0o700, exist_ok=True)
     write_atomic(home.key("root"), seal(entropy, password, random))
     write_atomic(home.key("sealing"), seal(sealing.secret_bytes(), password, random))
     write_atomic(home.key("node"), seal(random(32), password, random))
+    write_atomic(home.key("writer"), seal(random(32), password, random))
     return CoopKeys(root, sealing)
 
 
@@ -108,6 +111,19 @@ def open_root(home: Home, password: bytes) -> SigningKey:
 def open_node(home: Home, password: bytes) -> SigningKey:
     """Open the key of this node."""
     return SigningKey.from_seed(_open(home, "node", password))
+
+
+def open_writer(home: Home, password: bytes) -> SigningKey:
+    """Open the key that signs the blocks of this coop's accounts."""
+    return SigningKey.from_seed(_open(home, "writer", password))
+
+
+def ensure_writer(home: Home, password: bytes, random: Random) -> SigningKey:
+    """Open the writer key, made first in a home from before there were accounts."""
+    if not home.key("writer").is_file():
+        home.keys.mkdir(mode=0o700, exist_ok=True)
+        write_atomic(home.key("writer"), seal(random(32), password, random))
+    return open_writer(home, password)
 
 
 def open_sealing(home: Home, password: bytes) -> SealingKey:

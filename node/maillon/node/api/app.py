@@ -18,6 +18,7 @@ from litestar.response import Stream
 
 from maillon.node import bounds
 from maillon.node.api import problems, shapes
+from maillon.node.api.ledger_app import LEDGER_ROUTES
 from maillon.node.api.service import ListOptions, SearchOptions, Service
 from maillon.node.i18n import _
 from maillon.protocol.errors import LocalError, MaillonError
@@ -314,8 +315,9 @@ def refuse_unknown_parameters(request: Request[Any, Any, Any]) -> None:
     Raises: BadRequest.
     """
     handler = request.route_handler
+    renamed: dict[str, str] = handler.opt.get("query_names", {})
     known = {
-        name
+        renamed.get(name, name)
         for name in handler.parsed_fn_signature.parameters
         if name not in _NOT_QUERY and not any(f"{{{name}:" in path for path in handler.paths)
     }
@@ -356,6 +358,7 @@ def make_app(service: Service, *, version: str) -> Litestar:
             show_federation,
             invite,
             admit,
+            *LEDGER_ROUTES,
             describe,
         ],
         before_request=refuse_unknown_parameters,

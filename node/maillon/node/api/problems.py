@@ -64,6 +64,10 @@ def plain(value: Any) -> Any:
         return value.hex()
     if isinstance(value, str | int | bool) or value is None:
         return value
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in cast("list[Any]", value)]
+    if isinstance(value, dict):
+        return {str(name): plain(item) for name, item in cast("dict[Any, Any]", value).items()}
     return str(value)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from maillon.node.api import shapes
+from maillon.node.api.ledger_service import LedgerService
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,11 @@ class ListOptions:
 
 class Service(Protocol):
     """A running node. Every method raises MaillonErrors, which become problem documents."""
+
+    @property
+    def ledger(self) -> LedgerService:
+        """Return the accounts of the node."""
+        ...
 
     def status(self) -> shapes.Status: ...
 

@@ -22,14 +22,16 @@ if TYPE_CHECKING:
     import sqlite3
 
 SMALL_FILES = ("config.toml", "founding.bin", "profile.bin", "coop.id")
-KEY_FILES = ("root.key", "sealing.key", "node.key")
+KEY_FILES = ("root.key", "sealing.key", "node.key", "writer.key")
 CACHE_KIB = 1_024
 
 
 def write_backup(home: Home, target: Path, *, records: bool) -> dict[str, Any]:
     """Write a backup and return its directory, files and size.
 
-    The password is not in it: keep the backup and the password in different places. Raises:
+    The password is not in it: keep the backup and the password in different places. Neither are
+    the votes of this node's witness and its key: brought back later they would contradict what was
+    promised since. A restored node gets a new witness key through the charter. Raises:
     AlreadyExists when the target is not empty; what writing can raise.
     """
     if target.exists() and any(target.iterdir()):
@@ -49,11 +51,11 @@ def write_backup(home: Home, target: Path, *, records: bool) -> dict[str, Any]:
         (partial / "keys").mkdir(mode=0o700)
         for name in KEY_FILES:
             files += [f"keys/{found}" for found in _copy(home.keys / name, partial / "keys" / name)]
-        databases = [home.private] + ([home.database] if records else [])
+        databases = [home.private, home.ledger] + ([home.database] if records else [])
         for path in databases:
             if path.exists():
                 # What can be fetched again is not worth the minutes that a whole reading takes.
-                _copy_database(path, partial / path.name, examine=path == home.private)
+                _copy_database(path, partial / path.name, examine=path != home.database)
                 files.append(path.name)
         size = sum((partial / name).stat().st_size for name in files)
         with contextlib.suppress(FileNotFoundError):

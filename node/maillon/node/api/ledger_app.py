@@ -1,0 +1,246 @@
+"""The routes of the local interface about accounts (docs/cli.md, "The local interface")."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from litestar import get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter, SkipValidation
+
+from maillon.node import bounds
+from maillon.node.api import ledger_shapes as shapes
+from maillon.node.api.ledger_service import (
+    AccountOptions,
+    StatementOptions,
+    TransferOptions,
+)
+from maillon.node.api.service import Service
+
+Node = NamedDependency[SkipValidation[Service]]
+Text = Annotated[str, QueryParameter(max_length=200)]
+Rows = Annotated[int, QueryParameter(ge=1, le=bounds.API_ROWS_MAX)]
+Time = Annotated[int | None, QueryParameter(ge=0, le=1 << 40)]
+
+
+@get("/v1/accounts", sync_to_thread=False)
+def accounts(
+    service: Node, coop: Text = "", unit: Text = "", all: FromQuery[bool] = False
+) -> shapes.Accounts:
+    """List accounts, this coop's when no other is named."""
+    return service.ledger.accounts(AccountOptions(coop=coop, unit=unit, all=all))
+
+
+@post("/v1/accounts", status_code=201)
+async def open_account(service: Node, data: JSONBody[shapes.AccountRequest]) -> shapes.Placed:
+    """Open an account."""
+    return await service.ledger.open_account(data)
+
+
+@post("/v1/accounts/{account:str}/limit", status_code=200)
+async def limit(
+    service: Node, account: FromPath[str], data: JSONBody[shapes.LimitRequest]
+) -> shapes.Placed:
+    """Set the credit limit and maximum of an account in one unit."""
+    return await service.ledger.limit(account, data)
+
+
+@post("/v1/accounts/{account:str}/close", status_code=200)
+async def close(
+    service: Node, account: FromPath[str], data: JSONBody[shapes.CloseRequest]
+) -> shapes.Placed:
+    """Close an account that is at zero."""
+    return await service.ledger.close(account, data)
+
+
+@post("/v1/accounts/{account:str}/recover", status_code=200)
+async def recover(
+    service: Node, account: FromPath[str], data: JSONBody[shapes.RecoverRequest]
+) -> shapes.Placed:
+    """Vouch for a new key of an account whose keys are lost."""
+    return await service.ledger.recover(account, data)
+
+
+@post("/v1/accounts/{account:str}/keys", status_code=200)
+async def keys(
+    service: Node, account: FromPath[str], data: JSONBody[shapes.KeysRequest]
+) -> shapes.Placed:
+    """Add or drop a key of an account."""
+    return await service.ledger.keys(account, data)
+
+
+@post("/v1/accounts/{account:str}/mandates", status_code=201)
+async def give_mandate(
+    service: Node, account: FromPath[str], data: JSONBody[shapes.SpendingMandateRequest]
+) -> shapes.Placed:
+    """Let another key pay from an account within bounds."""
+    return await service.ledger.give_mandate(account, data)
+
+
+@post("/v1/accounts/{account:str}/mandates/{mandate:str}/revoke", status_code=200)
+async def revoke_mandate(
+    service: Node, account: FromPath[str], mandate: FromPath[str]
+) -> shapes.Placed:
+    """End such a mandate."""
+    return await service.ledger.revoke_mandate(account, mandate)
+
+
+@get(
+    "/v1/accounts/{account:str}/statement",
+    sync_to_thread=False,
+    # `from` is no name for a parameter in Python.
+    opt={"query_names": {"start": "from", "end": "to"}},
+)
+def statement(
+    service: Node,
+    account: FromPath[str],
+    start: Annotated[int | None, QueryParameter(query="from", ge=0, le=1 << 40)] = None,
+    end: Annotated[int | None, QueryParameter(query="to", ge=0, le=1 << 40)] = None,
+    limit: Rows = 100,
+    after: Text = "",
+    unit: Text = "",
+) -> shapes.Statement:
+    """List what moved an account's balance, the oldest first."""
+    return service.ledger.statement(
+        account,
+        StatementOptions(
+            start=start or 0,
+            end=1 << 40 if end is None else end,
+            limit=limit,
+            after=after,
+            unit=unit,
+        ),
+    )
+
+
+@post("/v1/transfers", status_code=201)
+async def transfer(service: Node, data: JSONBody[shapes.TransferRequest]) -> shapes.Placed:
+    """Pay from an account here; the answer says whether it is certain yet."""
+    return await service.ledger.transfer(data)
+
+
+@post("/v1/transfers/signed", status_code=201)
+async def signed(service: Node, data: JSONBody[shapes.SignedRequest]) -> shapes.Placed:
+    """Take in an order that was signed on a device."""
+    return await service.ledger.signed(data)
+
+
+@get("/v1/transfers", sync_to_thread=False)
+def transfers(
+    service: Node, status: Text = "", limit: Rows = 100, after: Text = ""
+) -> shapes.Transfers:
+    """List transfers of this coop's accounts, the newest first."""
+    return service.ledger.transfers(TransferOptions(status=status, limit=limit, after=after))
+
+
+@get("/v1/transfers/{id:str}", sync_to_thread=False)
+def show_transfer(service: Node, id: FromPath[str]) -> shapes.TransferProof:
+    """Show one transfer and everything that makes it certain."""
+    return service.ledger.show_transfer(id)
+
+
+@post("/v1/transfers/{id:str}/confirm", status_code=200)
+async def confirm(
+    service: Node, id: FromPath[str], data: JSONBody[shapes.ConfirmRequest]
+) -> shapes.Placed:
+    """Confirm that what a hold is for was done, so that it is paid."""
+    return await service.ledger.confirm(id, data)
+
+
+@post("/v1/transfers/{id:str}/release", status_code=200)
+async def release(
+    service: Node, id: FromPath[str], data: JSONBody[shapes.ReleaseRequest]
+) -> shapes.Placed:
+    """Give a hold back to who made it."""
+    return await service.ledger.release(id, data)
+
+
+@post("/v1/transfers/{id:str}/reverse", status_code=201)
+async def reverse(
+    service: Node, id: FromPath[str], data: JSONBody[shapes.ReverseRequest]
+) -> shapes.Placed:
+    """Send a transfer back with a new one."""
+    return await service.ledger.reverse(id, data)
+
+
+@get("/v1/ledger", sync_to_thread=False)
+def status(service: Node) -> shapes.LedgerStatus:
+    """Tell how the ledger is."""
+    return service.ledger.status()
+
+
+@get("/v1/ledger/heads", sync_to_thread=False)
+def heads(service: Node) -> shapes.Heads:
+    """List the last certified block of every chain."""
+    return service.ledger.heads()
+
+
+@post("/v1/ledger/verify", status_code=200)
+async def verify(service: Node) -> shapes.VerifyReport:
+    """Replay every chain kept here and add everything up."""
+    return await service.ledger.verify()
+
+
+@get("/v1/ledger/fork-proofs", sync_to_thread=False)
+def fork_proofs(service: Node) -> shapes.ForkProofs:
+    """List the proofs that somebody signed two things at one place."""
+    return service.ledger.fork_proofs()
+
+
+@post("/v1/ledger/export", status_code=200)
+async def export(service: Node, data: JSONBody[shapes.ExportRequest]) -> shapes.LedgerExport:
+    """Write everything an auditor needs into a directory."""
+    return await service.ledger.export(data)
+
+
+@get("/v1/charter", sync_to_thread=False)
+def charter(service: Node) -> shapes.CharterOut:
+    """Show the charter: who keeps the accounts, and by which rules."""
+    return service.ledger.charter()
+
+
+@get("/v1/charter/proposals", sync_to_thread=False)
+def proposals(service: Node) -> shapes.Proposals:
+    """List the changes of the charter that are proposed."""
+    return service.ledger.proposals()
+
+
+@post("/v1/charter/proposals", status_code=201)
+async def propose(service: Node, data: JSONBody[shapes.ProposalRequest]) -> shapes.ProposalOut:
+    """Propose a change of the charter and approve it for this coop."""
+    return await service.ledger.propose(data)
+
+
+@post("/v1/charter/proposals/{hash:str}/approve", status_code=200)
+async def approve(service: Node, hash: FromPath[str]) -> shapes.ProposalOut:
+    """Approve a proposed change for this coop."""
+    return await service.ledger.approve(hash)
+
+
+LEDGER_ROUTES = (
+    accounts,
+    open_account,
+    limit,
+    close,
+    recover,
+    keys,
+    give_mandate,
+    revoke_mandate,
+    statement,
+    transfer,
+    signed,
+    transfers,
+    show_transfer,
+    confirm,
+    release,
+    reverse,
+    status,
+    heads,
+    verify,
+    fork_proofs,
+    export,
+    charter,
+    proposals,
+    propose,
+    approve,
+)
