@@ -131,7 +131,9 @@ class _Draft:
             refounded=self.refounded,
             cleared=tuple(self.cleared[-CLEARED_MAX:]),
             spent=tuple(self.spent[-SPENT_KEYS_MAX:]),
-            **self.numbers,
+            approvals=self.numbers["approvals"],
+            recovery_s=self.numbers["recovery_s"],
+            accounts_max=self.numbers["accounts_max"],
         )
 
     def live(self, coop: bytes) -> CharterCoop:

@@ -53,8 +53,11 @@ ENTRIES_MAX: Final = 256
 BODY_BYTES_MAX: Final = 131_072
 """A block's body, encoded whole: half of a frame, and 256 entries of 500 bytes."""
 
-HEADER_BYTES_MAX: Final = 320
-"""A header: 8 hashes of 34 bytes, and numbers of at most 9 bytes, take 310 at most."""
+HEADER_BYTES_MAX: Final = 264
+"""A header: 6 hashes of 34 bytes, 6 numbers of at most 9, the array and the version are 260."""
+
+SLOTS_MAX: Final = 2**32
+"""Slots of a chain's state: accounts and channels; a slot's number takes four bytes."""
 
 ENTRY_BYTES_MAX: Final = 4_096
 """An entry of a coop's chain. The longest carries a return, that carries a payment, each with its

@@ -8,9 +8,23 @@ commit.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
-from maillon.protocol.keys import SigningKey, signature_ok, signing_bytes
+from maillon.protocol.keys import signature_ok, signing_bytes
+
+
+class Signer(Protocol):
+    """Whatever signs: a `SigningKey`, or what a simulation puts in its place."""
+
+    @property
+    def public(self) -> bytes:
+        """Return the public key (32)."""
+        ...
+
+    def sign(self, purpose: str, body: bytes) -> bytes:
+        """Return the signature (64) over `signing_bytes(purpose, body)`."""
+        ...
+
 
 Check = tuple[bytes, bytes, bytes]
 """Public key (32), the whole signed message (`signed_bytes`), signature (64)."""
@@ -54,7 +68,7 @@ def signed_bytes(purpose: str, fed: bytes, body: bytes) -> bytes:
     return signing_bytes(purpose, fed + body)
 
 
-def sign(key: SigningKey, purpose: str, fed: bytes, body: bytes) -> bytes:
+def sign(key: Signer, purpose: str, fed: bytes, body: bytes) -> bytes:
     """Return the signature (64) of a body for a purpose in a federation."""
     return key.sign(purpose, fed + body)
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
+from maillon.protocol.limits import FRAME_BYTES_MAX as PROTOCOL_FRAME_BYTES_MAX
+
 MANIFEST_BYTES_MAX: Final = 262_144
 """603 files of at most 160 bytes each are 97 kB; this is also the largest value decoded at once."""
 
 FILES_MAX: Final = 1_000
 """300 chains, the heads of 300 nodes, 300 checkpoints and three more, and some room."""
 
-FRAME_BYTES_MAX: Final = 4_194_304
-"""One block: header, 128 KiB of body, 300 signatures (20 kB), and, once entries were erased, every
-row that the block changed. 256 entries change 512 rows, of 8 KiB when each holds 30 holds."""
+FRAME_BYTES_MAX: Final = PROTOCOL_FRAME_BYTES_MAX
+"""One block with certificate and delta fits a frame of a stream, so it fits one here."""
 
 FILE_BYTES_MAX: Final = 2**40
 """A terabyte: 3 thousand million transfers. A size beyond it is a mistake or an attack."""

@@ -1,6 +1,6 @@
 """Write and read a federation export (spec/07, "The export").
 
-    manifest                    canonical map: which federation, and of each file its length and hash
+    manifest                    canonical map: which federation; each file's length and hash
     founding.bin                the founding file, with its founders' signatures
     charter.blocks              frames: the charter's blocks from height 1
     chains/<coop>.blocks        frames: the coop's blocks from height 1
@@ -8,9 +8,9 @@
     evidence.bin                frames: fraud proofs
     checkpoints/<coop>.note     a signed note (C2SP tlog-checkpoint) of the chain's history
 
-A frame is a length of four bytes, big end first, and as many bytes. Files only grow, and the manifest
-is replaced last: what stands behind the lengths it names does not exist yet. So a reader that comes
-while a writer appends sees the export as it was before.
+A frame is a length of four bytes, big end first, and as many bytes. Files only grow, and the
+manifest is replaced last: what stands behind the lengths it names does not exist yet. So a reader
+that comes while a writer appends sees the export as it was before.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ from maillon.protocol.limits import FOUNDING_FILE_BYTES_MAX
 
 
 class ExportReader:
-    """Read an export of strangers: nothing but what its manifest lists, and only that much of it."""
+    """Read a stranger's export: nothing but what its manifest lists, and only that much of it."""
 
     def __init__(self, folder: Path) -> None:
         """Open the export in `folder`. Raises: ExportDamaged, Malformed, OSError."""
@@ -120,7 +120,7 @@ def _read(path: Path, bytes_max: int) -> bytes:
 
 
 class ExportWriter:
-    """Write an export, or carry one on. Nothing counts before `commit`; until then the old one does.
+    """Write an export, or carry one on. Nothing counts before `commit`.
 
     Blocks are given as the bytes of whole blocks, certificate included, in the order of heights.
     """
@@ -195,7 +195,7 @@ class ExportWriter:
         self._replace(checkpoint_path(coop), [note], 0)
 
     def commit(self, at: int, by: bytes = b"") -> Manifest:
-        """Let everything written count, at the time `at` (Unix seconds), by the node of key `by`."""
+        """Let everything written count: at the time `at` (Unix seconds), by the node `by`."""
         manifest = Manifest(self._fed, at, self._files, by)
         _write_atomic(self.folder / MANIFEST, [manifest.encode()])
         return manifest

@@ -6,6 +6,9 @@ number of accounts.
 
 RFC 6962 splits n leaves at the largest power of two below n. Built from below that is: pair the
 nodes of a level, and hand a last one without a partner up unchanged. So a tree is a list of levels.
+
+A block changes hundreds of rows at once, so all of them are set together: each node above them is
+hashed once, not once for each row below it.
 """
 
 from __future__ import annotations
@@ -14,16 +17,12 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-EMPTY_ROOT: Final = hashlib.sha256(b"").digest()
+from maillon.ledger.merkle import EMPTY
+
 _NODE: Final = b"\x01"
 
 
-def row_leaf(row: bytes) -> bytes:
-    """Return the leaf of a row: SHA-256(0x00 || row), 32 bytes."""
-    return hashlib.sha256(b"\x00" + row).digest()
-
-
-class SlotTree:
+class RowTree:
     """Hold the levels of a tree whose leaves change and are appended, never removed."""
 
     __slots__ = ("_levels",)
@@ -39,7 +38,7 @@ class SlotTree:
 
     def root(self) -> bytes:
         """Return the root over all leaves; of none, SHA-256 of nothing."""
-        return self._levels[-1][0] if self._levels[0] else EMPTY_ROOT
+        return self._levels[-1][0] if self._levels[0] else EMPTY
 
     def leaf(self, slot: int) -> bytes:
         """Return the leaf at a slot. Raises: IndexError when there is none."""

@@ -1,0 +1,619 @@
+"""Hold the state of one coop's chain: accounts, channels, totals, and the root over them (spec/06).
+
+The state is a pure function of the chain. It is a list of rows, one a slot: slot 0 the commons
+account, slot 1 the totals, then accounts and channels in the order in which they were first
+needed. `state root` is the Merkle root over the rows' bytes.
+
+A block is tried on a fork: it copies a row when it first changes, and is absorbed once the block
+is certified, or dropped. Neither costs more than the rows that changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, cast
+
+import msgpack  # type: ignore[import-untyped]  # msgpack ships no types
+
+from maillon.ledger.limits import BALANCE_MAX, HASH_BYTES, KEYS_MAX, ROW_BYTES_MAX
+from maillon.ledger.merkle import leaf_hash
+from maillon.ledger.orders import COMMONS
+from maillon.ledger.rowtree import RowTree
+from maillon.protocol.encoding import decode
+from maillon.protocol.errors import Malformed
+
+__all__ = [
+    "BALANCE_MAX",
+    "COMMONS",
+    "COMMONS_KIND",
+    "COMMONS_SLOT",
+    "GROUP",
+    "ORGANISATION",
+    "PERSON",
+    "TOTALS_SLOT",
+    "Account",
+    "ChainState",
+    "Channel",
+    "Hold",
+    "Mandate",
+    "Position",
+    "Totals",
+    "joined",
+]
+
+PERSON: Final = 0
+ORGANISATION: Final = 1
+GROUP: Final = 2
+COMMONS_KIND: Final = 3
+
+COMMONS_SLOT: Final = 0
+TOTALS_SLOT: Final = 1
+
+# Rows are written from tuples, which the packer of maillon.protocol.encoding does not take, and
+# from values that were bounded when they came in: no second look at each of them is needed here.
+_pack = cast(
+    "Callable[[Any], bytes]",
+    msgpack.Packer(use_bin_type=True).pack,  # pyright: ignore[reportUnknownMemberType]
+)
+
+
+class Position(NamedTuple):
+    """What an account has in one unit, in minor units."""
+
+    unit: int
+    balance: int
+    limit: int
+    """How far the balance may go below zero."""
+    max: int
+    """How high credits may raise it; `BALANCE_MAX` for no bound."""
+
+
+class Hold(NamedTuple):
+    """An amount reserved on the payer's account until it is posted or voided."""
+
+    id: bytes
+    unit: int
+    amount: int
+    to_coop: bytes
+    to_account: bytes
+    payee_key: bytes
+    arbiter: bytes
+    """Empty when the agreement names none."""
+    hashlock: bytes
+    """SHA-256 of the preimage that posts the hold as well, or empty."""
+    expiry: int
+    ref: bytes
+    category: str
+
+
+class Mandate(NamedTuple):
+    """What a delegate's key may debit, a unit and period."""
+
+    id: bytes
+    key: bytes
+    allowed: tuple[tuple[int, int], ...]
+    period_s: int
+    start: int
+    end: int
+    period: int
+    """Index of the period that `used` counts."""
+    used: tuple[tuple[int, int], ...]
+
+
+_NO_HOLDS: Final[Mapping[bytes, Hold]] = MappingProxyType({})
+_NO_MANDATES: Final[Mapping[bytes, Mandate]] = MappingProxyType({})
+
+
+class Account:
+    """An account. Rules change a copy that `ChainState.edit` gave them, never another.
+
+    All but `positions` are replaced as wholes, so a copy shares them.
+    """
+
+    __slots__ = (
+        "expected",
+        "holds",
+        "id",
+        "keys",
+        "kind",
+        "mandates",
+        "open",
+        "pending",
+        "positions",
+        "seq",
+        "slot",
+    )
+
+    def __init__(self, slot: int, account: bytes, kind: int, keys: tuple[bytes, ...]) -> None:
+        self.slot = slot
+        self.id = account
+        self.kind = kind
+        self.open = 1
+        self.keys = keys
+        self.seq = 0
+        self.positions: dict[int, Position] = {}
+        self.holds: Mapping[bytes, Hold] = _NO_HOLDS
+        self.pending: tuple[tuple[bytes, int], ...] = ()
+        self.mandates: Mapping[bytes, Mandate] = _NO_MANDATES
+        # What holds of other accounts here reserve for this one. It follows from their rows, so
+        # it is no part of this one's.
+        self.expected: Mapping[int, int] = {}
+
+    def copy(self) -> Account:
+        """Return a copy to change."""
+        made = Account.__new__(Account)
+        made.slot = self.slot
+        made.id = self.id
+        made.kind = self.kind
+        made.open = self.open
+        made.keys = self.keys
+        made.seq = self.seq
+        made.positions = self.positions.copy()
+        made.holds = self.holds
+        made.pending = self.pending
+        made.mandates = self.mandates
+        made.expected = self.expected
+        return made
+
+    def held(self, unit: int) -> int:
+        """Return what the account's own holds reserve in a unit."""
+        if not self.holds:
+            return 0
+        return sum(hold.amount for hold in self.holds.values() if hold.unit == unit)
+
+    def available(self, unit: int) -> int:
+        """Return what may still be debited in a unit: balance - held + limit, at least 0."""
+        position = self.positions.get(unit)
+        if position is None:
+            return 0
+        return max(0, position.balance - self.held(unit) + position.limit)
+
+    def keys_at(self, time: int) -> tuple[bytes, ...]:
+        """Return the keys that count at a block's time: a recovery that has waited is among them."""
+        keys = self.keys
+        for key, start in self.pending:
+            if start <= time:
+                keys = joined(keys, key)
+        return keys
+
+    def row(self) -> bytes:
+        """Return the row's bytes (spec/06, "State")."""
+        holds: tuple[Hold, ...] = ()
+        if self.holds:
+            holds = tuple(self.holds[key] for key in sorted(self.holds))
+        mandates: tuple[Mandate, ...] = ()
+        if self.mandates:
+            mandates = tuple(self.mandates[key] for key in sorted(self.mandates))
+        return _pack(
+            (
+                0,
+                self.id,
+                self.kind,
+                self.open,
+                self.keys,
+                self.seq,
+                tuple(self.positions.values()),
+                holds,
+                self.pending,
+                mandates,
+            )
+        )
+
+
+def joined(keys: tuple[bytes, ...], key: bytes) -> tuple[bytes, ...]:
+    """Add a recovered key. A full list loses its oldest: who lost eight keys still comes back."""
+    if key in keys:
+        return keys
+    return (*keys, key)[-KEYS_MAX:]
+
+
+class Channel:
+    """How many messages went to another coop, and how many of its messages were consumed."""
+
+    __slots__ = ("coop", "received", "sent", "slot")
+
+    def __init__(self, slot: int, coop: bytes, sent: int = 0, received: int = 0) -> None:
+        self.slot = slot
+        self.coop = coop
+        self.sent = sent
+        self.received = received
+
+    def copy(self) -> Channel:
+        """Return a copy to change."""
+        return Channel(self.slot, self.coop, self.sent, self.received)
+
+    def row(self) -> bytes:
+        """Return the row's bytes."""
+        return _pack((1, self.coop, self.sent, self.received))
+
+
+class Totals:
+    """Per unit the coop's trade balance and what its outgoing holds reserve; its open accounts.
+
+    The trade balance is the sum of the balances of all accounts of the coop: what the others owe
+    it, below zero what it owes them.
+    """
+
+    __slots__ = ("accounts", "held_out", "trade")
+
+    slot: Final = TOTALS_SLOT
+
+    def __init__(self) -> None:
+        self.trade: dict[int, int] = {}
+        self.held_out: dict[int, int] = {}
+        self.accounts = 0
+
+    def copy(self) -> Totals:
+        """Return a copy to change."""
+        made = Totals()
+        made.trade = self.trade.copy()
+        made.held_out = self.held_out.copy()
+        made.accounts = self.accounts
+        return made
+
+    def row(self) -> bytes:
+        """Return the row's bytes: only units with something in them are listed."""
+        trade, held = self.trade, self.held_out
+        units = sorted({u for u in trade if trade[u]} | {u for u in held if held[u]})
+        return _pack((2, tuple((u, trade.get(u, 0), held.get(u, 0)) for u in units), self.accounts))
+
+
+_Row = Account | Channel | Totals
+
+
+class ChainState:
+    """The state of one chain, or a fork of it.
+
+    Read with `account`, `channel`, `totals`; change only what `edit`, `edit_channel` and
+    `edit_totals` return. A fork sees its base; the base must not change while the fork lives,
+    except by absorbing it.
+    """
+
+    __slots__ = (
+        "_accounts",
+        "_base",
+        "_channels",
+        "_gone",
+        "_nodes",
+        "_opaque",
+        "_root",
+        "_rows",
+        "_size",
+        "_totals",
+        "_touched",
+        "_tree",
+        "chain",
+    )
+
+    def __init__(self, chain: bytes) -> None:
+        """Make the state of a chain's genesis: an empty commons account and empty totals."""
+        self.chain = chain
+        self._base: ChainState | None = None
+        commons = Account(COMMONS_SLOT, COMMONS, COMMONS_KIND, ())
+        self._accounts: dict[bytes, Account] = {COMMONS: commons}
+        self._channels: dict[bytes, Channel] = {}
+        self._totals: Totals | None = Totals()
+        # The object at each slot; None where only the row's leaf is known, after an erasure.
+        self._rows: list[_Row | None] = [commons, self._totals]
+        # Leaves of rows that are not known any more; `_gone` those of them since the last root.
+        self._opaque: dict[int, bytes] = {}
+        self._gone: dict[int, bytes] = {}
+        self._touched: dict[int, _Row] = {}
+        self._size = 2
+        self._tree = RowTree([leaf_hash(commons.row()), leaf_hash(self._totals.row())])
+        self._nodes: list[dict[int, bytes]] = []
+        self._root: bytes | None = self._tree.root()
+
+    # --- Reading ----------------------------------------------------------------------------
+
+    def account(self, account: bytes) -> Account | None:
+        """Return an account, open or closed, or None. Do not change it."""
+        found = self._accounts.get(account)
+        if found is None and self._base is not None:
+            return self._base.account(account)
+        return found
+
+    def channel(self, coop: bytes) -> Channel:
+        """Return the channel with a coop; of one never used, all counts are 0."""
+        found = self._channels.get(coop)
+        if found is None:
+            if self._base is not None:
+                return self._base.channel(coop)
+            return Channel(-1, coop)
+        return found
+
+    @property
+    def totals(self) -> Totals:
+        """Return the totals. Do not change them."""
+        if self._totals is None:
+            assert self._base is not None
+            return self._base.totals
+        return self._totals
+
+    @property
+    def size(self) -> int:
+        """Return the number of slots."""
+        return self._size
+
+    def accounts(self) -> Iterator[Account]:
+        """Iterate over all accounts whose rows are known, by slot."""
+        for row in self._objects():
+            if type(row) is Account:
+                yield row
+
+    def channels(self) -> Iterator[Channel]:
+        """Iterate over all channels, by slot."""
+        for row in self._objects():
+            if type(row) is Channel:
+                yield row
+
+    def _objects(self) -> Iterator[_Row | None]:
+        if self._base is None:
+            yield from self._rows
+            return
+        touched = self._touched
+        for slot, row in enumerate(self._base._objects()):
+            yield touched.get(slot, row)
+        for slot in range(self._base._size, self._size):
+            yield touched.get(slot)
+
+    def rows(self) -> Iterator[tuple[int, bytes]]:
+        """Iterate over (slot, row bytes), or (slot, 32-byte leaf) where the row was erased."""
+        for slot, row in enumerate(self._objects()):
+            yield slot, self._opaque_at(slot) if row is None else row.row()
+
+    def _opaque_at(self, slot: int) -> bytes:
+        found = self._opaque.get(slot)
+        if found is None:
+            assert self._base is not None
+            return self._base._opaque_at(slot)
+        return found
+
+    # --- Changing ---------------------------------------------------------------------------
+
+    def edit(self, account: bytes) -> Account:
+        """Return an account that may be changed. Raises: KeyError when there is none."""
+        self._root = None
+        found = self._accounts.get(account)
+        if found is None:
+            if self._base is None:
+                raise KeyError(account)
+            known = self._base.account(account)
+            if known is None:
+                raise KeyError(account)
+            found = known.copy()
+            self._accounts[account] = found
+        self._touched[found.slot] = found
+        return found
+
+    def edit_channel(self, coop: bytes) -> Channel:
+        """Return a channel that may be changed, a new one at its first use."""
+        self._root = None
+        found = self._channels.get(coop)
+        if found is None:
+            known = self.channel(coop)
+            if known.slot < 0:
+                found = Channel(self._new_slot(), coop)
+                self._placed(found)
+            else:
+                found = known.copy()
+            self._channels[coop] = found
+        self._touched[found.slot] = found
+        return found
+
+    def edit_totals(self) -> Totals:
+        """Return the totals, to be changed."""
+        self._root = None
+        if self._totals is None:
+            self._totals = self.totals.copy()
+        self._touched[TOTALS_SLOT] = self._totals
+        return self._totals
+
+    def add(self, account: bytes, kind: int, keys: tuple[bytes, ...]) -> Account:
+        """Put a new account in the next slot and return it, to be changed."""
+        assert self.account(account) is None, "the account exists"
+        self._root = None
+        made = Account(self._new_slot(), account, kind, keys)
+        self._accounts[account] = made
+        self._touched[made.slot] = made
+        self._placed(made)
+        return made
+
+    def _new_slot(self) -> int:
+        self._size += 1
+        return self._size - 1
+
+    def _placed(self, row: _Row | None) -> None:
+        if self._base is None:
+            self._rows.append(row)
+
+    # --- Forks and the root -----------------------------------------------------------------
+
+    def fork(self) -> ChainState:
+        """Return a fork: it costs nothing until it changes something."""
+        self.root()
+        made = ChainState.__new__(ChainState)
+        made.chain = self.chain
+        made._base = self
+        made._accounts = {}
+        made._channels = {}
+        made._totals = None
+        made._rows = []
+        made._opaque = {}
+        made._gone = {}
+        made._touched = {}
+        made._size = self._size
+        made._tree = self._tree
+        made._nodes = []
+        made._root = None
+        return made
+
+    def root(self) -> bytes:
+        """Return the state root; the first call after a change costs the changed rows."""
+        if self._root is None:
+            leaves = {slot: leaf_hash(row.row()) for slot, row in self._touched.items()}
+            leaves |= self._gone
+            if self._base is None:
+                self._tree.update(leaves)
+                self._touched.clear()
+                self._gone.clear()
+                self._root = self._tree.root()
+            else:
+                assert self._base._base is None, "a fork of a fork has no tree of its own"
+                self._root, self._nodes = self._tree.preview(leaves)
+        return self._root
+
+    def changed(self) -> dict[int, bytes]:
+        """Return the rows that a fork changed: slot to row bytes, or leaf of an erased row.
+
+        A row that was written back as it was is not among them.
+        """
+        assert self._base is not None, "only a fork knows what it changed"
+        self.root()
+        known = len(self._tree)
+        leaves = self._nodes[0] if self._nodes else {}
+        return {
+            slot: self._touched[slot].row() if slot in self._touched else leaf
+            for slot, leaf in sorted(leaves.items())
+            if slot >= known or self._tree.leaf(slot) != leaf
+        }
+
+    def absorb(self, fork: ChainState) -> None:
+        """Take over a fork of this state. The fork must not be used after that."""
+        assert fork._base is self and self._base is None, "not a fork of this state"
+        root = fork.root()
+        self._accounts.update(fork._accounts)
+        self._channels.update(fork._channels)
+        if fork._totals is not None:
+            self._totals = fork._totals
+        rows = self._rows
+        for slot in range(self._size, fork._size):
+            rows.append(fork._touched.get(slot))
+        for slot, row in fork._touched.items():
+            rows[slot] = row
+            self._opaque.pop(slot, None)
+        for slot, leaf in fork._opaque.items():
+            gone = rows[slot]
+            if type(gone) is Account and self._accounts.get(gone.id) is gone:
+                del self._accounts[gone.id]
+            rows[slot] = None
+            self._opaque[slot] = leaf
+        self._size = fork._size
+        self._tree.adopt(fork._nodes)
+        self._root = root
+
+    # --- Certified rows ---------------------------------------------------------------------
+
+    def overwrite(self, rows: Mapping[int, bytes]) -> None:
+        """Take rows from a certified state, where entries that led to them were erased.
+
+        The caller has compared, or will compare, the root with the certified one. `expected` is
+        worked out anew. Raises: Malformed when a row is none.
+        """
+        self._root = None
+        for slot in sorted(rows):
+            if not 0 <= slot <= self._size:
+                raise Malformed(rule="delta_slot")
+            if slot == self._size:
+                self._new_slot()
+                self._placed(None)
+            data = rows[slot]
+            if len(data) == HASH_BYTES and slot > TOTALS_SLOT:
+                # No row but that of the totals is this short.
+                self._forget(slot)
+                self._opaque[slot] = self._gone[slot] = data
+                continue
+            row = _from_row(slot, data)
+            self._opaque.pop(slot, None)
+            self._gone.pop(slot, None)
+            self._put(row)
+            self._touched[slot] = row
+        self._expect()
+
+    def _put(self, row: _Row) -> None:
+        if type(row) is Account:
+            self._accounts[row.id] = row
+        elif type(row) is Channel:
+            self._channels[row.coop] = row
+        elif type(row) is Totals:
+            self._totals = row
+        if self._base is None:
+            self._rows[row.slot] = row
+
+    def _forget(self, slot: int) -> None:
+        self._touched.pop(slot, None)
+        if self._base is None:
+            gone = self._rows[slot]
+            if type(gone) is Account:
+                self._accounts.pop(gone.id, None)
+            self._rows[slot] = None
+
+    def _expect(self) -> None:
+        sums: dict[bytes, dict[int, int]] = {}
+        for account in self.accounts():
+            for hold in account.holds.values():
+                if hold.to_coop == self.chain:
+                    of = sums.setdefault(hold.to_account, {})
+                    of[hold.unit] = of.get(hold.unit, 0) + hold.amount
+        for account in list(self.accounts()):
+            wanted = sums.get(account.id, {})
+            if dict(account.expected) != wanted:
+                self.edit(account.id).expected = wanted
+
+    @classmethod
+    def from_rows(cls, chain: bytes, rows: Iterable[tuple[int, bytes]]) -> ChainState:
+        """Make a state of rows as `rows` gives them. Raises: Malformed when they are none."""
+        made = cls(chain)
+        made.overwrite(dict(rows))
+        made.root()
+        return made
+
+
+def _from_row(slot: int, data: bytes) -> _Row:
+    value: Any = decode(data, bytes_max=ROW_BYTES_MAX)
+    try:
+        kind = value[0]
+        if (slot == TOTALS_SLOT) != (kind == 2):
+            raise Malformed(rule="row_kind")
+        if kind == 0:
+            return _account(slot, value)
+        if kind == 1:
+            _, coop, sent, received = value
+            return Channel(slot, coop, sent, received)
+        if kind != 2:
+            raise Malformed(rule="row_kind")
+        totals = Totals()
+        _, units, totals.accounts = value
+        for unit, trade, held in units:
+            totals.trade[unit] = trade
+            totals.held_out[unit] = held
+        return totals
+    except (TypeError, ValueError, IndexError, KeyError):
+        raise Malformed(rule="row") from None
+
+
+def _account(slot: int, value: Any) -> Account:
+    _, account, kind, is_open, keys, seq, positions, holds, pending, mandates = value
+    made = Account(slot, account, kind, tuple(keys))
+    made.open = is_open
+    made.seq = seq
+    made.positions = {position[0]: Position(*position) for position in positions}
+    if holds:
+        made.holds = {hold[0]: Hold(*hold) for hold in holds}
+    made.pending = tuple((key, start) for key, start in pending)
+    if mandates:
+        made.mandates = {
+            item[0]: Mandate(
+                item[0],
+                item[1],
+                tuple((unit, amount) for unit, amount in item[2]),
+                item[3],
+                item[4],
+                item[5],
+                item[6],
+                tuple((unit, amount) for unit, amount in item[7]),
+            )
+            for item in mandates
+        }
+    return made
