@@ -12,7 +12,20 @@ from typing import Any, cast
 
 import click
 
-from maillon.node.cli import base, federation, keys, members, node, offers, searching, transfer
+from maillon.node.cli import (
+    accounts,
+    base,
+    charter,
+    federation,
+    keys,
+    ledger,
+    members,
+    node,
+    offers,
+    paying,
+    searching,
+    transfer,
+)
 from maillon.node.i18n import _, speak_for_click
 
 # Where the traceback of a fault of ours is kept, inside the home; one deep recursion is 300 kB.
@@ -34,6 +47,8 @@ DETAILS_BYTES_MAX = 100_000
         In another terminal:
           maillon offer publish --title "Repair of bicycles" --category mobilite
           maillon search vélo
+          maillon account open "Ana Exemple" --limit 10h
+          maillon transfer "Ana Exemple" "Bruno Exemple" 1h30
         Let another coop in, and join with what it prints:
           maillon federation invite
           maillon federation join CODE
@@ -62,6 +77,10 @@ for command in (
     offers.offer,
     offers.demand,
     searching.search,
+    accounts.account,
+    paying.transfer,
+    ledger.ledger,
+    charter.charter,
     transfer.import_,
     transfer.export,
     node.doctor,

@@ -36,9 +36,11 @@ HOME = 7
 PARTIAL = 8
 INTERRUPTED = 130
 
+YEAR_S = 366 * 86_400
+
 _CODES = {
     FAILURE: "failure local internal import request",
-    USAGE: "usage",
+    USAGE: "usage amount_text",
     NOT_RUNNING: "not_running",
     INTERRUPTED: "interrupted",
     KEYS: "wrong_password damaged_key_file recovery_words bad_secret key_missing password_missing",
@@ -253,6 +255,80 @@ def when(seconds: int | None) -> str:
     from datetime import datetime
 
     return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M")
+
+
+def moment(text: str, *, start: bool = False) -> int:
+    """Return the Unix seconds that a text names. Raises: LocalError for what is no time."""
+    from datetime import datetime
+
+    from maillon.node.cli.times import parse_moment
+
+    try:
+        return parse_moment(text, datetime.now(), start=start)
+    except (ValueError, OverflowError):
+        fail(
+            "usage",
+            _("{text!r} is no time.").format(text=text[:80]),
+            _("Write it as 2026-03-01, 2026-03-01T14:30, tomorrow, or 30d for in thirty days."),
+        )
+
+
+def period(text: str) -> int:
+    """Return the seconds of a period such as 30d or 12h. Raises: LocalError."""
+    from datetime import UTC, datetime
+
+    from maillon.node.cli.times import parse_moment
+
+    start = datetime(2000, 1, 1, tzinfo=UTC)
+    try:
+        seconds = parse_moment(text, start) - int(start.timestamp())
+    except (ValueError, OverflowError):
+        seconds = 0
+    if not 0 < seconds < YEAR_S or not text.strip()[:1].isdigit() or "-" in text:
+        fail(
+            "usage",
+            _("{text!r} is no period.").format(text=text[:80]),
+            _("Write it as 30d, 7d or 12h."),
+        )
+    return seconds
+
+
+# --- orders of the ledger -----------------------------------------------------------------------
+
+
+def patience(wait_s: float) -> float:
+    """Return how long to listen for the answer to an order that the node may wait for."""
+    # The node answers after `wait_s`; what it does besides is done in a few seconds.
+    return wait_s + 30.0
+
+
+def tell_order(data: dict[str, Any], *, done: str) -> int:
+    """Tell how far an order of this node came, and return the exit code.
+
+    `done` is said of what is certified. What waits is kept and goes on by itself; what was refused
+    is an error like that of any other command. Raises: LocalError.
+    """
+    from maillon.node.cli.refusals import waiting
+
+    if data["status"] == "refused":
+        raise refusal(data)
+    if data["status"] in ("waiting", "placed"):
+        emit(data, lambda: click.echo(waiting(data)))
+        return PARTIAL
+    emit(data, done)
+    if not state().json:
+        for notice in data.get("notices", ()):
+            click.echo(_("Note: {text}").format(text=printable(notice)), err=True)
+    return OK
+
+
+def refusal(data: dict[str, Any]) -> Exception:
+    """Return the error for what the ledger refused, with what is possible instead."""
+    from maillon.node.cli.refusals import in_words
+
+    code = data.get("reason") or "ledger"
+    message, hint = in_words(code, data.get("facts") or {}, data.get("detail") or "")
+    return problem(code, message, hint, problem=data)
 
 
 # --- errors -------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from maillon.node.cli.base import problem
+from maillon.node.cli.refusals import in_words
 from maillon.node.home import Home, is_locked
 from maillon.node.i18n import _
 
@@ -117,10 +118,10 @@ def _raise_problem(answer: httpx.Response) -> None:
         document: Any = answer.json()
     except ValueError:
         document = {}
-    raise problem(
-        document.get("code", "failure"),
-        document.get("detail")
-        or _("The node answered {status}.").format(status=answer.status_code),
-        document.get("hint"),
-        problem=document,
+    code = document.get("code", "failure")
+    detail = document.get("detail") or _("The node answered {status}.").format(
+        status=answer.status_code
     )
+    # What the ledger refuses comes with facts; here they become a sentence of this language.
+    message, hint = in_words(code, document, detail)
+    raise problem(code, message, hint or document.get("hint"), problem=document)

@@ -108,7 +108,7 @@ def found(
         now.home,
         base.get_password(),
         name=name,
-        cards=[_text_or_file(text) for text in cards],
+        cards=[text_or_file(text) for text in cards],
         quorum=quorum,
         units=units,
         languages=list(language),
@@ -134,7 +134,7 @@ def found(
     base.emit(data, human)
 
 
-def _text_or_file(text: str) -> str:
+def text_or_file(text: str) -> str:
     """Return a code as given, or the contents of the file it names."""
     if text.startswith("maillon-"):
         return text
@@ -305,7 +305,7 @@ def join(code: str) -> None:
 
     now = base.state()
     now.home.require()
-    data = join_federation(now.home, base.get_password(), _text_or_file(code))
+    data = join_federation(now.home, base.get_password(), text_or_file(code))
 
     def human() -> None:
         click.echo(
@@ -342,7 +342,7 @@ def join(code: str) -> None:
 )
 @click.argument("card")
 def admit(card: str) -> None:
-    data = base.state().client().post("/v1/federation/admissions", {"card": _text_or_file(card)})
+    data = base.state().client().post("/v1/federation/admissions", {"card": text_or_file(card)})
 
     def human() -> None:
         name = base.printable(data["name"])

@@ -9,6 +9,7 @@ import click
 from maillon.node.cli import base
 from maillon.node.cli.offers import STATUSES
 from maillon.node.cli.paths import path_part
+from maillon.node.cli.who import Directory
 from maillon.node.i18n import _, ngettext
 
 ROLES = ["member", "provider", "helper", "desk", "admin"]
@@ -79,7 +80,10 @@ def add(
         "days": days,
         "note": note,
     }
-    data = base.state().client().post("/v1/members", _present(body))
+    client = base.state().client()
+    if person is not None:
+        body["person"] = Directory(client).person(person)
+    data = client.post("/v1/members", _present(body))
     base.emit(
         data,
         _("Registered {name} as {person}.").format(
@@ -118,7 +122,7 @@ def list_() -> None:
         What the keys signed before counts on, unless --since says from when on it does not.
 
         \b
-          maillon member revoke 4f0a… --reason lost
+          maillon member revoke "Prénom Nom" --reason lost
           maillon member revoke 4f0a… --reason left
         """
     ),
@@ -141,7 +145,9 @@ def revoke(person: str, key: str | None, reason: str, since: str | None, withdra
         "since": _time(since) if since else None,
         "withdraw": withdraw or None,
     }
-    data = base.state().client().post(f"/v1/members/{path_part(person)}/revoke", _present(body))
+    client = base.state().client()
+    person = Directory(client).person(person)
+    data = client.post(f"/v1/members/{path_part(person)}/revoke", _present(body))
     base.emit(
         data,
         ngettext(
@@ -199,7 +205,7 @@ def mandate() -> None:
         """Give a mandate.
 
         \b
-          maillon mandate give --for 4f0a… --to 93bc… --kind demand --kind offer --days 90
+          maillon mandate give --for "Prénom Nom" --to 93bc… --kind demand --kind offer --days 90
           maillon mandate give --to-key PUBLIC --to-coop COOP --kind offer --days 30
         """
     ),
@@ -234,7 +240,12 @@ def give(
         "days": days,
         "note": note,
     }
-    data = base.state().client().post("/v1/mandates", _present(body))
+    client = base.state().client()
+    known = Directory(client)
+    for name in ("principal", "delegate"):
+        if body[name] is not None:
+            body[name] = known.person(str(body[name]))
+    data = client.post("/v1/mandates", _present(body))
     base.emit(data, _("Gave the mandate {id}.").format(id=data["mandate"]))
 
 

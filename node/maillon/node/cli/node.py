@@ -184,7 +184,9 @@ def init(
 
 
 def _undo(home: Home) -> None:
-    for path in (*(home.key(k) for k in ("root", "sealing", "node")), home.path / "password"):
+    votes = [home.votes.with_name(home.votes.name + end) for end in ("", "-wal", "-shm")]
+    made = [home.key(k) for k in ("root", "sealing", "node", "writer")]
+    for path in (*made, *votes, home.path / "password"):
         path.unlink(missing_ok=True)
     if home.keys.is_dir():
         home.keys.rmdir()

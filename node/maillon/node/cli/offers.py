@@ -16,6 +16,7 @@ from maillon.node.cells import home_cell
 from maillon.node.cli import base
 from maillon.node.cli.facts import in_words
 from maillon.node.cli.paths import path_part
+from maillon.node.cli.who import Directory
 from maillon.node.i18n import _
 
 URGENCIES = ["emergency", "planned", "conviviality"]
@@ -125,7 +126,10 @@ def _publish_command(group: click.Group, kind: str, text: str) -> None:
         for name in ("days", "as_member", "mandate", "replaces"):
             if given.get(name) is not None:
                 body[name] = given[name]
-        data = base.state().client().post("/v1/records", body)
+        client = base.state().client()
+        if "as_member" in body:
+            body["as_member"] = Directory(client).person(body["as_member"])
+        data = client.post("/v1/records", body)
         doubts = _doubts(body["payload"]) + data["notices"]
         data["notices"] = doubts
         base.emit(
@@ -151,7 +155,7 @@ _publish_command(
         """Publish an offer, for the coop or for a member.
 
         \b
-          maillon offer publish --title "Mending clothes" --category couture --as-member 4f0a…
+          maillon offer publish --title "Mending clothes" --category couture --as-member Ana
           maillon offer publish --file offer.json --replaces 9c01d2…
         """
     ),
@@ -211,7 +215,7 @@ def build_payload(given: dict[str, Any]) -> dict[str, Any]:
     """Return the payload that the options of a publish command describe."""
     payload: dict[str, Any] = {}
     if given.get("file"):
-        payload = _read_json(given["file"])
+        payload = _read_object(given["file"])
     if given.get("title"):
         payload["title"] = given["title"]
     if given.get("text"):
@@ -268,12 +272,17 @@ def build_payload(given: dict[str, Any]) -> dict[str, Any]:
     return payload
 
 
-def _read_json(path: str) -> dict[str, Any]:
+def read_json(path: str) -> Any:
+    """Return the value in a file of JSON; `-` is standard input. Raises: LocalError."""
     with sys.stdin if path == "-" else Path(path).open(encoding="utf-8") as file:
         try:
-            found = json.load(file)
+            return json.load(file)
         except (json.JSONDecodeError, UnicodeDecodeError) as fault:
             base.fail("usage", _("{file} is no JSON: {fault}.").format(file=path, fault=fault))
+
+
+def _read_object(path: str) -> dict[str, Any]:
+    found = read_json(path)
     if not isinstance(found, dict):
         base.fail("usage", _("{file} holds no JSON object.").format(file=path))
     return cast("dict[str, Any]", found)

@@ -1,4 +1,4 @@
-"""Read the times that people type: "tomorrow", "sa 09:00-12:00", "2026-03-01T14:30"."""
+"""Read the times that people type: "tomorrow", "sa 09:00-12:00", "2026-03-01T14:30", "30d"."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ _TOMORROW = ("tomorrow", "demain")
 _CLOCK = re.compile(r"(\d{1,2})(?::|h)(\d{2})?-(\d{1,2})(?::|h)(\d{2})?")
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
+_SPAN = re.compile(r"(\d{1,5}) ?(min|h|d|j)")
+_SPANS = {"min": timedelta(minutes=1), "h": HOUR, "d": DAY, "j": DAY}
 
 
 def parse_when(text: str, now: datetime) -> tuple[int, int]:
@@ -39,6 +41,20 @@ def parse_when(text: str, now: datetime) -> tuple[int, int]:
     if not 0 <= start < end:
         raise ValueError(text)
     return start, end
+
+
+def parse_moment(text: str, now: datetime, *, start: bool = False) -> int:
+    """Return the Unix seconds of a moment in the zone of `now` (the local one without any).
+
+    `30d`, `12h` and `45min` are from now on; a day is its end, or with `start` its beginning; a
+    date with a time is that time. Raises: ValueError, OverflowError.
+    """
+    text = " ".join(text.lower().split())
+    span = _SPAN.fullmatch(text)
+    if span is not None:
+        return int((now + int(span[1]) * _SPANS[span[2]]).timestamp())
+    first, last = _span(text, now)
+    return int((first if start or re.match(r"\d{4}-\d\d-\d\dt", text) else last).timestamp())
 
 
 def _span(text: str, now: datetime) -> tuple[datetime, datetime]:

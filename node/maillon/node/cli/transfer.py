@@ -70,6 +70,7 @@ def import_(
     dry_run: bool,
 ) -> int:
     from maillon.node import bounds
+    from maillon.node.cli.who import Directory
     from maillon.node.importers.formats import combine, guess_format
 
     if bool(files) == bool(builtin):
@@ -107,7 +108,7 @@ def import_(
         "licence": licence or None,
         "url": url or None,
         "days": days,
-        "as_member": as_member,
+        "as_member": None if as_member is None else Directory(client).person(as_member),
         "sync": sync or None,
         "dry_run": dry_run or None,
     }

@@ -1,0 +1,359 @@
+"""`maillon transfer`: give hours or credits, reserve them, confirm, undo, and see what became."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from maillon.node.cli import base
+from maillon.node.cli.accounts import named
+from maillon.node.cli.paths import path_part
+from maillon.node.cli.who import COMMONS
+from maillon.node.i18n import _, ngettext
+
+if TYPE_CHECKING:
+    from maillon.node.cli.who import Directory, Place
+
+WAIT_S = 15.0
+WAIT_S_MAX = 120.0
+MEMO_CHARACTERS_MAX = 500
+STATUSES = ["waiting", "placed", "certified", "held", "refused"]
+# FROM, TO and AMOUNT: fewer words are no transfer, but a command written wrong.
+SENT_WORDS_MIN = 3
+
+
+class TransferGroup(base.Group):
+    """`maillon transfer ANA BRUNO 1h30` is `maillon transfer send ANA BRUNO 1h30`."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if len(args) >= SENT_WORDS_MIN and args[0] not in self.commands:
+            return "send", self.commands["send"], args
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=TransferGroup,
+    help=_(
+        """Give hours or credits to somebody, here or in another coop.
+
+        \b
+          maillon transfer "Ana Exemple" "Bruno Exemple" 1h30
+          maillon transfer send "Ana Exemple" "Coop de la Drôme:4f0a12cd" 90min --memo "Jardin"
+          maillon transfer list
+
+        A transfer is final once enough witnesses of the federation have signed its block, within
+        about a second. While they cannot be reached it is kept and waits. A mistake is undone by a
+        transfer the other way: maillon transfer reverse ID.
+        """
+    ),
+)
+def transfer() -> None:
+    pass
+
+
+@transfer.command(
+    "send",
+    help=_(
+        """Give AMOUNT from the account FROM to the account TO.
+
+        Amounts: 1h30, 90min, 1.5h for hours; 12.50 for credits; 1 for what is only counted. FROM
+        and TO are names or ids of your coop, `commons`, or COOP:ACCOUNT. Exits with 8 while the
+        transfer waits: it is kept, and goes through or is refused later; never send it again.
+
+        \b
+          maillon transfer send "Ana Exemple" "Bruno Exemple" 1h30 --memo "Taille des rosiers"
+          maillon transfer send "Ana Exemple" commons 30min --category vie-collective
+          maillon transfer send "Ana Exemple" "Coop de la Drôme:4f0a12cd" 2h
+        Reserved now and given when the payer, or the one who may confirm, says so; else back:
+          maillon transfer send "Ana Exemple" "Bruno Exemple" 3h --hold --until 2026-06-30
+          maillon transfer send Ana Bruno 3h --hold --until 30d --confirm-by "Chloé Exemple"
+        """
+    ),
+)
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="TO")
+@click.argument("amount")
+@click.option("--unit", metavar="CODE", help=_("Which unit, where there are several."))
+@click.option("--memo", default="", help=_("What it was for; only the two parties can read it."))
+@click.option("--category", default="", metavar="CODE", help=_("A public code, for statistics."))
+@click.option("--hold", is_flag=True, help=_("Reserve it now and give it when confirmed."))
+@click.option("--until", metavar="TIME", help=_("With --hold: until then, such as 30d."))
+@click.option(
+    "--confirm-by",
+    metavar="WHO",
+    help=_("With --hold: who may confirm besides the payer; a person here, or a key."),
+)
+@click.option("--hashlock", metavar="HEX", help=_("With --hold: whose preimage confirms too."))
+@click.option("--mandate", metavar="ID", help=_("Acting under this mandate on the account."))
+@click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(0, WAIT_S_MAX),
+    default=WAIT_S,
+    show_default=True,
+    help=_("Seconds to wait until it is final."),
+)
+def send(
+    source: str,
+    target: str,
+    amount: str,
+    unit: str | None,
+    memo: str,
+    category: str,
+    hold: bool,
+    until: str | None,
+    confirm_by: str | None,
+    hashlock: str | None,
+    mandate: str | None,
+    wait_s: float,
+) -> int:
+    from maillon.node.cli.who import directory
+
+    if hold and until is None:
+        base.fail(
+            "usage",
+            _("A reservation needs an end."),
+            _("Say until when: --hold --until 30d"),
+        )
+    if not hold and (until or confirm_by or hashlock):
+        base.fail("usage", _("--until, --confirm-by and --hashlock go with --hold."))
+    if len(memo) > MEMO_CHARACTERS_MAX:
+        base.fail("usage", _("A memo has at most {n} characters.").format(n=MEMO_CHARACTERS_MAX))
+    known = directory()
+    payer, payee = known.account(source), known.account(target)
+    if not payer.here:
+        base.fail(
+            "not_allowed",
+            _("FROM must be an account of your coop; {name} belongs to another.").format(
+                name=source
+            ),
+            _("What they give is entered at their own coop."),
+        )
+    body: dict[str, Any] = {
+        "from": payer.account,
+        "to": payee.address,
+        "unit": known.unit(unit),
+        "amount": amount,
+        "memo": memo,
+        "category": category,
+        "wait_s": wait_s,
+    }
+    if mandate is not None:
+        body |= known.acting_under(payer, mandate)
+    if hold:
+        body["hold"] = _hold(known, str(until), confirm_by, hashlock)
+    data = known.client.post("/v1/transfers", body, timeout=base.patience(wait_s))
+    return base.tell_order(data, done=_sent(data, known, body, payer, payee))
+
+
+def _hold(
+    known: Directory, until: str, confirm_by: str | None, hashlock: str | None
+) -> dict[str, Any]:
+    found: dict[str, Any] = {"expiry": base.moment(until)}
+    if confirm_by is not None:
+        found["arbiter"] = known.key(confirm_by)
+    if hashlock is not None:
+        found["hashlock"] = hashlock.strip().lower()
+    return found
+
+
+def _sent(
+    data: dict[str, Any], known: Directory, body: dict[str, Any], payer: Place, payee: Place
+) -> str:
+    facts = {
+        "amount": base.printable(body["amount"]),
+        "payer": named(payer),
+        "payee": named(payee) if payee.here else f"{named(payee)} ({known.coop_name(payee.coop)})",
+        "id": data["id"][:16],
+    }
+    if "hold" in body:
+        return _(
+            "Reserved {amount} of {payer} for {payee} until {when}.\n"
+            "  To give it: maillon transfer confirm {id}"
+        ).format(when=base.when(body["hold"]["expiry"]), **facts)
+    return _("{payer} gave {amount} to {payee}. It is final: {id}").format(**facts)
+
+
+@transfer.command(
+    "list",
+    help=_(
+        """List the transfers that your coop's members gave, the newest first.
+
+        \b
+          maillon transfer list
+          maillon transfer list --status waiting
+        """
+    ),
+)
+@click.option("--status", type=click.Choice(STATUSES))
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@click.option("--after", metavar="CURSOR", help=_("Go on where the last page ended."))
+def list_(status: str | None, limit: int, after: str | None) -> None:
+    client = base.state().client()
+    data = client.get("/v1/transfers", status=status, limit=limit, after=after)
+
+    def human() -> None:
+        rows = [
+            (
+                entry["id"][:12],
+                base.when(entry["given_at"]),
+                party(entry, ""),
+                party(entry, "to_", always=entry["to_coop"] != entry["coop"]),
+                entry["text"],
+                status_in_words(entry),
+            )
+            for entry in data["transfers"]
+        ]
+        columns = (_("id"), _("when"), _("from"), _("to"), _("amount"), _("how it stands"))
+        base.print_table(columns, rows, empty=_("Nothing was transferred yet."))
+        if data["next"]:
+            click.echo(_("More with: --after {cursor}").format(cursor=data["next"]))
+
+    base.emit(data, human)
+
+
+def party(entry: dict[str, Any], side: str, *, always: bool = False) -> str:
+    """Return who gives or (`side` "to_") receives; with `always`, of which coop too."""
+    account = entry[f"{side}account"]
+    name = entry[f"{side}name"] or (_("commons") if account == COMMONS else account[:8])
+    return f"{name} ({entry[f'{side}coop_name']})" if always else str(name)
+
+
+def status_in_words(entry: dict[str, Any]) -> str:
+    """Return how far a transfer has come, with the reason where there is one."""
+    from maillon.node.cli.refusals import reason_in_words
+
+    status = entry["status"]
+    word = {
+        "certified": _("final"),
+        "held": _("reserved"),
+        "waiting": _("waiting"),
+        "placed": _("waiting for witnesses"),
+        "refused": _("refused"),
+    }.get(status, status)
+    reason = reason_in_words(entry) if status in ("waiting", "refused", "placed") else ""
+    return f"{word}: {reason}" if reason else word
+
+
+@transfer.command(
+    "show",
+    help=_(
+        """Show a transfer whole: who signed it, in which block it stands, who vouches for that.
+
+        \b
+          maillon transfer show 9c01d2aa
+          maillon transfer show 9c01d2aa --json
+        """
+    ),
+)
+@click.argument("id")
+def show(id: str) -> None:
+    data = base.state().client().get(f"/v1/transfers/{path_part(id)}")
+    base.emit(data, lambda: _show(data))
+
+
+def _show(data: dict[str, Any]) -> None:
+    entry: dict[str, Any] = data["transfer"]
+    title = f"{party(entry, '', always=True)} → {party(entry, 'to_', always=True)}: {entry['text']}"
+    click.echo(click.style(base.printable(title), bold=True))
+    rows: list[tuple[str, object]] = [
+        (_("id"), entry["id"]),
+        (_("how it stands"), status_in_words(entry)),
+        (_("when"), base.when(entry["given_at"])),
+    ]
+    texts = ((_("memo"), entry["memo"]), (_("category"), entry["category"]))
+    rows += [(name, text) for name, text in texts if text]
+    if entry["hold"]:
+        rows.append((_("reserved until"), base.when(entry["hold"]["expiry"])))
+    for name, block in ((_("stands in"), entry["block"]), (_("arrived in"), entry["arrived"])):
+        if block:
+            text = _("block {h} of {when} ({hash})").format(
+                h=block["h"], when=base.when(block["time"]), hash=block["hash"][:16]
+            )
+            rows.append((name, text))
+    for signature in data["signatures"]:
+        good = "" if signature["valid"] else _("NOT VALID") + ": "
+        role = roles_in_words().get(signature["role"], signature["role"])
+        who = signature["who"] or signature["key"][:16]
+        rows.append((role, f"{good}{who} ({signature['key'][:8]})"))
+    if data["witnesses"]:
+        told = ngettext(
+            "{quorum} of {n} witness is enough", "{quorum} of {n} witnesses are enough",
+            data["quorum"],
+        ).format(quorum=data["quorum"], n=data["witnesses"])  # fmt: skip
+        rows.append((_("final because"), told))
+    base.print_table(("", ""), rows, empty="")
+    for sentence in data["explanation"]:
+        click.echo(base.printable(sentence))
+
+
+def roles_in_words() -> dict[str, str]:
+    """Return what each kind of signature under a transfer is called."""
+    return {"payer": _("payer"), "delegate": _("on behalf"), "witness": _("witness")}
+
+
+@transfer.command(
+    "confirm",
+    help=_(
+        """Confirm a reservation: what was reserved is given now, and cannot be taken back.
+
+        \b
+          maillon transfer confirm 9c01d2aa
+          maillon transfer confirm 9c01d2aa --preimage HEX
+        """
+    ),
+)
+@click.argument("id")
+@click.option("--preimage", metavar="HEX", help=_("What the hashlock of the reservation hides."))
+@click.option("--wait", "wait_s", type=click.FloatRange(0, WAIT_S_MAX), default=WAIT_S)
+def confirm(id: str, preimage: str | None, wait_s: float) -> int:
+    body = {"preimage": preimage.strip().lower()} if preimage else {}
+    return _act(id, "confirm", body, wait_s, _("Confirmed; it is given."))
+
+
+@transfer.command(
+    "release",
+    help=_(
+        """Give a reservation up, as the one it was for: the payer has it back at once.
+
+        \b
+          maillon transfer release 9c01d2aa
+        """
+    ),
+)
+@click.argument("id")
+@click.option("--wait", "wait_s", type=click.FloatRange(0, WAIT_S_MAX), default=WAIT_S)
+def release(id: str, wait_s: float) -> int:
+    return _act(id, "release", {}, wait_s, _("Released; the payer has it back."))
+
+
+@transfer.command(
+    "reverse",
+    help=_(
+        """Undo a transfer by one the other way, which names the first. Nothing is ever erased.
+
+        The one who received gives it back, so this is done at their coop, within their limit.
+
+        \b
+          maillon transfer reverse 9c01d2aa
+          maillon transfer reverse 9c01d2aa --amount 30min --memo "Entered as 1h30"
+        """
+    ),
+)
+@click.argument("id")
+@click.option("--amount", metavar="AMOUNT", help=_("Only a part of it [all]."))
+@click.option("--memo", default="", help=_("Why; only the two parties can read it."))
+@click.option("--wait", "wait_s", type=click.FloatRange(0, WAIT_S_MAX), default=WAIT_S)
+def reverse(id: str, amount: str | None, memo: str, wait_s: float) -> int:
+    body = {"memo": memo} | ({"amount": amount} if amount else {})
+    return _act(id, "reverse", body, wait_s, _("Undone by a transfer the other way."))
+
+
+def _act(id: str, verb: str, body: dict[str, Any], wait_s: float, done: str) -> int:
+    client = base.state().client()
+    path = f"/v1/transfers/{path_part(id)}/{verb}"
+    data = client.post(path, {**body, "wait_s": wait_s}, timeout=base.patience(wait_s))
+    return base.tell_order(data, done=f"{done} {data['id'][:16]}")

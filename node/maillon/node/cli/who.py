@@ -1,0 +1,297 @@
+"""Find the account or the person whom a command names: by name, by id, or as COOP:ACCOUNT."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from maillon.node.cli import base
+from maillon.node.i18n import _
+
+if TYPE_CHECKING:
+    from maillon.node.cli.client import Client
+
+COMMONS = bytes(16).hex()
+# Spoken of as both languages speak of it; it needs no name in the register.
+COMMONS_WORDS = ("commons", "commun", "communs", "le commun", "the commons")
+ACCOUNT_CHARACTERS = 2 * 16
+KEY_CHARACTERS = 2 * 32
+NAMED_MAX = 6
+# Eight and more: a name of a few letters such as "ada" is not the beginning of an id.
+_ID = re.compile(r"[0-9a-f]{8,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An account on the chain of a coop; ids are hexadecimal."""
+
+    coop: str
+    account: str
+    name: str
+    here: bool
+
+    @property
+    def address(self) -> str:
+        """Return how other coops name this account."""
+        return f"{self.coop}:{self.account}"
+
+
+def key_of(name: str) -> str:
+    """Return a name without what people leave out: accents, capitals, signs between words."""
+    plain = unicodedata.normalize("NFKD", name.casefold())
+    letters = "".join(c if c.isalnum() else " " for c in plain if not unicodedata.combining(c))
+    return " ".join(letters.split())
+
+
+def same_name(wanted: str, entries: Iterable[tuple[str, Any]]) -> list[Any]:
+    """Return the entries of that name; where none has it whole, those whose name begins with it.
+
+    A beginning counts in whole words: "Ana" is Ana Silva, never Anatole.
+    """
+    wanted = key_of(wanted)
+    if not wanted:
+        return []
+    named = [(key_of(name), entry) for name, entry in entries]
+    whole = [entry for name, entry in named if name == wanted]
+    return whole or [entry for name, entry in named if name.startswith(wanted + " ")]
+
+
+def looks_like_id(text: str) -> bool:
+    """Tell whether a word can be an id or the beginning of one."""
+    return _ID.fullmatch(text.strip().rstrip("…").lower()) is not None
+
+
+def _the_one(wanted: str, found: list[tuple[str, str]], none: Exception) -> tuple[str, str]:
+    """Return the only (id, name). Raises: `none`, or LocalError naming those that it could be."""
+    distinct = dict(found)
+    if not distinct:
+        raise none
+    if len(distinct) > 1:
+        listed = ", ".join(
+            f"{base.printable(name) or '–'} ({id[:8]})"
+            for id, name in list(distinct.items())[:NAMED_MAX]
+        )
+        raise base.problem(
+            "ambiguous",
+            _("{text!r} could be several: {names}.").format(text=wanted, names=listed),
+            _("Give the id, or the whole name."),
+        )
+    return next(iter(distinct.items()))
+
+
+def require_ledger(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return what the node tells of its ledger. Raises: LocalError when there is none."""
+    if not answer["enabled"]:
+        raise base.problem(
+            "no_ledger",
+            _("This federation was founded without accounts."),
+            _("Accounts need a founding document that names units and witnesses: see docs/cli.md"),
+        )
+    return answer
+
+
+class Directory:
+    """Whom this node knows: the people of the coop by name, accounts and coops of the federation.
+
+    Names come from the node's own register; of the members of other coops only ids are known.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self._members: list[dict[str, Any]] | None = None
+        self._accounts: dict[str, list[dict[str, Any]]] = {}
+        self._charter: dict[str, Any] | None = None
+        self._own = ""
+
+    # --- what is known, asked for once ----------------------------------------------------------
+
+    @property
+    def own_coop(self) -> str:
+        """Return the id of the coop whose node this is."""
+        if not self._own:
+            self._own = str(self.client.get("/v1/status")["coop"])
+        return self._own
+
+    def members(self) -> list[dict[str, Any]]:
+        if self._members is None:
+            self._members = list(self.client.get("/v1/members")["members"])
+        return self._members
+
+    def charter(self) -> dict[str, Any]:
+        """Return the charter. Raises: LocalError where the federation keeps no accounts."""
+        if self._charter is None:
+            self._charter = require_ledger(self.client.get("/v1/charter"))
+        return self._charter
+
+    def accounts(self, coop: str = "") -> list[dict[str, Any]]:
+        """Return the accounts of a coop, of the own one without an id."""
+        if coop not in self._accounts:
+            data = self.client.get("/v1/accounts", coop=coop or None, all=True)
+            self._accounts[coop] = list(data["accounts"])
+        return self._accounts[coop]
+
+    def name_of(self, coop: str, account: str) -> str:
+        """Return how this node shows an account: a name for its own, id and coop for others."""
+        if coop == self.own_coop:
+            names = {entry["account"]: entry.get("name") for entry in self.accounts()}
+            if account == COMMONS:
+                return _("commons")
+            return base.printable(names.get(account) or account[:8])
+        shown = _("commons") if account == COMMONS else account[:8]
+        return f"{shown} ({self.coop_name(coop)})"
+
+    def coop_name(self, coop: str) -> str:
+        """Return the name of a coop of the charter, or the beginning of its id."""
+        names = {entry["coop"]: entry["name"] for entry in self.charter()["coops"]}
+        return base.printable(names.get(coop) or coop[:8])
+
+    # --- people ---------------------------------------------------------------------------------
+
+    def person(self, text: str) -> str:
+        """Return the id of a person of this coop, named or given by the beginning of the id.
+
+        Raises: LocalError that says who could be meant.
+        """
+        wanted = text.strip().rstrip("…")
+        if looks_like_id(wanted):
+            return wanted.lower()  # the node completes it, and says so when it fits nobody
+        people = [(m["name"], (m["person"], m["name"])) for m in self.members()]
+        none = base.problem(
+            "not_found",
+            _("Nobody of your coop is called {name!r}.").format(name=wanted[:80]),
+            _("See the names and ids with: maillon member list"),
+        )
+        return _the_one(wanted, same_name(wanted, people), none)[0]
+
+    def key(self, text: str) -> str:
+        """Return a public key: given itself, or the newest of a person of this coop."""
+        wanted = text.strip().lower()
+        if looks_like_id(wanted) and len(wanted) == KEY_CHARACTERS:
+            return wanted
+        person = self.person(text)
+        valid = [m for m in self.members() if m["status"] == "active"]
+        keys = [m["key"] for m in valid if m["person"].startswith(person)]
+        if not keys:
+            raise base.problem("not_found", _("{name} has no valid key.").format(name=text))
+        return str(keys[-1])
+
+    def acting_under(self, payer: Place, mandate: str) -> dict[str, str]:
+        """Return what a transfer says of the mandate that it is given under, by its beginning.
+
+        Raises: LocalError when the account has no such mandate, or its delegate's key is not here.
+        """
+        wanted = mandate.strip().rstrip("…").lower()
+        given: list[dict[str, Any]] = [
+            entry
+            for account in self.accounts()
+            if account["account"] == payer.account
+            for entry in account["mandates"]
+        ]
+        found = [(str(e["mandate"]), "") for e in given if str(e["mandate"]).startswith(wanted)]
+        none = base.problem(
+            "mandate_unknown",
+            _("There is no such mandate on the account; it was never given, or was ended."),
+            _("See them with: maillon account show NAME"),
+        )
+        id, _name = _the_one(mandate, found if wanted else [], none)
+        key = next(entry["key"] for entry in given if entry["mandate"] == id)
+        holder = [m["person"] for m in self.members() if m["key"] == key]
+        if not holder:
+            raise base.problem(
+                "key_missing",
+                _("The key of this mandate is of nobody whom your node knows."),
+                _("Whoever holds it signs on their own device."),
+            )
+        return {"mandate": id, "key_of": str(holder[0])}
+
+    # --- units ----------------------------------------------------------------------------------
+
+    def kept_units(self) -> list[str]:
+        """Return the codes of the units in which accounts have a balance."""
+        return [unit["code"] for unit in self.charter()["units"] if unit["kind"] != "count"]
+
+    def unit(self, code: str | None) -> str:
+        """Return the code of a unit; without one, of the only unit there is. Raises: LocalError."""
+        codes = [str(unit["code"]) for unit in self.charter()["units"]]
+        usual = self.kept_units() or codes
+        if code is None:
+            if len(usual) == 1:
+                return usual[0]
+            what = _("The federation has several units: {codes}.").format(codes=", ".join(codes))
+            raise base.problem("usage", what, _("Say which with --unit CODE."))
+        found = [known for known in codes if key_of(known) == key_of(code)]
+        if not found:
+            what = _("The federation has no unit {code!r}.").format(code=code[:32])
+            hint = _("There are: {names}.").format(names=", ".join(codes) or "–")
+            raise base.problem("usage", what, hint)
+        return found[0]
+
+    # --- coops ----------------------------------------------------------------------------------
+
+    def coop(self, text: str) -> tuple[str, str]:
+        """Return id and name of a coop of the charter, by name or by the beginning of its id."""
+        wanted = text.strip().rstrip("…")
+        coops: list[dict[str, Any]] = self.charter()["coops"]
+        if looks_like_id(wanted):
+            found = [(c["coop"], c["name"]) for c in coops if c["coop"].startswith(wanted.lower())]
+        else:
+            found = same_name(wanted, [(c["name"], (c["coop"], c["name"])) for c in coops])
+        none = base.problem(
+            "not_found",
+            _("No coop of the charter is called {name!r}.").format(name=wanted[:80]),
+            _("See them with: maillon charter show"),
+        )
+        return _the_one(wanted, found, none)
+
+    # --- accounts -------------------------------------------------------------------------------
+
+    def account(self, text: str) -> Place:
+        """Return the account that a text names: NAME, ID, `commons`, or COOP:ACCOUNT.
+
+        Raises: LocalError that says what could be meant.
+        """
+        coop_text, colon, rest = text.strip().rpartition(":")
+        if colon:
+            coop, _name = self.coop(coop_text)
+            here = coop == self.own_coop
+            return self._account_of("" if here else coop, rest, coop, here=here)
+        return self._account_of("", text, self.own_coop, here=True)
+
+    def _account_of(self, asked: str, text: str, coop: str, *, here: bool) -> Place:
+        wanted = text.strip().rstrip("…")
+        if key_of(wanted) in COMMONS_WORDS:
+            return Place(coop, COMMONS, _("commons"), here)
+        if looks_like_id(wanted) and len(wanted) == ACCOUNT_CHARACTERS:
+            # Whole ids need not be known here: the chain of another coop may be ahead of ours.
+            known = [a for a in self.accounts(asked) if a["account"] == wanted.lower()]
+            name = str(known[0].get("name") or "") if known else ""
+            return Place(coop, wanted.lower(), name, here)
+        entries = [(str(a.get("name") or ""), a["account"]) for a in self.accounts(asked)]
+        if here:
+            # Who has no account yet is found too: the node then says that an account is missing.
+            entries += [(m["name"], m["person"]) for m in self.members()]
+        if looks_like_id(wanted):
+            found = [(id, name) for name, id in entries if id.startswith(wanted.lower())]
+        else:
+            found = same_name(wanted, [(name, (id, name)) for name, id in entries])
+        account, name = _the_one(wanted, found, self._no_account(wanted, here=here))
+        return Place(coop, account, name, here)
+
+    def _no_account(self, wanted: str, *, here: bool) -> Exception:
+        what = _("There is no account called {name!r}.").format(name=wanted[:80])
+        if here:
+            hint = _(
+                "See the accounts with: maillon account list. An account of another coop is "
+                "written COOP:ACCOUNT, as its holder tells you."
+            )
+        else:
+            hint = _("Names stay with their coop: ask its holder for the id of the account.")
+        return base.problem("not_found", what, hint)
+
+
+def directory() -> Directory:
+    """Return the directory that the running command asks."""
+    return Directory(base.state().client())
