@@ -7,74 +7,16 @@ block's time, and facts of other chains that came with their proof. Nothing else
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Protocol
+from typing import Final
 
+from maillon.ledger.block import Header
+from maillon.ledger.charter_state import CharterState
 from maillon.ledger.errors import CoopUnknown
-from maillon.ledger.signing import Check
+from maillon.ledger.signing import CONFIRM, ORDER, RELEASE, Check, signed_bytes
+from maillon.protocol.ids import CoopId
 
 COUNT_KIND: Final = "count"
 """Kind of the units of which exchanges are recorded and nothing is owed."""
-
-
-class UnitView(Protocol):
-    """What rules read of a unit."""
-
-    @property
-    def kind(self) -> str:
-        """Return "hours", "credit" or "count"."""
-        ...
-
-
-class CoopView(Protocol):
-    """What rules read of a coop in the charter."""
-
-    @property
-    def limits(self) -> Mapping[int, int]:
-        """Return what the coop may owe the others, by unit; 0 where a unit is missing."""
-        ...
-
-    @property
-    def accounts_max(self) -> int:
-        """Return how many accounts it may have open."""
-        ...
-
-    @property
-    def removed(self) -> bool:
-        """Say whether it has left the federation."""
-        ...
-
-
-class CharterView(Protocol):
-    """What rules read of the governing charter."""
-
-    @property
-    def coops(self) -> Mapping[bytes, CoopView]:
-        """Return the coops, removed ones included."""
-        ...
-
-    @property
-    def units(self) -> tuple[UnitView, ...]:
-        """Return the units, by index."""
-        ...
-
-    @property
-    def recovery_s(self) -> int:
-        """Return how long a recovered key waits, in seconds."""
-        ...
-
-
-class FactView(Protocol):
-    """What rules read of a proven header of another chain."""
-
-    @property
-    def entries_root(self) -> bytes:
-        """Return the root over its entries."""
-        ...
-
-    @property
-    def count(self) -> int:
-        """Return the number of its entries."""
-        ...
 
 
 class Context:
@@ -84,7 +26,6 @@ class Context:
         "chain",
         "charter",
         "checks",
-        "coop",
         "counted",
         "facts",
         "fed",
@@ -99,9 +40,9 @@ class Context:
         self,
         fed: bytes,
         chain: bytes,
-        charter: CharterView,
+        charter: CharterState,
         time: int,
-        facts: Mapping[tuple[bytes, bytes], FactView],
+        facts: Mapping[tuple[bytes, bytes], Header],
     ) -> None:
         """`facts` maps (chain, header hash) to headers that the block's evidence has proven.
 
@@ -110,10 +51,8 @@ class Context:
         self.fed = fed
         self.chain = chain
         self.charter = charter
-        coop = charter.coops.get(chain)
-        if coop is None:
+        if CoopId(chain) not in charter.coops:
             raise CoopUnknown(coop=chain)
-        self.coop = coop
         self.units = len(charter.units)
         self.counted = frozenset(
             unit for unit, known in enumerate(charter.units) if known.kind == COUNT_KIND
@@ -126,8 +65,7 @@ class Context:
         self.places: list[int] = []
         self.index = 0
         self.prefixes = {
-            purpose: b"maillon/1/" + purpose.encode() + b"\0" + fed
-            for purpose in ("order", "confirm", "release")
+            purpose: signed_bytes(purpose, fed, b"") for purpose in (ORDER, CONFIRM, RELEASE)
         }
 
     def check(self, purpose: str, key: bytes, body: bytes, signature: bytes) -> None:
@@ -137,10 +75,10 @@ class Context:
 
     def limit(self, unit: int) -> int:
         """Return what the coop may owe the others in a unit; one that has left owes nothing new."""
-        return 0 if self.coop.removed else self.coop.limits.get(unit, 0)
+        return self.charter.coop_limit(self.chain, unit)
 
     def destination(self, coop: bytes) -> None:
         """Return when the coop can be paid. Raises: CoopUnknown."""
-        found = self.charter.coops.get(coop)
+        found = self.charter.coops.get(CoopId(coop))
         if found is None or found.removed:
             raise CoopUnknown(coop=coop, removed=found is not None)

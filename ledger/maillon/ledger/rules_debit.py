@@ -167,7 +167,7 @@ def coop_payable(state: ChainState, unit: int, amount: int, context: Context) ->
 
 
 def sent(account: Account, order: Order, mandate: Mandate | None, time: int) -> None:
-    """Note on an account that its order was carried out: number, mandate, a recovery that waited."""
+    """Note on an account that its order was carried out, and any recovery that has waited."""
     account.seq = order.seq
     if mandate is not None:
         account.mandates = {**account.mandates, mandate.id: mandate}

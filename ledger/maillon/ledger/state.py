@@ -16,7 +16,9 @@ from typing import Any, Final, NamedTuple, cast
 
 import msgpack  # type: ignore[import-untyped]  # msgpack ships no types
 
-from maillon.ledger.limits import BALANCE_MAX, HASH_BYTES, KEYS_MAX, ROW_BYTES_MAX
+from maillon.ledger.block import DeltaRow
+from maillon.ledger.entries import COMMONS_KIND, GROUP, ORGANISATION, PERSON
+from maillon.ledger.limits import BALANCE_MAX, KEYS_MAX, ROW_BYTES_MAX
 from maillon.ledger.merkle import leaf_hash
 from maillon.ledger.orders import COMMONS
 from maillon.ledger.rowtree import RowTree
@@ -40,12 +42,8 @@ __all__ = [
     "Position",
     "Totals",
     "joined",
+    "plus",
 ]
-
-PERSON: Final = 0
-ORGANISATION: Final = 1
-GROUP: Final = 2
-COMMONS_KIND: Final = 3
 
 COMMONS_SLOT: Final = 0
 TOTALS_SLOT: Final = 1
@@ -170,7 +168,7 @@ class Account:
         return max(0, position.balance - self.held(unit) + position.limit)
 
     def keys_at(self, time: int) -> tuple[bytes, ...]:
-        """Return the keys that count at a block's time: a recovery that has waited is among them."""
+        """Return the keys that count at a block's time, a recovery that has waited among them."""
         keys = self.keys
         for key, start in self.pending:
             if start <= time:
@@ -199,6 +197,14 @@ class Account:
                 mandates,
             )
         )
+
+
+def plus(amounts: Mapping[int, int], unit: int, amount: int) -> dict[int, int]:
+    """Return amounts by unit with one of them changed; a unit that comes to nothing is left out."""
+    changed = {**amounts, unit: amounts.get(unit, 0) + amount}
+    if not changed[unit]:
+        del changed[unit]
+    return changed
 
 
 def joined(keys: tuple[bytes, ...], key: bytes) -> tuple[bytes, ...]:
@@ -358,10 +364,13 @@ class ChainState:
         for slot in range(self._base._size, self._size):
             yield touched.get(slot)
 
-    def rows(self) -> Iterator[tuple[int, bytes]]:
-        """Iterate over (slot, row bytes), or (slot, 32-byte leaf) where the row was erased."""
+    def rows(self) -> Iterator[DeltaRow]:
+        """Iterate over all rows by slot; of one that was erased only the leaf is left."""
         for slot, row in enumerate(self._objects()):
-            yield slot, self._opaque_at(slot) if row is None else row.row()
+            if row is None:
+                yield DeltaRow(slot, b"", self._opaque_at(slot))
+            else:
+                yield DeltaRow(slot, row.row())
 
     def _opaque_at(self, slot: int) -> bytes:
         found = self._opaque.get(slot)
@@ -464,8 +473,8 @@ class ChainState:
                 self._root, self._nodes = self._tree.preview(leaves)
         return self._root
 
-    def changed(self) -> dict[int, bytes]:
-        """Return the rows that a fork changed: slot to row bytes, or leaf of an erased row.
+    def changed(self) -> tuple[DeltaRow, ...]:
+        """Return the rows that a fork changed, by slot; of an erased one the leaf.
 
         A row that was written back as it was is not among them.
         """
@@ -473,11 +482,13 @@ class ChainState:
         self.root()
         known = len(self._tree)
         leaves = self._nodes[0] if self._nodes else {}
-        return {
-            slot: self._touched[slot].row() if slot in self._touched else leaf
+        return tuple(
+            DeltaRow(slot, self._touched[slot].row())
+            if slot in self._touched
+            else DeltaRow(slot, b"", leaf)
             for slot, leaf in sorted(leaves.items())
             if slot >= known or self._tree.leaf(slot) != leaf
-        }
+        )
 
     def absorb(self, fork: ChainState) -> None:
         """Take over a fork of this state. The fork must not be used after that."""
@@ -505,31 +516,52 @@ class ChainState:
 
     # --- Certified rows ---------------------------------------------------------------------
 
-    def overwrite(self, rows: Mapping[int, bytes]) -> None:
+    def overwrite(self, rows: Iterable[DeltaRow]) -> None:
         """Take rows from a certified state, where entries that led to them were erased.
 
-        The caller has compared, or will compare, the root with the certified one. `expected` is
-        worked out anew. Raises: Malformed when a row is none.
+        The caller compares the root with the certified one. `expected` is worked out anew.
+        Raises: Malformed when a row is none, or slots leave a gap or do not ascend.
         """
         self._root = None
-        for slot in sorted(rows):
-            if not 0 <= slot <= self._size:
-                raise Malformed(rule="delta_slot")
+        last = -1
+        reserved: dict[tuple[bytes, int], int] = {}
+        for given in rows:
+            slot = given.slot
+            if not last < slot <= self._size:
+                raise Malformed(rule="delta_slot", slot=slot)
+            last = slot
             if slot == self._size:
                 self._new_slot()
                 self._placed(None)
-            data = rows[slot]
-            if len(data) == HASH_BYTES and slot > TOTALS_SLOT:
-                # No row but that of the totals is this short.
+            if not given.row:
+                if slot <= TOTALS_SLOT:
+                    raise Malformed(rule="delta_slot", slot=slot)
                 self._forget(slot)
-                self._opaque[slot] = self._gone[slot] = data
+                self._opaque[slot] = self._gone[slot] = given.hash
                 continue
-            row = _from_row(slot, data)
+            row = _from_row(slot, given.row)
+            if type(row) is Account:
+                known = self.account(row.id)
+                if known is not None:
+                    row.expected = known.expected
+                    self._reserved(reserved, known, -1)
+                self._reserved(reserved, row, 1)
             self._opaque.pop(slot, None)
             self._gone.pop(slot, None)
             self._put(row)
             self._touched[slot] = row
-        self._expect()
+        for (account, unit), amount in reserved.items():
+            if amount and self.account(account) is not None:
+                payee = self.edit(account)
+                payee.expected = plus(payee.expected, unit, amount)
+
+    def _reserved(
+        self, reserved: dict[tuple[bytes, int], int], account: Account, sign: int
+    ) -> None:
+        for hold in account.holds.values():
+            if hold.to_coop == self.chain:
+                key = (hold.to_account, hold.unit)
+                reserved[key] = reserved.get(key, 0) + sign * hold.amount
 
     def _put(self, row: _Row) -> None:
         if type(row) is Account:
@@ -549,23 +581,11 @@ class ChainState:
                 self._accounts.pop(gone.id, None)
             self._rows[slot] = None
 
-    def _expect(self) -> None:
-        sums: dict[bytes, dict[int, int]] = {}
-        for account in self.accounts():
-            for hold in account.holds.values():
-                if hold.to_coop == self.chain:
-                    of = sums.setdefault(hold.to_account, {})
-                    of[hold.unit] = of.get(hold.unit, 0) + hold.amount
-        for account in list(self.accounts()):
-            wanted = sums.get(account.id, {})
-            if dict(account.expected) != wanted:
-                self.edit(account.id).expected = wanted
-
     @classmethod
-    def from_rows(cls, chain: bytes, rows: Iterable[tuple[int, bytes]]) -> ChainState:
+    def from_rows(cls, chain: bytes, rows: Iterable[DeltaRow]) -> ChainState:
         """Make a state of rows as `rows` gives them. Raises: Malformed when they are none."""
         made = cls(chain)
-        made.overwrite(dict(rows))
+        made.overwrite(rows)
         made.root()
         return made
 
