@@ -84,6 +84,10 @@ REASONS: Final[Mapping[str, str]] = {
     "writer_stays": "A chain is cleared when a key that could write on it no longer can, by an "
     "entry before it in the same block.",
     "refound_alone": "A re-founding stands alone in its block.",
+    "stale": "The proposal is about an earlier charter, and has to be made again.",
+    "proposal_unknown": "There is no such proposal, or it was about an earlier charter.",
+    "approval_missing": "A proposal is kept once a coop has approved it.",
+    "proposals_full": "There are as many open proposals as there may be, or as one coop may keep.",
 }
 
 
@@ -261,7 +265,7 @@ def _retire(draft: _Draft, entry: Retire) -> None:
 
 
 def _clear(draft: _Draft, entry: Clear) -> None:
-    if entry.chain not in draft.coops and entry.chain != draft.before.fed:
+    if entry.chain not in draft.coops:
         refuse("chain_unknown", chain=entry.chain)
     if (entry.chain, entry.fraud) in draft.cleared:
         refuse("cleared", chain=entry.chain)

@@ -138,7 +138,7 @@ class CharterState:
                 keys.add(trustee.writer)
         return frozenset(keys)
 
-    def approvers(self) -> dict[CoopId, tuple[bytes, ...]]:
+    def approvers(self) -> dict[bytes, tuple[bytes, ...]]:
         """Return, for each coop that may approve, the keys with which it may: root and writer."""
         return {
             coop.id: tuple(key for key in (coop.writer, coop.root) if key)
@@ -250,7 +250,12 @@ def with_caps(coops: Mapping[bytes, CharterCoop], accounts_max: int) -> Mapping[
     """Return the coops with the number of accounts that holds for each."""
     return MappingProxyType(
         {
-            coop_id: replace(coop, accounts_max=min(coop.accounts_own, accounts_max))
-            for coop_id, coop in coops.items()
+            coop: _with_cap(entry, min(entry.accounts_own, accounts_max))
+            for coop, entry in coops.items()
         }
     )
+
+
+def _with_cap(coop: CharterCoop, accounts_max: int) -> CharterCoop:
+    # The same value where nothing changed: a thousand charters share most of their coops.
+    return coop if coop.accounts_max == accounts_max else replace(coop, accounts_max=accounts_max)
