@@ -1,0 +1,639 @@
+"""All messages between writers, witnesses and nodes (spec/06-blocks.md, "Messages").
+
+On a stream each is one frame; hints travel by gossip as ``[2, [hint, ...]]`` on the topic of the
+records. `decode_message` refuses everything that is not exactly one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+from typing import Final as Constant
+
+from maillon.ledger import _read as read
+from maillon.ledger import signing
+from maillon.ledger.block import (
+    Approval,
+    Block,
+    Header,
+    approvals_from,
+    block_from,
+    decode_header,
+)
+from maillon.ledger.entries import Confirmation, confirmation_from
+from maillon.ledger.limits import (
+    APPROVALS_MAX,
+    BLOCKS_MAX,
+    CERTIFICATE_BYTES_MAX,
+    FRAUD_BYTES_MAX,
+    HASH_BYTES,
+    HEADER_BYTES_MAX,
+    HEADS_MAX,
+    HEIGHT_MAX,
+    HINTS_MAX,
+    ORDER_BYTES_MAX,
+    PROPOSAL_BYTES_MAX,
+    REASON_FACTS_BYTES_MAX,
+)
+from maillon.ledger.orders import Order, decode_order, good_key
+from maillon.ledger.rounds import (
+    REASONS,
+    Commit,
+    Done,
+    Echo,
+    Final,
+    Frame,
+    Lock,
+    LockAt,
+    Opening,
+    Prepare,
+    Promise,
+    Propose,
+    Refuse,
+    Vote,
+    decode_proposed,
+    encode_proposed,
+    evidence_hash,
+    read_commit,
+    read_done,
+    read_final,
+    read_lock,
+    read_opening,
+    read_prepare,
+    read_promise,
+    read_propose,
+    read_refuse,
+    read_vote,
+)
+from maillon.ledger.signing import Check, Signer
+from maillon.protocol import encoding
+from maillon.protocol.encoding import Encodable, Value
+from maillon.protocol.errors import Malformed, WrongVersion
+from maillon.protocol.ids import SIGNATURE_BYTES
+from maillon.protocol.limits import BATCH_BYTES_MAX, FRAME_BYTES_MAX
+
+STATUS_BYTES_MAX: Constant = 32
+CODE_BYTES_MAX: Constant = 64
+TEXT_BYTES_MAX: Constant = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Need(Frame):
+    """W7: "I am at `from_h` - 1 of this chain"; the answer to what stands above it."""
+
+    TYPE: ClassVar[int] = 11
+    chain: bytes
+    from_h: int
+
+    def array(self) -> list[Encodable]:
+        """Return the message as it is encoded."""
+        return [self.TYPE, self.chain, self.from_h]
+
+
+@dataclass(frozen=True, slots=True)
+class Get(Frame):
+    """Ask for the certified blocks `from_h` to `to_h`, both included."""
+
+    TYPE: ClassVar[int] = 12
+    chain: bytes
+    from_h: int
+    to_h: int
+
+    def array(self) -> list[Encodable]:
+        """Return the message as it is encoded."""
+        return [self.TYPE, self.chain, self.from_h, self.to_h]
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks(Frame):
+    """The answer to GET: the first of them, in order; none when there are none."""
+
+    TYPE: ClassVar[int] = 13
+    chain: bytes
+    blocks: tuple[Block, ...]
+
+    def array(self) -> list[Encodable]:
+        """Return the message as it is encoded."""
+        return [self.TYPE, self.chain, [block.array() for block in self.blocks]]
+
+
+@dataclass(frozen=True, slots=True)
+class AskHeads(Frame):
+    """Say (chain, height) of the own heads, by chain, and ask for higher ones."""
+
+    TYPE: ClassVar[int] = 14
+    heads: tuple[tuple[bytes, int], ...]
+
+    def array(self) -> list[Encodable]:
+        """Return the message as it is encoded."""
+        return [self.TYPE, self.heads]
+
+
+@dataclass(frozen=True, slots=True)
+class Heads(Frame):
+    """The answer: heads above those named, each a header and its certificate's bytes, by chain."""
+
+    TYPE: ClassVar[int] = 15
+    heads: tuple[tuple[Header, bytes], ...]
+
+    def array(self) -> list[Encodable]:
+        """Return the message as it is encoded."""
+        return [self.TYPE, [[header.encoded, proof] for header, proof in self.heads]]
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm(Frame):
+    """Show a witness the confirmation of a hold, so that it refuses to void it."""
+
+    TYPE: ClassVar[int] = 16
+    chain: bytes
+    hold: bytes
+    confirmation: Confirmation
+
+    def array(self) -> list[Encodable]:
+        """Return the message as it is encoded."""
+        return [self.TYPE, self.chain, self.hold, self.confirmation.array()]
+
+
+def ack_body(chain: bytes, hold: bytes, confirmation_hash: bytes, c: int) -> bytes:
+    """Return what an ACK signs: [chain, hold id, confirmation hash, c]."""
+    return encoding.encode([chain, hold, confirmation_hash, c])
+
+
+@dataclass(frozen=True, slots=True)
+class Ack(Frame):
+    """A witness of charter `c` holds a confirmation, and will vote for no void of that hold."""
+
+    TYPE: ClassVar[int] = 17
+    chain: bytes
+    hold: bytes
+    confirmation_hash: bytes
+    c: int
+    witness: bytes
+    signature: bytes
+
+    @classmethod
+    def sign(
+        cls,
+        key: Signer,
+        fed: bytes,
+        chain: bytes,
+        hold: bytes,
+        confirmation_hash: bytes,
+        c: int,
+    ) -> Ack:
+        """Make one."""
+        body = ack_body(chain, hold, confirmation_hash, c)
+        signature = signing.sign(key, signing.ACK, fed, body)
+        return cls(chain, hold, confirmation_hash, c, key.public, signature)
+
+    def array(self) -> list[Encodable]:
+        """Return the message as it is encoded."""
+        return [
+            self.TYPE,
+            self.chain,
+            self.hold,
+            self.confirmation_hash,
+            self.c,
+            self.witness,
+            self.signature,
+        ]
+
+    def check(self, fed: bytes) -> Check:
+        """Return what has to be verified: the witness's signature."""
+        body = ack_body(self.chain, self.hold, self.confirmation_hash, self.c)
+        return self.witness, signing.signed_bytes(signing.ACK, fed, body), self.signature
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal(Frame):
+    """A proposal for the charter's next block, and the approvals gathered so far."""
+
+    TYPE: ClassVar[int] = 18
+    proposal: bytes
+    approvals: tuple[Approval, ...]
+
+    def array(self) -> list[Encodable]:
+        """Return the message as it is encoded."""
+        return [self.TYPE, *_proposal_array(self.proposal, self.approvals)]
+
+
+@dataclass(frozen=True, slots=True)
+class Ok(Frame):
+    """The answer to what needs none."""
+
+    TYPE: ClassVar[int] = 19
+
+    def array(self) -> list[Encodable]:
+        """Return the message as it is encoded."""
+        return [self.TYPE]
+
+
+@dataclass(frozen=True, slots=True)
+class Submit(Frame):
+    """ORDER: hand an order to the node of its chain."""
+
+    TYPE: ClassVar[int] = 20
+    order: Order
+
+    def array(self) -> list[Encodable]:
+        """Return the message as it is encoded."""
+        return [self.TYPE, self.order.encode()]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt(Frame):
+    """What became of an order: waiting, certified, held or refused, and facts."""
+
+    TYPE: ClassVar[int] = 21
+    id: bytes
+    status: str
+    facts: dict[str, Value]
+
+    def array(self) -> list[Encodable]:
+        """Return the message as it is encoded."""
+        return [self.TYPE, self.id, self.status, self.facts]
+
+
+@dataclass(frozen=True, slots=True)
+class FraudReport(Frame):
+    """FRAUD: the bytes of a fraud proof (`fraud`)."""
+
+    TYPE: ClassVar[int] = 22
+    proof: bytes
+
+    def array(self) -> list[Encodable]:
+        """Return the message as it is encoded."""
+        return [self.TYPE, self.proof]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure(Frame):
+    """ERROR: a code of the registry, and a sentence."""
+
+    TYPE: ClassVar[int] = 23
+    code: str
+    text: str
+
+    def array(self) -> list[Encodable]:
+        """Return the message as it is encoded."""
+        return [self.TYPE, self.code, self.text]
+
+
+Message = (
+    Prepare
+    | Promise
+    | Refuse
+    | Opening
+    | Propose
+    | Vote
+    | Lock
+    | Commit
+    | Final
+    | Done
+    | Need
+    | Get
+    | Blocks
+    | AskHeads
+    | Heads
+    | Confirm
+    | Ack
+    | Proposal
+    | Ok
+    | Submit
+    | Receipt
+    | FraudReport
+    | Failure
+)
+
+
+def encode_message(message: Message) -> bytes:
+    """Return a message's bytes. Raises: EncodingError beyond a frame."""
+    return message.encode()
+
+
+def decode_message(data: bytes) -> Message:
+    """Read a message; no signature is verified. Raises: Malformed and its kinds, BadAmount,
+    BadKey, WrongVersion."""
+    parts = read.array(data, FRAME_BYTES_MAX, "message")
+    reader = _READERS.get(parts[0]) if parts and type(parts[0]) is int else None
+    if reader is None:
+        read.refuse("message_type")
+    return reader(parts)
+
+
+# --- Reading -------------------------------------------------------------------------------------
+
+
+def _exactly(parts: list[Any], count: int) -> list[Any]:
+    if len(parts) != count:
+        read.refuse("message_parts")
+    return parts
+
+
+def _chain(value: object) -> bytes:
+    return read.fixed(value, HASH_BYTES, "chain")
+
+
+def _height(value: object, low: int = 1) -> int:
+    return read.number(value, "height", low, HEIGHT_MAX)
+
+
+def _need(parts: list[Any]) -> Need:
+    _, chain, from_h = _exactly(parts, 3)
+    return Need(_chain(chain), _height(from_h))
+
+
+def _get(parts: list[Any]) -> Get:
+    _, chain, from_h, to_h = _exactly(parts, 4)
+    get = Get(_chain(chain), _height(from_h), _height(to_h))
+    if get.to_h < get.from_h:
+        read.refuse("height")
+    return get
+
+
+def _blocks(parts: list[Any]) -> Blocks:
+    _, chain, blocks = _exactly(parts, 3)
+    found = [
+        block_from(read.items(block, "block", 4, 4))
+        for block in read.items(blocks, "blocks", 0, BLOCKS_MAX)
+    ]
+    message = Blocks(_chain(chain), tuple(found))
+    for place, block in enumerate(found):
+        if block.chain != message.chain or block.h != found[0].h + place:
+            read.refuse("blocks")
+    return message
+
+
+def _ask_heads(parts: list[Any]) -> AskHeads:
+    found: list[tuple[bytes, int]] = []
+    for item in read.items(_exactly(parts, 2)[1], "heads", 0, HEADS_MAX):
+        chain, h = read.items(item, "heads", 2, 2)
+        found.append((_chain(chain), _height(h, 0)))
+    _ascending([chain for chain, _ in found])
+    return AskHeads(tuple(found))
+
+
+def _heads(parts: list[Any]) -> Heads:
+    found: list[tuple[Header, bytes]] = []
+    for item in read.items(_exactly(parts, 2)[1], "heads", 0, HEADS_MAX):
+        found.append(_head(item))
+    _ascending([header.chain for header, _ in found])
+    return Heads(tuple(found))
+
+
+def _head(value: object) -> tuple[Header, bytes]:
+    header, certificate = read.items(value, "heads", 2, 2)
+    return (
+        decode_header(read.bounded(header, HEADER_BYTES_MAX, "heads")),
+        read.bounded(certificate, 2 * CERTIFICATE_BYTES_MAX, "heads", 1),
+    )
+
+
+def _ascending(chains: Sequence[bytes]) -> None:
+    for before, after in zip(chains, chains[1:], strict=False):
+        if before >= after:
+            read.refuse("heads")
+
+
+def _confirm(parts: list[Any]) -> Confirm:
+    _, chain, hold, confirmation = _exactly(parts, 4)
+    return Confirm(
+        _chain(chain), read.fixed(hold, HASH_BYTES, "hold"), confirmation_from(confirmation)
+    )
+
+
+def _ack(parts: list[Any]) -> Ack:
+    _, chain, hold, named, c, witness, signature = _exactly(parts, 7)
+    return Ack(
+        _chain(chain),
+        read.fixed(hold, HASH_BYTES, "hold"),
+        read.fixed(named, HASH_BYTES, "confirmation"),
+        read.number(c, "charter"),
+        good_key(witness, "witness"),
+        read.fixed(signature, SIGNATURE_BYTES, "signature"),
+    )
+
+
+def _proposal_array(proposal: bytes, approvals: Sequence[Approval]) -> list[Encodable]:
+    return [proposal, [[approval.coop, approval.signature] for approval in approvals]]
+
+
+def _proposal_parts(proposal: object, approvals: object) -> tuple[bytes, tuple[Approval, ...]]:
+    return (
+        read.bounded(proposal, PROPOSAL_BYTES_MAX, "proposal", 1),
+        approvals_from(read.items(approvals, "approvals", 0, APPROVALS_MAX), "approvals"),
+    )
+
+
+def _proposal(parts: list[Any]) -> Proposal:
+    _, proposal, approvals = _exactly(parts, 3)
+    return Proposal(*_proposal_parts(proposal, approvals))
+
+
+def _ok(parts: list[Any]) -> Ok:
+    _exactly(parts, 1)
+    return Ok()
+
+
+def _submit(parts: list[Any]) -> Submit:
+    return Submit(decode_order(read.bounded(_exactly(parts, 2)[1], ORDER_BYTES_MAX, "order")))
+
+
+def _receipt(parts: list[Any]) -> Receipt:
+    _, id_, status, facts = _exactly(parts, 4)
+    if type(facts) is not dict:
+        read.refuse("facts")
+    if len(encoding.encode(facts)) > REASON_FACTS_BYTES_MAX:  # pyright: ignore[reportUnknownArgumentType]
+        read.refuse("facts")
+    return Receipt(
+        read.fixed(id_, HASH_BYTES, "order_id"),
+        read.text(status, STATUS_BYTES_MAX, "status"),
+        facts,  # pyright: ignore[reportUnknownArgumentType]  # decoded: plain values only
+    )
+
+
+def _fraud(parts: list[Any]) -> FraudReport:
+    return FraudReport(read.bounded(_exactly(parts, 2)[1], FRAUD_BYTES_MAX, "fraud", 1))
+
+
+def _failure(parts: list[Any]) -> Failure:
+    _, code, text = _exactly(parts, 3)
+    return Failure(
+        read.text(code, CODE_BYTES_MAX, "code"), read.text(text, TEXT_BYTES_MAX, "text")
+    )
+
+
+_READERS: Constant[dict[int, Callable[[list[Any]], Message]]] = {
+    Prepare.TYPE: read_prepare,
+    Promise.TYPE: read_promise,
+    Refuse.TYPE: read_refuse,
+    Opening.TYPE: read_opening,
+    Propose.TYPE: read_propose,
+    Vote.TYPE: read_vote,
+    Lock.TYPE: read_lock,
+    Commit.TYPE: read_commit,
+    Final.TYPE: read_final,
+    Done.TYPE: read_done,
+    Need.TYPE: _need,
+    Get.TYPE: _get,
+    Blocks.TYPE: _blocks,
+    AskHeads.TYPE: _ask_heads,
+    Heads.TYPE: _heads,
+    Confirm.TYPE: _confirm,
+    Ack.TYPE: _ack,
+    Proposal.TYPE: _proposal,
+    Ok.TYPE: _ok,
+    Submit.TYPE: _submit,
+    Receipt.TYPE: _receipt,
+    FraudReport.TYPE: _fraud,
+    Failure.TYPE: _failure,
+}
+
+
+# --- Hints ---------------------------------------------------------------------------------------
+
+HINTS_VERSION: Constant = 2
+"""What a gossip message of hints begins with; one of records begins with 1 (spec/04)."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeadHint:
+    """There is a new certified block: its header and its certificate's bytes."""
+
+    KIND: ClassVar[int] = 1
+    header: Header
+    certificate: bytes
+
+    def array(self) -> list[Encodable]:
+        """Return the hint as it is encoded."""
+        return [self.KIND, self.header.encoded, self.certificate]
+
+
+@dataclass(frozen=True, slots=True)
+class FraudHint:
+    """There is a fraud proof: its bytes."""
+
+    KIND: ClassVar[int] = 2
+    proof: bytes
+
+    def array(self) -> list[Encodable]:
+        """Return the hint as it is encoded."""
+        return [self.KIND, self.proof]
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmHint:
+    """A hold of this chain is confirmed."""
+
+    KIND: ClassVar[int] = 3
+    chain: bytes
+    hold: bytes
+    confirmation: Confirmation
+
+    def array(self) -> list[Encodable]:
+        """Return the hint as it is encoded."""
+        return [self.KIND, self.chain, self.hold, self.confirmation.array()]
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalHint:
+    """A proposal for the charter, and the approvals gathered so far."""
+
+    KIND: ClassVar[int] = 4
+    proposal: bytes
+    approvals: tuple[Approval, ...]
+
+    def array(self) -> list[Encodable]:
+        """Return the hint as it is encoded."""
+        return [self.KIND, *_proposal_array(self.proposal, self.approvals)]
+
+
+Hint = HeadHint | FraudHint | ConfirmHint | ProposalHint
+
+
+def encode_hints(hints: Sequence[Hint]) -> bytes:
+    """Return one gossip message. Raises: EncodingError beyond 64 KiB."""
+    return encoding.encode(
+        [HINTS_VERSION, [hint.array() for hint in hints]], bytes_max=BATCH_BYTES_MAX
+    )
+
+
+def is_hints(data: bytes) -> bool:
+    """Tell whether a gossip message carries hints rather than records, by its first bytes."""
+    return data[:2] == b"\x92\x02"
+
+
+def decode_hints(data: bytes) -> list[Hint]:
+    """Read a gossip message of hints. Raises: WrongVersion, Malformed and its kinds, BadKey."""
+    parts = read.array(data, BATCH_BYTES_MAX, "hints")
+    if not parts or type(parts[0]) is not int:
+        read.refuse("hints")
+    if parts[0] != HINTS_VERSION:
+        raise WrongVersion(got=parts[0], known=HINTS_VERSION)
+    if len(parts) != 2:
+        read.refuse("hints")
+    return [_hint(item) for item in read.items(parts[1], "hints", 1, HINTS_MAX)]
+
+
+def _hint(value: object) -> Hint:
+    parts = read.items(value, "hint", 2, 4)
+    kind = parts[0] if type(parts[0]) is int else 0
+    if kind == HeadHint.KIND and len(parts) == 3:
+        return HeadHint(*_head(parts[1:]))
+    if kind == FraudHint.KIND and len(parts) == 2:
+        return FraudHint(read.bounded(parts[1], FRAUD_BYTES_MAX, "fraud", 1))
+    if kind == ConfirmHint.KIND and len(parts) == 4:
+        confirm = _confirm(parts)
+        return ConfirmHint(confirm.chain, confirm.hold, confirm.confirmation)
+    if kind == ProposalHint.KIND and len(parts) == 3:
+        return ProposalHint(*_proposal_parts(parts[1], parts[2]))
+    raise Malformed("The hint is of no known kind.", rule="hint")
+
+
+__all__ = [
+    "HINTS_VERSION",
+    "REASONS",
+    "Ack",
+    "AskHeads",
+    "Blocks",
+    "Commit",
+    "Confirm",
+    "ConfirmHint",
+    "Done",
+    "Echo",
+    "Failure",
+    "Final",
+    "Frame",
+    "FraudHint",
+    "FraudReport",
+    "Get",
+    "HeadHint",
+    "Heads",
+    "Hint",
+    "Lock",
+    "LockAt",
+    "Message",
+    "Need",
+    "Ok",
+    "Opening",
+    "Prepare",
+    "Promise",
+    "Proposal",
+    "ProposalHint",
+    "Propose",
+    "Receipt",
+    "Refuse",
+    "Submit",
+    "Vote",
+    "ack_body",
+    "decode_hints",
+    "decode_message",
+    "decode_proposed",
+    "encode_hints",
+    "encode_message",
+    "encode_proposed",
+    "evidence_hash",
+    "is_hints",
+]
