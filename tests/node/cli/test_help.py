@@ -29,7 +29,10 @@ def commands(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Co
 ALL = dict(commands(cli))
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["offer", "publish", "-h"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["run", "--help"], ["offer", "publish", "-h"], ["transfer", "send", "-h"]],
+)
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     program = (
         "import sys\n"
@@ -109,3 +112,14 @@ def test_the_operators_page_lists_every_setting() -> None:
                 yield above + field.name
 
     assert sorted(set(settings(Config)) - listed) == []
+
+
+def test_the_everyday_transfer_needs_no_word_more_than_who_to_whom_and_how_much() -> None:
+    group = ALL["transfer"]
+    assert isinstance(group, click.Group)
+    context = click.Context(group)
+    name, command, rest = group.resolve_command(context, ["Ana", "Bruno", "1h30"])
+    assert (name, rest) == ("send", ["Ana", "Bruno", "1h30"]) and command is ALL["transfer send"]
+    assert group.resolve_command(context, ["list", "--limit", "3"])[0] == "list"
+    with pytest.raises(click.UsageError):
+        group.resolve_command(context, ["lsit"])

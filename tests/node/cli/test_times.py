@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maillon.node.cli.times import parse_when
+from maillon.node.cli.base import period
+from maillon.node.cli.times import parse_moment, parse_when
+from maillon.protocol.errors import LocalError
 
 PARIS = ZoneInfo("Europe/Paris")
 # A Wednesday.
@@ -60,3 +62,42 @@ def test_no_text_breaks_the_reader_of_times(text: str) -> None:
     except (ValueError, OverflowError):
         return
     assert 0 <= start < end
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "moment"),
+    [
+        ("30d", False, "04-24 15:40"),
+        ("30 j", False, "04-24 15:40"),
+        ("12h", False, "03-26 03:40"),
+        ("45min", False, "03-25 16:25"),
+        ("2026-04-02", False, "04-03 00:00"),
+        ("2026-04-02", True, "04-02 00:00"),
+        ("2026-04-02T14:30", False, "04-02 14:30"),
+        ("2026-04-02T14:30", True, "04-02 14:30"),
+        ("tomorrow", False, "03-27 00:00"),
+    ],
+)
+def test_a_moment_is_a_time_a_day_or_a_span_from_now(text: str, start: bool, moment: str) -> None:
+    at = datetime.fromtimestamp(parse_moment(text, NOW, start=start), PARIS)
+    assert f"{at:%m-%d %H:%M}" == moment
+
+
+@pytest.mark.parametrize("text", ["", "d", "30x", "-3d", "999999d", "soon"])
+def test_what_is_no_moment_is_refused(text: str) -> None:
+    with pytest.raises((ValueError, OverflowError)):
+        parse_moment(text, NOW)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("30d", 2_592_000), ("7j", 604_800), ("12h", 43_200)]
+)
+def test_a_period_is_a_number_of_days_or_hours(text: str, seconds: int) -> None:
+    assert period(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "0d", "400d", "2000-01-05", "tomorrow", "d", "we"])
+def test_what_is_no_period_is_refused(text: str) -> None:
+    with pytest.raises(LocalError) as caught:
+        period(text)
+    assert caught.value.code == "usage"
