@@ -22,7 +22,6 @@ from maillon.ledger.block import (
     decode_block,
     entries_size,
     genesis_hash,
-    history_leaf,
     verify_certificate,
 )
 from maillon.ledger.charter_entries import (
@@ -45,6 +44,7 @@ from maillon.ledger.charter_proposals import (
 )
 from maillon.ledger.charter_rules import QuorumFacts, explain_quorum, next_state, refuse
 from maillon.ledger.charter_state import CharterCoop, CharterState, founding_state
+from maillon.ledger.check import Head
 from maillon.ledger.errors import (
     BadBlock,
     BadCertificate,
@@ -53,7 +53,6 @@ from maillon.ledger.errors import (
     NotApproved,
     NotCertified,
 )
-from maillon.ledger.merkle import Frontier
 from maillon.ledger.quorum import Certificate, decode_certificate, decode_refounding
 from maillon.ledger.signing import Verify
 from maillon.ledger.steps import Disk, Write
@@ -99,7 +98,7 @@ class CharterChain:
         self._states: list[CharterState] = [founding_state(founding)]
         self._hashes: list[bytes] = [genesis_hash(self.fed, self.fed)]
         self._blocks: list[Block] = []
-        self._frontier = Frontier.of([history_leaf(self._hashes[0])])
+        self._head = Head.genesis(self.fed, self.fed, 0)
         self._refoundings: dict[int, Mapping[bytes, tuple[int, bytes]]] = {}
         self._proposals = Proposals(verify)
         if disk is not None:
@@ -117,19 +116,19 @@ class CharterChain:
         return len(self._blocks)
 
     @property
+    def known(self) -> int:
+        """Return the height of the latest charter, by the name that `governing` has for it."""
+        return len(self._blocks)
+
+    @property
+    def head(self) -> Head:
+        """Return the last block's head; `adopted` is its height, the charter that it makes."""
+        return self._head
+
+    @property
     def latest(self) -> CharterState:
         """Return the latest charter."""
         return self._states[-1]
-
-    @property
-    def head_hash(self) -> bytes:
-        """Return H of the last block; that of genesis when there is none."""
-        return self._hashes[-1]
-
-    @property
-    def head_time(self) -> int:
-        """Return the last block's time in Unix seconds; the founding's when there is none."""
-        return self._blocks[-1].header.time if self._blocks else self.founding.created
 
     def state(self, c: int) -> CharterState:
         """Return the charter of a height. Raises: CharterUnknown when it is not known yet."""
@@ -161,21 +160,7 @@ class CharterChain:
         """Yield the known blocks of heights `low` to `high`, both included."""
         yield from self._blocks[max(low, 1) - 1 : max(high, 0)]
 
-    def history_root(self) -> bytes:
-        """Return the history root that the next block names."""
-        return self._frontier.root()
-
     # --- epochs ---
-
-    def governing_after(self, chain: bytes, h: int, block_hash: bytes, adopted: int) -> int:
-        """Return the charter that governs the block behind the one given.
-
-        That is the one it adopted (E2), unless a later re-founding pinned this very block (E5).
-        """
-        for k in sorted(self._refoundings, reverse=True):
-            if k > adopted and self._refoundings[k].get(chain) == (h, block_hash):
-                return k
-        return adopted
 
     def void(self, chain: bytes, c: int, h: int) -> bool:
         """Tell whether a block lies above the head that a later re-founding pinned (E5)."""
@@ -228,13 +213,13 @@ class CharterChain:
             raise NeedBlocks(chain=self.fed, from_h=k)
         if header.h < k:
             raise BadBlock(reason="height", got=header.h, expected=k)
-        if header.prev != self.head_hash:
+        if header.prev != self._head.hash:
             raise BadBlock(reason="prev", h=k)
         if (header.c, header.c2) != (k - 1, k):
             raise BadBlock(reason="charter", c=header.c, c2=header.c2, expected=k - 1)
-        if header.time < self.head_time:
-            raise BadBlock(reason="time", got=header.time, least=self.head_time)
-        if header.history_root != self.history_root():
+        if header.time < self._head.time:
+            raise BadBlock(reason="time", got=header.time, least=self._head.time)
+        if header.history_root != self._head.history.root():
             raise BadBlock(reason="history_root")
         if block.delta or block.body.evidence:
             raise BadBlock(reason="evidence")
@@ -254,7 +239,7 @@ class CharterChain:
         """
         checked = block if isinstance(block, CheckedCharter) else self.check(block)
         made = checked.block
-        if made.h != self.height + 1 or made.header.prev != self.head_hash:
+        if made.h != self.height + 1 or made.header.prev != self._head.hash:
             raise BadBlock(reason="height", got=made.h, expected=self.height + 1)
         if not certificate:
             raise NotCertified(chain=self.fed, h=made.h)
@@ -290,8 +275,10 @@ class CharterChain:
         self._blocks.append(block)
         self._states.append(state)
         self._hashes.append(block.hash)
-        self._frontier = self._frontier.append(history_leaf(block.hash))
-        if state.refounded == block.h:
+        refounding = state.refounded == block.h
+        certificate = None if refounding else block.certified_by()
+        self._head = self._head.after(block.header, certificate)
+        if refounding:
             self._refoundings[block.h] = state.retired_heads
 
     def build(self, entries: Sequence[bytes], approvals: Sequence[Approval], *, time: int) -> Block:
@@ -310,14 +297,14 @@ class CharterChain:
             self.fed,
             self.fed,
             k,
-            self.head_hash,
+            self._head.hash,
             k - 1,
             k,
-            max(time, self.head_time),
+            max(time, self._head.time),
             body.root(),
             len(placed),
             state.root(),
-            self.history_root(),
+            self._head.history.root(),
             entries_size([len(data) for data in entries]),
         )
         return Block(header, body)
