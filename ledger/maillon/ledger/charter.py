@@ -265,7 +265,7 @@ class CharterChain:
         # Two thirds of the coops: two sets of them share a third, more than may be bought.
         if 3 * len(given) < 2 * len(roots):
             raise NotApproved(got=len(given), needed=-(-2 * len(roots) // 3))
-        message = refounding_bytes(self.fed, block)
+        message = signing.signed_bytes(signing.REFOUND, self.fed, refounding_body(block))
         checks = [(roots[coop], message, signature) for coop, signature in given.items()]
         for coop, good in zip(given, self._verify(checks), strict=True):
             if not good:
@@ -348,9 +348,9 @@ class CharterChain:
         return self._proposals.ready()
 
 
-def refounding_bytes(fed: bytes, block: Block) -> bytes:
-    """Return what a coop's root signs for a re-founding block: [h, H], purpose "refound"."""
-    return signing.signed_bytes(signing.REFOUND, fed, encode([block.h, block.hash]))
+def refounding_body(block: Block) -> bytes:
+    """Return what a coop's root signs of a re-founding block, for "refound": [h, H]."""
+    return encode([block.h, block.hash])
 
 
 def _entry_bytes(block: Block) -> list[bytes]:
@@ -394,5 +394,5 @@ __all__ = [
     "founding_state",
     "make_proposal",
     "proposal_hash",
-    "refounding_bytes",
+    "refounding_body",
 ]
