@@ -456,6 +456,96 @@ PEERS_ASKED_S = 10.0
 PEERS_ANSWER_MAX = 64
 """How often others are asked which addresses they know, and time and entries of one answer."""
 
+# --- ledger -------------------------------------------------------------------------------------
+
+LEDGER_SIGNATURES_REMEMBERED = 65_536
+"""Signatures found good lately, about 120 bytes each: 256 orders of a block and its commits pass
+by four times within a second."""
+
+LEDGER_INBOX_MAX = 4_096
+"""Messages that wait for the ledger, in all; a stream whose messages find no room waits."""
+
+LEDGER_INBOX_PEER_MAX = 128
+"""Messages of one stream that wait: 300 witnesses' writers find room at once."""
+
+LEDGER_BATCH_MAX = 512
+"""Messages that share one commit: more would keep the first waiting for the last."""
+
+LEDGER_LINK_QUEUE_MAX = 64
+"""Messages that wait for one witness; a writer says everything again that got lost."""
+
+LEDGER_LINK_BYTES_MAX = 4 * 1_024 * 1_024
+"""Bytes that wait for one witness: a slow one holds up itself."""
+
+LEDGER_LINK_RETRY_S = 1.0
+LEDGER_LINK_RETRY_S_MAX = 30.0
+"""Waits between two attempts to open a stream to a witness, doubled by each failure."""
+
+LEDGER_CALL_S = 15.0
+"""How long an answer to a question may take: blocks of 64 KiB over a slow line."""
+
+LEDGER_COMPARE_S = 20.0
+"""Time between two comparisons of heads, each with the connected peer not asked for longest; one
+message of some 80 bytes a chain when nothing is new."""
+
+LEDGER_FETCH_BLOCKS_MAX = 4_096
+"""Blocks fetched from one peer in one go; the next comparison goes on."""
+
+LEDGER_ANSWER_BYTES = 64 * 1_024
+"""Blocks given in one answer, beyond the first."""
+
+LEDGER_HEADS_MAX = 512
+"""Chains named in one comparison: as many as a federation has coops."""
+
+LEDGER_HINTS_BYTES_MAX = 60 * 1_024
+"""Hints gathered in one gossip message, under the 64 KiB of a message."""
+
+LEDGER_HINTS_MAX = 64
+"""Hints in one message, each with a certificate to verify."""
+
+LEDGER_HINTS_WAIT_S = 0.1
+"""How long a hint waits for company: a chain makes at most some blocks a second."""
+
+LEDGER_HINTS_PENDING_MAX = 256
+"""Hints of chains waiting to be gossiped or fetched; beyond it the oldest goes."""
+
+LEDGER_HINTS_RATE = 20.0
+LEDGER_HINTS_BURST = 400.0
+"""Hints a second that are read from one peer; comparison of heads brings the rest."""
+
+LEDGER_ORDERS_WAITING_MAX = 20_000
+"""Orders given and not certified: a week without the network at a coop of 10,000 members."""
+
+LEDGER_ORDERS_ACCOUNT_MAX = 256
+"""Orders of one account that wait."""
+
+LEDGER_REFUSED_KEPT_MAX = 2_000
+"""Refused orders that are kept with their reason, the latest."""
+
+LEDGER_ORDER_LIFETIME_S = 14 * 86_400
+"""How long an order made here may wait for the network; then it is refused, and nothing moved."""
+
+LEDGER_INCOMING_MAX = 1_024
+"""Messages of other coops offered to the writer at once; the rest follows when these are in."""
+
+LEDGER_PROPOSALS_MAX = 64
+"""Charter proposals kept at once; the oldest with fewest approvals goes."""
+
+LEDGER_FRAUDS_MAX = 1_024
+"""Fraud proofs kept: one a chain and term is enough to freeze it."""
+
+LEDGER_CONFIRMATIONS_MAX = 4_096
+"""Confirmations of holds that are being gathered or made known."""
+
+LEDGER_LATENCIES_KEPT = 100
+"""Transfers whose time to the certificate is remembered."""
+
+LEDGER_WAIT_S_MAX = 120.0
+"""How long an answer of the interface may wait for a certificate."""
+
+LEDGER_WAITERS_MAX = 1_024
+"""Answers of the interface that wait at once."""
+
 # --- api, import, command line ------------------------------------------------------------------
 
 # A file to import is held in memory while it is read: the whole national list of services is 60 MB.
@@ -476,6 +566,8 @@ API_ROWS_MAX = 1_000
 ARRIVALS_MAX = 200_000
 # Keys held for people and names in the register; a coop has at most 100,000 members.
 REGISTER_ROWS_MAX = 200_000
+# What transfers were for, at some 200 bytes each.
+MEMOS_MAX = 5_000_000
 # Invitations open at the same time.
 INVITATIONS_MAX = 256
 # A stopped node has five seconds: one for the API, one for the streams, the rest for the database.

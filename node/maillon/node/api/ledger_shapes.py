@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from maillon.node.api.shapes import Hex32, Id, Request
+from maillon.node.api.shapes import Hex32, Request
 
 Hex16 = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
 Amount = Annotated[int, Meta(ge=0, le=10**12)] | Annotated[str, Meta(min_length=1, max_length=40)]
@@ -44,7 +44,11 @@ class Position(Struct):
     limit: int
     max: int | None
     text: str
+    held_text: str
     available_text: str
+    limit_text: str
+    max_text: str
+    """Empty when there is no maximum."""
 
 
 class Account(Struct):
@@ -78,7 +82,8 @@ class PositionRequest(Request):
 class AccountRequest(Request):
     """Open an account for a member, or one of another kind with a key of its own.
 
-    Without `key` and `person` the node makes and holds a key, as it does for members.
+    Without `key` and `person` the node makes and holds a key, as it does for members. Without
+    `positions` the account is kept in every unit that has balances, with no credit.
     """
 
     person: Who | None = None

@@ -52,7 +52,15 @@ def _version_1(database: Database) -> None:
         database.execute(statement)  # pyright: ignore[reportUnknownMemberType]
 
 
-PRIVATE_DB: Final = Schema("private register", APPLICATION_ID, (_version_1,))
+def _version_2(database: Database) -> None:
+    # What a transfer was for, and the salt that hides it in `ref`: on no chain, only here.
+    database.execute(  # pyright: ignore[reportUnknownMemberType]
+        "CREATE TABLE memo (ref BLOB PRIMARY KEY, salt BLOB NOT NULL, text TEXT NOT NULL, "
+        "created INTEGER NOT NULL) STRICT"
+    )
+
+
+PRIVATE_DB: Final = Schema("private register", APPLICATION_ID, (_version_1, _version_2))
 
 
 class RegisterError(LocalError):
@@ -217,6 +225,24 @@ class Register:
                 hint=_("Bring private.db and keys/sealing.key back from the same backup."),
             ) from None
         return SigningKey.from_seed(plain[:32])
+
+    # --- what transfers were for ----------------------------------------------------------------
+
+    def add_memo(self, ref: bytes, salt: bytes, text: str, now: int) -> None:
+        """Keep what a transfer is for, under the hash that stands on the chain."""
+        (count,) = self._run("SELECT count(*) FROM memo").fetchone()
+        if count >= bounds.MEMOS_MAX:
+            raise RegisterError(_("The register is full."))
+        self._run("INSERT OR IGNORE INTO memo VALUES (?, ?, ?, ?)", (ref, salt, text, now))
+
+    def memo(self, ref: bytes) -> str:
+        """Return what a transfer was for, or an empty text when it is not known here."""
+        row = self._run("SELECT text FROM memo WHERE ref = ?", (ref,)).fetchone()
+        return "" if row is None else str(row[0])
+
+    def people(self) -> list[Person]:
+        """Return everybody of the register, by id."""
+        return [Person(*row) for row in self._run("SELECT * FROM person ORDER BY id")]
 
     def counts(self) -> dict[str, int]:
         """Return how many people, keys and held keys there are."""

@@ -1,0 +1,228 @@
+"""Keep what was asked of this coop's chain until it is certain, over restarts and power cuts.
+
+A row of the space `order` of ledger.db is durable before the asking is acknowledged, and goes when
+the entry stands on a certified block, where it can be found for ever. What was refused stays for a
+while, with its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+from maillon.ledger.entries import Entry, decode_entry
+from maillon.ledger.orders import Order, decode_order
+from maillon.ledger.steps import Write
+from maillon.node import bounds
+from maillon.node.i18n import _
+from maillon.node.ledger.staging import LedgerDisk
+from maillon.protocol.encoding import Value, decode, encode
+from maillon.protocol.errors import LocalError, MaillonError
+
+ROW_BYTES_MAX: Final = 16_384
+
+WAITING: Final = "waiting"
+PLACED: Final = "placed"
+CERTIFIED: Final = "certified"
+REFUSED: Final = "refused"
+_STATES: Final = (WAITING, PLACED, REFUSED)
+
+
+class QueueFull(LocalError):
+    """Too much waits already; the network has been away for long, or an account asks too much."""
+
+    code = "queue_full"
+
+
+@dataclass(slots=True)
+class Queued:
+    """One thing asked: a member's order, or an entry of the coop's own.
+
+    `number` is the order of asking. `reason`, `detail` and `facts` tell a refusal.
+    """
+
+    id: bytes
+    wish: Order | Entry
+    given_at: int
+    number: int
+    state: str = WAITING
+    h: int = 0
+    ended_at: int = 0
+    reason: str = ""
+    detail: str = ""
+    facts: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def account(self) -> bytes:
+        """Return the account that it is about; 16 zero bytes for the coop's own."""
+        return cast("bytes", getattr(self.wish, "account", bytes(16)))
+
+    def encode(self) -> bytes:
+        is_order = isinstance(self.wish, Order)
+        return encode(
+            [
+                1,
+                is_order,
+                self.wish.encode(),
+                self.given_at,
+                self.number,
+                _STATES.index(self.state),
+                self.h,
+                self.ended_at,
+                self.reason,
+                self.detail,
+                storable(self.facts),
+            ],
+            bytes_max=ROW_BYTES_MAX,
+        )
+
+
+def storable(facts: Mapping[str, Any]) -> dict[str, Value]:
+    """Return the facts of an error that are numbers, texts or bytes."""
+    return {
+        name: value[:400] if isinstance(value, str | bytes) else value
+        for name, value in facts.items()
+        if isinstance(value, int | str | bytes)
+    }
+
+
+def _decoded(id: bytes, data: bytes) -> Queued:
+    parts = cast("list[Any]", decode(data, bytes_max=ROW_BYTES_MAX))
+    _version, is_order, wish, given_at, number, state, *rest = parts
+    found: Order | Entry = decode_order(wish) if is_order else decode_entry(wish)
+    return Queued(id, found, given_at, number, _STATES[state], *rest)
+
+
+class OrderQueue:
+    """What waits for this coop's writer, in the order of asking."""
+
+    def __init__(self, disk: LedgerDisk) -> None:
+        self._disk = disk
+        self._items: dict[bytes, Queued] = {}
+        self._by_account: dict[bytes, int] = {}
+        self._seqs: dict[bytes, int] = {}
+        found = [_decoded(id, data) for id, data in disk.scan("order")]
+        for item in sorted(found, key=lambda item: item.number):
+            self._remember(item)
+        self._next = 1 + max((item.number for item in found), default=0)
+
+    def __len__(self) -> int:
+        return sum(item.state != REFUSED for item in self._items.values())
+
+    def __iter__(self) -> Iterator[Queued]:
+        return iter(list(self._items.values()))
+
+    def get(self, id: bytes) -> Queued | None:
+        """Return what is known of something asked and not certified."""
+        return self._items.get(id)
+
+    def waiting(self) -> list[Queued]:
+        """Return what is neither certified nor refused, in the order of asking."""
+        return [item for item in self._items.values() if item.state != REFUSED]
+
+    def counts(self) -> dict[str, int]:
+        """Return how many are in each state."""
+        counts = dict.fromkeys(_STATES, 0)
+        for item in self._items.values():
+            counts[item.state] += 1
+        return counts
+
+    def last_seq(self, account: bytes) -> int:
+        """Return the highest number among an account's waiting orders, 0 for none."""
+        return self._seqs.get(account, 0)
+
+    def add(self, id: bytes, wish: Order | Entry, now: int) -> Queued:
+        """Take something in; the caller acknowledges after the next flush of the disk.
+
+        What is here already is returned as it is: asking twice is asking once. Raises: QueueFull.
+        """
+        known = self._items.get(id)
+        if known is not None and known.state != REFUSED:
+            return known
+        account = cast("bytes", getattr(wish, "account", bytes(16)))
+        if len(self) >= bounds.LEDGER_ORDERS_WAITING_MAX:
+            raise QueueFull(
+                _("{n} orders wait for the network already.").format(n=len(self)),
+                hint=_("See what is wrong with: maillon ledger status"),
+            )
+        if account != bytes(16) and (
+            self._by_account.get(account, 0) >= bounds.LEDGER_ORDERS_ACCOUNT_MAX
+        ):
+            raise QueueFull(
+                _("{n} orders of this account wait already.").format(
+                    n=self._by_account[account]
+                ),
+                hint=_("Wait until they are through."),
+            )
+        if known is not None:
+            self.forget(id)
+        item = Queued(id, wish, now, self._next)
+        self._next += 1
+        self._remember(item)
+        self._write(item)
+        return item
+
+    def placed(self, id: bytes, h: int) -> None:
+        """Note that something stands in a block that is proposed."""
+        item = self._items.get(id)
+        if item is not None and item.state == WAITING:
+            # Not written: after a restart the block tells, or it waits again.
+            item.state, item.h = PLACED, h
+
+    def waits_again(self, id: bytes) -> None:
+        """Note that the block it stood in is not certified after all."""
+        item = self._items.get(id)
+        if item is not None and item.state == PLACED:
+            item.state, item.h = WAITING, 0
+
+    def refused(self, id: bytes, fault: MaillonError, now: int) -> None:
+        """Note that something will never be carried out, and why."""
+        item = self._items.get(id)
+        if item is None or item.state == REFUSED:
+            return
+        self._uncount(item)
+        item.state = REFUSED
+        item.ended_at = now
+        item.reason, item.detail = fault.code, str(fault)
+        item.facts = dict(storable(fault.facts))
+        self._write(item)
+        refused = [item for item in self._items.values() if item.state == REFUSED]
+        if len(refused) > bounds.LEDGER_REFUSED_KEPT_MAX:
+            self.forget(min(refused, key=lambda item: item.ended_at).id)
+
+    def certified(self, id: bytes) -> Queued | None:
+        """Let go of what stands on a certified block now; return it."""
+        return self.forget(id)
+
+    def forget(self, id: bytes) -> Queued | None:
+        """Let go of something; return it if it was here."""
+        item = self._items.pop(id, None)
+        if item is not None:
+            if item.state != REFUSED:
+                self._uncount(item)
+            self._disk.commit((Write("order", id, None),))
+        return item
+
+    def _remember(self, item: Queued) -> None:
+        if item.state == PLACED:
+            item.state, item.h = WAITING, 0
+        self._items[item.id] = item
+        if item.state != REFUSED:
+            account = item.account
+            self._by_account[account] = self._by_account.get(account, 0) + 1
+            if isinstance(item.wish, Order):
+                self._seqs[account] = max(self._seqs.get(account, 0), item.wish.seq)
+
+    def _uncount(self, item: Queued) -> None:
+        account = item.account
+        left = self._by_account[account] - 1
+        if left:
+            self._by_account[account] = left
+        else:
+            del self._by_account[account]
+            # What is certified meanwhile is counted by the account itself.
+            self._seqs.pop(account, None)
+
+    def _write(self, item: Queued) -> None:
+        self._disk.commit((Write("order", item.id, item.encode()),))
