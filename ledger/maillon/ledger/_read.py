@@ -6,7 +6,7 @@ narrow them. A shape that is wrong raises Malformed with the rule that the speci
 
 from __future__ import annotations
 
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 
 from maillon.ledger.errors import BadAmount
 from maillon.ledger.limits import AMOUNT_MAX, BALANCE_MAX
@@ -26,19 +26,18 @@ def array(data: bytes, bytes_max: int, rule: str) -> list[Any]:
     value = encoding.decode(data, bytes_max=bytes_max)
     if type(value) is not list:
         refuse(rule)
-    return cast("list[Any]", value)
+    return value
 
 
-def items(value: object, rule: str, low: int, high: int) -> list[Any]:
+def items(value: Value, rule: str, low: int, high: int) -> list[Any]:
     """Return an array of `low` to `high` items."""
     if type(value) is not list:
         refuse(rule)
-    found = cast("list[Any]", value)
-    if len(found) > high:
-        raise TooLarge(rule=rule, got=len(found), limit=high)
-    if len(found) < low:
+    if len(value) > high:
+        raise TooLarge(rule=rule, got=len(value), limit=high)
+    if len(value) < low:
         refuse(rule)
-    return found
+    return value
 
 
 def fixed(value: object, size: int, rule: str) -> bytes:
@@ -100,7 +99,7 @@ def allowance(value: object, rule: str = "amount_type") -> int:
     return value
 
 
-def hashes(value: object, high: int, rule: str) -> tuple[bytes, ...]:
+def hashes(value: Value, high: int, rule: str) -> tuple[bytes, ...]:
     """Return a tuple of at most `high` hashes of 32 bytes."""
     found = items(value, rule, 0, high)
     for hash_ in found:

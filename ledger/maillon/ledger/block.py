@@ -2,8 +2,8 @@
 
     block = [header bytes, body bytes, certificate bytes | b"", delta]
 
-The header's hash H is the block: who proposed it, in which term, and who certified it stand outside,
-so that a block that is proposed again stays the same block.
+The header's hash H is the block: who proposed it, in which term, and who certified it stand
+outside, so that a block that is proposed again stays the same block.
 """
 
 from __future__ import annotations
@@ -222,7 +222,7 @@ def verify_certificate(
     certificate.verify(committee, header.fed, verify)
 
 
-def evidence_from(value: object) -> Evidence:
+def evidence_from(value: Any) -> Evidence:
     """Read evidence out of a decoded array. Raises: Malformed and its kinds, WrongVersion."""
     parts = read.items(value, "evidence", 4, 4)
     header = decode_header(read.bounded(parts[0], HEADER_BYTES_MAX, "evidence"))
@@ -452,15 +452,13 @@ def decode_block(data: bytes) -> Block:
     return block_from(read.array(data, BLOCK_BYTES_MAX, "block"))
 
 
-def block_from(value: object) -> Block:
+def block_from(value: Any) -> Block:
     """Read a block out of a decoded array of four, or of the two of a proposal."""
     parts = read.items(value, "block", 2, 4)
     if len(parts) == 3:
         read.refuse("block")
     header = decode_header(read.bounded(parts[0], HEADER_BYTES_MAX, "block"))
-    body = decode_body(
-        read.bounded(parts[1], BODY_BYTES_MAX, "block"), charter=header.of_charter
-    )
+    body = decode_body(read.bounded(parts[1], BODY_BYTES_MAX, "block"), charter=header.of_charter)
     if len(parts) == 2:
         return Block(header, body)
     certificate = read.bounded(parts[2], 2 * CERTIFICATE_BYTES_MAX, "block")
@@ -473,7 +471,7 @@ def block_from(value: object) -> Block:
     return Block(header, body, certificate, tuple(rows))
 
 
-def _delta_row(value: object) -> DeltaRow:
+def _delta_row(value: Any) -> DeltaRow:
     parts = read.items(value, "delta", 2, 3)
     slot = read.number(parts[0], "delta", 0, SLOTS_MAX - 1)
     row = read.bounded(parts[1], ROW_BYTES_MAX, "delta")

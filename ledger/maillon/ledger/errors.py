@@ -187,7 +187,8 @@ class MandateExpired(LedgerError):
 
 
 class MandateExhausted(LedgerError):
-    """The mandate's amount for this period is spent. Facts: unit, allowed, used, available, next."""
+    """The mandate's amount for this period is spent. Facts: unit, allowed, used, available,
+    next."""
 
     code = "mandate_exhausted"
     sentence = (

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from maillon.ledger import _read as read
 from maillon.ledger import signing
@@ -135,9 +135,7 @@ def two_proposals(a: Propose, b: Propose) -> TwoProposals:
         raise NotEvidence(rule="same_block")
     if a.block.hash > b.block.hash:
         a, b = b, a
-    return TwoProposals(
-        a.chain, a.term, a.h, a.block.hash, a.signature, b.block.hash, b.signature
-    )
+    return TwoProposals(a.chain, a.term, a.h, a.block.hash, a.signature, b.block.hash, b.signature)
 
 
 def two_votes(a: Vote | Commit, b: Vote | Commit) -> TwoVotes:
@@ -192,7 +190,7 @@ def _ordered(a: bytes, b: bytes) -> None:
         read.refuse("fraud_order")
 
 
-def _frame(value: object) -> Vote | Commit:
+def _frame(value: Any) -> Vote | Commit:
     data = read.bounded(value, FRAUD_BYTES_MAX, "fraud_frame")
     parts = read.array(data, FRAUD_BYTES_MAX, "fraud_frame")
     type_ = parts[0] if parts and type(parts[0]) is int else 0

@@ -239,9 +239,7 @@ class Frontier:
         return _fold(self.peaks)
 
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, Frontier) and (other.size, other.peaks) == (self.size, self.peaks)
-        )
+        return isinstance(other, Frontier) and (other.size, other.peaks) == (self.size, self.peaks)
 
     def __hash__(self) -> int:
         return hash((self.size, self.peaks))
@@ -257,16 +255,18 @@ class SlotTree:
     `absorb`. While forks of it are in use, do not change a tree itself: their view would mix.
 
     Level k holds the roots of the perfect trees of 2^k leaves, those that are complete. 64 bytes a
-    leaf, however many leaves.
+    leaf, however many leaves. Nodes above a changed leaf are hashed when they are asked for, so
+    that a block's changes share the hashing of the nodes they have in common.
     """
 
-    __slots__ = ("_changed", "_levels", "_parent", "size")
+    __slots__ = ("_changed", "_dirty", "_levels", "_parent", "size")
 
     size: int
 
     def __init__(self, leaves: Iterable[bytes] = ()) -> None:
         self._parent: SlotTree | None = None
         self._changed: list[dict[int, bytes]] = []
+        self._dirty: set[int] = set()
         level = bytearray().join(leaves)
         if len(level) % HASH_BYTES:
             raise ValueError("a leaf is a hash of 32 bytes")
@@ -282,6 +282,7 @@ class SlotTree:
 
     def fork(self) -> SlotTree:
         """Return a tree that begins as this one and is changed apart from it."""
+        self._settle()
         fork = SlotTree()
         fork._parent = self
         fork.size = self.size
@@ -309,6 +310,21 @@ class SlotTree:
         at = index * HASH_BYTES
         self._levels[level][at : at + HASH_BYTES] = hash_
 
+    def _settle(self) -> None:
+        """Hash the nodes above the changed leaves, level by level."""
+        dirty, level = sorted(self._dirty), 0
+        while dirty:
+            # Only perfect trees that are complete have a node.
+            complete = self.size >> (level + 1)
+            above = sorted({index >> 1 for index in dirty if index >> 1 < complete})
+            node, put = self._node, self._put
+            for index in above:
+                pair = b"\1" + node(level, 2 * index) + node(level, 2 * index + 1)
+                # In order of index: a level grows at its end.
+                put(level + 1, index, _sha256(pair).digest())
+            dirty, level = above, level + 1
+        self._dirty.clear()
+
     def leaf(self, slot: int) -> bytes:
         """Return the leaf in a slot. Raises: IndexError."""
         if not 0 <= slot < self.size:
@@ -322,19 +338,8 @@ class SlotTree:
         if not 0 <= slot <= self.size:
             raise IndexError(slot)
         self.size = max(self.size, slot + 1)
-        level = 0
         self._put(0, slot, leaf)
-        # Upwards as long as the perfect tree above is complete.
-        while (slot >> 1) < self.size >> (level + 1):
-            left, right = (slot & ~1), (slot | 1)
-            leaf = _sha256(
-                b"\1"
-                + (leaf if left == slot else self._node(level, left))
-                + (leaf if right == slot else self._node(level, right))
-            ).digest()
-            slot >>= 1
-            level += 1
-            self._put(level, slot, leaf)
+        self._dirty.add(slot)
 
     def append(self, leaf: bytes) -> int:
         """Append a leaf and return its slot."""
@@ -344,21 +349,14 @@ class SlotTree:
 
     def root(self) -> bytes:
         """Return the root (RFC 6962) of all leaves."""
-        return _fold(self._peaks(self.size))
-
-    def _peaks(self, size: int) -> list[bytes]:
-        peaks: list[bytes] = []
-        start = 0
-        for level in range(size.bit_length() - 1, -1, -1):
-            if size >> level & 1:
-                peaks.append(self._node(level, start >> level))
-                start += 1 << level
-        return peaks
+        self._settle()
+        return self._range(0, self.size)
 
     def inclusion_path(self, slot: int) -> list[bytes]:
         """Return the audit path of a slot, from the bottom, in O(log² n). Raises: IndexError."""
         if not 0 <= slot < self.size:
             raise IndexError(slot)
+        self._settle()
         path: list[bytes] = []
         low, high = 0, self.size
         while high - low > 1:
@@ -386,6 +384,8 @@ class SlotTree:
         """Take over what a direct fork of this tree changed; the fork is spent."""
         if fork._parent is not self:
             raise ValueError("only a fork of this very tree can be absorbed")
+        self._settle()
+        fork._settle()
         self.size = fork.size
         for level, changed in enumerate(fork._changed):
             # In order of index: a level grows at its end.

@@ -332,11 +332,11 @@ def _exactly(parts: list[Any], count: int) -> list[Any]:
     return parts
 
 
-def _chain(value: object) -> bytes:
+def _chain(value: Any) -> bytes:
     return read.fixed(value, HASH_BYTES, "chain")
 
 
-def _height(value: object, low: int = 1) -> int:
+def _height(value: Any, low: int = 1) -> int:
     return read.number(value, "height", low, HEIGHT_MAX)
 
 
@@ -383,7 +383,7 @@ def _heads(parts: list[Any]) -> Heads:
     return Heads(tuple(found))
 
 
-def _head(value: object) -> tuple[Header, bytes]:
+def _head(value: Any) -> tuple[Header, bytes]:
     header, certificate = read.items(value, "heads", 2, 2)
     return (
         decode_header(read.bounded(header, HEADER_BYTES_MAX, "heads")),
@@ -420,7 +420,7 @@ def _proposal_array(proposal: bytes, approvals: Sequence[Approval]) -> list[Enco
     return [proposal, [[approval.coop, approval.signature] for approval in approvals]]
 
 
-def _proposal_parts(proposal: object, approvals: object) -> tuple[bytes, tuple[Approval, ...]]:
+def _proposal_parts(proposal: Any, approvals: Any) -> tuple[bytes, tuple[Approval, ...]]:
     return (
         read.bounded(proposal, PROPOSAL_BYTES_MAX, "proposal", 1),
         approvals_from(read.items(approvals, "approvals", 0, APPROVALS_MAX), "approvals"),
@@ -442,15 +442,14 @@ def _submit(parts: list[Any]) -> Submit:
 
 
 def _receipt(parts: list[Any]) -> Receipt:
-    _, id_, status, facts = _exactly(parts, 4)
-    if type(facts) is not dict:
-        read.refuse("facts")
-    if len(encoding.encode(facts)) > REASON_FACTS_BYTES_MAX:  # pyright: ignore[reportUnknownArgumentType]
+    id_, status = _exactly(parts, 4)[1:3]
+    facts: Value = parts[3]
+    if type(facts) is not dict or len(encoding.encode(facts)) > REASON_FACTS_BYTES_MAX:
         read.refuse("facts")
     return Receipt(
         read.fixed(id_, HASH_BYTES, "order_id"),
         read.text(status, STATUS_BYTES_MAX, "status"),
-        facts,  # pyright: ignore[reportUnknownArgumentType]  # decoded: plain values only
+        facts,
     )
 
 
@@ -460,9 +459,7 @@ def _fraud(parts: list[Any]) -> FraudReport:
 
 def _failure(parts: list[Any]) -> Failure:
     _, code, text = _exactly(parts, 3)
-    return Failure(
-        read.text(code, CODE_BYTES_MAX, "code"), read.text(text, TEXT_BYTES_MAX, "text")
-    )
+    return Failure(read.text(code, CODE_BYTES_MAX, "code"), read.text(text, TEXT_BYTES_MAX, "text"))
 
 
 _READERS: Constant[dict[int, Callable[[list[Any]], Message]]] = {
@@ -577,7 +574,7 @@ def decode_hints(data: bytes) -> list[Hint]:
     return [_hint(item) for item in read.items(parts[1], "hints", 1, HINTS_MAX)]
 
 
-def _hint(value: object) -> Hint:
+def _hint(value: Any) -> Hint:
     parts = read.items(value, "hint", 2, 4)
     kind = parts[0] if type(parts[0]) is int else 0
     if kind == HeadHint.KIND and len(parts) == 3:

@@ -254,12 +254,10 @@ def decode_order(data: bytes) -> Order:
     return order_from(read.array(data, ORDER_BYTES_MAX, "order"))
 
 
-def order_from(value: object) -> Order:
+def order_from(value: Any) -> Order:
     """Read an order out of a decoded array."""
-    if type(value) is not list or len(value) != 4:  # pyright: ignore[reportUnknownArgumentType]
-        read.refuse("order")
-    body, key, mandate, signature = value  # pyright: ignore[reportUnknownVariableType]
-    return Order(read.bounded(body, ORDER_BODY_BYTES_MAX, "order_body"), key, mandate, signature)  # pyright: ignore[reportUnknownArgumentType]
+    body, key, mandate, signature = read.items(value, "order", 4, 4)
+    return Order(read.bounded(body, ORDER_BODY_BYTES_MAX, "order_body"), key, mandate, signature)
 
 
 def read_body(data: bytes) -> tuple[bytes, int, bytes, int, Action]:
@@ -277,7 +275,7 @@ def read_body(data: bytes) -> tuple[bytes, int, bytes, int, Action]:
     )
 
 
-def good_key(value: object, rule: str) -> bytes:
+def good_key(value: Any, rule: str) -> bytes:
     """Return a public key that can count at all. Raises: Malformed, BadKey (spec/02)."""
     key = read.fixed(value, KEY_BYTES, rule)
     if not key_ok(key):
@@ -297,7 +295,7 @@ def _payment(parts: list[Any]) -> tuple[bytes, bytes, int, int, bytes, str]:
     )
 
 
-def _action(value: object) -> Action:
+def _action(value: Any) -> Action:
     parts = read.items(value, "action", 2, 11)
     kind = parts[0]
     if type(kind) is not int or len(parts) != _PARTS.get(kind, 0):
@@ -344,7 +342,7 @@ def _mandate(parts: list[Any]) -> MandateAction:
     return action
 
 
-def by_unit(value: object, rule: str) -> tuple[tuple[int, int], ...]:
+def by_unit(value: Any, rule: str) -> tuple[tuple[int, int], ...]:
     """Read [[unit, amount], ...]: at least one, units ascending, amounts as of a transfer."""
     pairs: list[tuple[int, int]] = []
     for item in read.items(value, rule, 1, UNITS_MAX):

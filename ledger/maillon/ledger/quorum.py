@@ -48,7 +48,7 @@ ZERO_TERM: Final = Term(0, bytes(NONCE_BYTES), bytes(KEY_BYTES))
 """Below every term that a writer opens: those count from 1."""
 
 
-def term_from(value: object) -> Term:
+def term_from(value: Any) -> Term:
     """Read a term out of a decoded array; its counter is at least 1."""
     parts = read.items(value, "term", 3, 3)
     return Term(
@@ -130,9 +130,7 @@ class Committee:
 def bitmap_places(bitmap: bytes) -> list[int]:
     """Return the places whose bit is set, ascending; bit i is bit i % 8 (from the least) of byte
     i // 8."""
-    return [
-        8 * at + bit for at, byte in enumerate(bitmap) if byte for bit in range(8) if byte >> bit & 1
-    ]
+    return [8 * at + bit for at, byte in enumerate(bitmap) for bit in range(8) if byte >> bit & 1]
 
 
 def make_bitmap(places: Sequence[int], size: int) -> bytes:

@@ -123,7 +123,7 @@ def _echo_array(echo: Echo | None) -> list[Encodable]:
     return [] if echo is None else echo.array()
 
 
-def _echo(value: object) -> Echo | None:
+def _echo(value: Any) -> Echo | None:
     parts = read.items(value, "echo", 0, 7)
     if not parts:
         return None
@@ -188,9 +188,7 @@ class LockAt:
         return [self.h, self.term.array(), self.block]
 
 
-def promise_body(
-    chain: bytes, term: Term, head_h: int, head: bytes, lock: LockAt | None
-) -> bytes:
+def promise_body(chain: bytes, term: Term, head_h: int, head: bytes, lock: LockAt | None) -> bytes:
     """Return what a PROMISE signs: [chain, t, [h, H], lock]; no lock is []."""
     locked: list[Encodable] = [] if lock is None else lock.array()
     return encoding.encode([chain, term.array(), [head_h, head], locked])
@@ -294,9 +292,7 @@ def decode_proposed(data: bytes) -> Block:
     return block_from(parts)
 
 
-def refuse_body(
-    chain: bytes, term: Term, h: int, reason: str, evidence_hash: bytes
-) -> bytes:
+def refuse_body(chain: bytes, term: Term, h: int, reason: str, evidence_hash: bytes) -> bytes:
     """Return what a REFUSE signs: [chain, t, h, reason, evidence hash]."""
     return encoding.encode([chain, term.array(), h, reason, evidence_hash])
 
@@ -466,9 +462,7 @@ class Vote(Frame):
 
     def echo(self) -> Echo:
         """Return this vote as the writer echoes it to its witness."""
-        return Echo(
-            self.c, self.chain, self.h, self.term, self.block, self.counter, self.signature
-        )
+        return Echo(self.c, self.chain, self.h, self.term, self.block, self.counter, self.signature)
 
 
 @dataclass(frozen=True, slots=True)
@@ -559,19 +553,19 @@ def _exactly(parts: list[Any], count: int) -> list[Any]:
     return parts
 
 
-def _chain(value: object) -> bytes:
+def _chain(value: Any) -> bytes:
     return read.fixed(value, HASH_BYTES, "chain")
 
 
-def _height(value: object, low: int = 1) -> int:
+def _height(value: Any, low: int = 1) -> int:
     return read.number(value, "height", low, HEIGHT_MAX)
 
 
-def _hash(value: object) -> bytes:
+def _hash(value: Any) -> bytes:
     return read.fixed(value, HASH_BYTES, "block_hash")
 
 
-def _signature(value: object) -> bytes:
+def _signature(value: Any) -> bytes:
     return read.fixed(value, SIGNATURE_BYTES, "signature")
 
 
@@ -639,7 +633,7 @@ def read_opening(parts: list[Any]) -> Opening:
     )
 
 
-def _typed(value: object, type_: int) -> list[Any]:
+def _typed(value: Any, type_: int) -> list[Any]:
     parts = read.array(read.bounded(value, FRAME_BYTES_MAX, "message"), FRAME_BYTES_MAX, "message")
     if not parts or type(parts[0]) is not int or parts[0] != type_:
         read.refuse("message_type")

@@ -141,7 +141,7 @@ Notice = (
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What follows from one event: first the writes, committed; then the sends; then the notices."""
+    """What follows from one event: writes, to be committed first; then sends; then notices."""
 
     writes: tuple[Write, ...] = ()
     sends: tuple[Send, ...] = ()

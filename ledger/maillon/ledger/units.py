@@ -100,7 +100,7 @@ class UnitTable:
         return amount
 
     def format(self, index: int, amount: int, *, decimal: str = ".") -> str:
-        """Return an amount as text: "1h30", "45 min", "-2h00", "12.50", "3"; without the unit's name.
+        """Return an amount as text: "1h30", "45 min", "-2h00", "12.50", "3"; without unit.
 
         `decimal` is the sign before decimals, as the language has it. What is written is read by
         `parse` (but for the sign). Raises: UnitUnknown.
@@ -110,7 +110,7 @@ class UnitTable:
         size = abs(amount)
         if unit.kind != HOURS:
             return sign + _decimal(size, unit.decimals, decimal)
-        minutes, rest = divmod(size, 10**unit.decimals)
+        minutes, rest = divmod(size, _power(unit.decimals))
         if rest:
             return f"{sign}{_decimal(size, unit.decimals, decimal)} min"
         if minutes < 60:
@@ -128,8 +128,8 @@ def _hint(unit: Unit) -> str:
 
 def _scaled(unit: Unit, whole: str, part: str, decimals: int, factor: int, given: str) -> int:
     """Return whole.part times factor times 10^decimals when that is a whole number."""
-    digits = int(_SPACES.sub("", whole) + part) * factor * 10**decimals
-    amount, rest = divmod(digits, 10 ** len(part))
+    digits = int(_SPACES.sub("", whole) + part) * factor * _power(decimals)
+    amount, rest = divmod(digits, _power(len(part)))
     if rest:
         raise AmountText(f"{given!r} is finer than the unit is counted.", hint=_hint(unit))
     return amount
@@ -141,7 +141,7 @@ def _hours(unit: Unit, given: str) -> int:
         if int(match[2]) >= 60:
             raise AmountText(f"{given!r} has more than 59 minutes.", hint=_HOURS_HINT)
         minutes = int(_SPACES.sub("", match[1])) * 60 + int(match[2])
-        return int(minutes * 10**unit.decimals)
+        return minutes * _power(unit.decimals)
     match = _HOURS.fullmatch(given)
     if match is not None:
         return _scaled(unit, match[1], match[2] or "", unit.decimals, 60, given)
@@ -152,8 +152,13 @@ def _hours(unit: Unit, given: str) -> int:
     raise AmountText(f"{given!r} does not say hours and minutes.", hint=_HOURS_HINT)
 
 
+def _power(decimals: int) -> int:
+    # 10**n is of type Any, since n could be negative.
+    return int(10**decimals)
+
+
 def _decimal(size: int, decimals: int, sign: str) -> str:
     if decimals == 0:
         return str(size)
-    whole, part = divmod(size, 10**decimals)
+    whole, part = divmod(size, _power(decimals))
     return f"{whole}{sign}{part:0{decimals}}"
