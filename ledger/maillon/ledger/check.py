@@ -22,6 +22,7 @@ from maillon.ledger.rules import apply_entry
 from maillon.ledger.signing import Check, Verify
 from maillon.ledger.state import ChainState
 from maillon.protocol.errors import MaillonError
+from maillon.protocol.ids import CoopId
 
 Charters = Callable[[int], CharterState]
 """Return the charter of a height. Raises: CharterUnknown."""
@@ -83,18 +84,16 @@ class Checked:
 def governing(charters: Charters, known: int, chain: bytes, head: Head) -> int:
     """Return the height of the charter that governs the block after a head.
 
-    It is the one that the head adopted; after a re-founding that pinned this very head, the
-    charter that re-founded, since nobody could certify a block that adopts it. `known` is the
-    height of the last charter known.
+    It is the one that the head adopted (E2); after a re-founding that pinned this very head the
+    charter that re-founded (E5), since nobody is left who could certify a block that adopts it.
+    `known` is the height of the last charter known.
     """
-    found = head.adopted
     height = charters(known).refounded
     while height > head.adopted:
-        pinned = charters(height).retired_heads
-        if any(c == chain and at == (head.h, head.hash) for c, at in pinned.items()):
+        if charters(height).retired_heads.get(CoopId(chain)) == (head.h, head.hash):
             return height
         height = charters(height - 1).refounded
-    return found
+    return head.adopted
 
 
 def check_block(
@@ -110,8 +109,8 @@ def check_block(
 ) -> Checked:
     """Return what a block leads to, when it is a valid next block after `head`.
 
-    `c` is the height of the charter that governs it (`governing`). Erased entries count only when
-    `certified`: the caller has verified, or will verify, the certificate.
+    `c` is the height of the charter that governs it (`governing`).
+    Erased entries count only when `certified`: the caller verifies the certificate as well.
 
     Raises: BadBlock with `reason`, and for an entry `index`, `entry_code` and `entry_facts`;
     NeedBlocks and CharterUnknown when something before it is not known yet.
@@ -178,7 +177,7 @@ def _facts(
         try:
             if key in found or header.chain == block.chain or header.of_charter:
                 raise BadEvidence(rule="twice" if key in found else "chain")
-            if header.chain not in charter.coops:
+            if CoopId(header.chain) not in charter.coops:
                 raise BadEvidence(rule="chain")
             committee = charters(carrier.c).committee()
             if not charter.counts(carrier.chain, carrier.c, carrier.h, carrier.hash):

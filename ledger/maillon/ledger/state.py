@@ -490,6 +490,10 @@ class ChainState:
             if slot >= known or self._tree.leaf(slot) != leaf
         )
 
+    def begot(self, fork: ChainState) -> bool:
+        """Say whether this is the state that a fork was made of."""
+        return fork._base is self
+
     def absorb(self, fork: ChainState) -> None:
         """Take over a fork of this state. The fork must not be used after that."""
         assert fork._base is self and self._base is None, "not a fork of this state"
