@@ -6,7 +6,8 @@ narrow them. A shape that is wrong raises Malformed with the rule that the speci
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+import re
+from typing import Any, Final, NoReturn
 
 from maillon.ledger.errors import BadAmount
 from maillon.ledger.limits import AMOUNT_MAX, BALANCE_MAX
@@ -70,13 +71,27 @@ def number(value: object, rule: str, low: int = 0, high: int = INT_MAX) -> int:
     return value
 
 
+# The same for every version of Unicode, unlike str.isprintable: readers have to agree.
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_CODE: Final = re.compile(r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?")
+
+
+def code(value: object, bytes_max: int, rule: str) -> str:
+    """Return a code: `[a-z0-9]`, with `_` and `-` inside; not empty."""
+    if type(value) is not str or not _CODE.fullmatch(value):
+        refuse(rule)
+    if len(value) > bytes_max:
+        raise TooLarge(rule=rule, got=len(value), limit=bytes_max)
+    return value
+
+
 def text(value: object, bytes_max: int, rule: str) -> str:
     """Return a text of at most `bytes_max` bytes of UTF-8, without control characters."""
     if type(value) is not str:
         refuse(rule)
     if len(value.encode()) > bytes_max:
         raise TooLarge(rule=rule, got=len(value.encode()), limit=bytes_max)
-    if not value.isprintable():
+    if _CONTROL.search(value):
         refuse(rule)
     return value
 
@@ -119,6 +134,7 @@ __all__ = [
     "amount",
     "array",
     "bounded",
+    "code",
     "encode",
     "fixed",
     "hashes",

@@ -30,6 +30,7 @@ from maillon.ledger.limits import (
     HEADER_BYTES_MAX,
     HEIGHT_MAX,
     HISTORY_PATH_MAX,
+    PROOF_BYTES_MAX,
     ROW_BYTES_MAX,
     SLOTS_MAX,
 )
@@ -282,16 +283,22 @@ class Body:
     entries: tuple[Placed | Erased, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     approvals: tuple[Approval, ...] = ()
+    # 128 KiB are encoded once. Not a parameter: `replace` makes a body without it.
+    _encoded: bytes = field(init=False, compare=False, repr=False, default=b"")
 
     def encode(self) -> bytes:
         """Return the body's bytes. Raises: EncodingError beyond 128 KiB."""
+        if self._encoded:
+            return self._encoded
         entries: list[Encodable] = [
             [entry.salt, entry.data] if isinstance(entry, Placed) else entry.hash
             for entry in self.entries
         ]
         proofs: list[Encodable] = [proof.array() for proof in self.evidence]
         proofs += [[approval.coop, approval.signature] for approval in self.approvals]
-        return encoding.encode([entries, proofs], bytes_max=BODY_BYTES_MAX)
+        encoded = encoding.encode([entries, proofs], bytes_max=BODY_BYTES_MAX)
+        object.__setattr__(self, "_encoded", encoded)
+        return encoded
 
     def leaves(self) -> list[bytes]:
         """Return the leaves of the entries, in order."""
@@ -349,9 +356,13 @@ def decode_body(data: bytes, *, charter: bool) -> Body:
         )
     if charter:
         proofs = read.items(parts[1], "body_approvals", 0, APPROVALS_MAX)
-        return Body(tuple(entries), (), approvals_from(proofs, "body_approvals"))
-    proofs = read.items(parts[1], "body_evidence", 0, EVIDENCE_MAX)
-    return Body(tuple(entries), tuple(evidence_from(proof) for proof in proofs))
+        body = Body(tuple(entries), (), approvals_from(proofs, "body_approvals"))
+    else:
+        proofs = read.items(parts[1], "body_evidence", 0, EVIDENCE_MAX)
+        body = Body(tuple(entries), tuple(evidence_from(proof) for proof in proofs))
+    # What was read is canonical: it would be written again with these bytes.
+    object.__setattr__(body, "_encoded", data)
+    return body
 
 
 def approvals_from(value: Sequence[Any], rule: str) -> tuple[Approval, ...]:
@@ -461,7 +472,7 @@ def block_from(value: Any) -> Block:
     body = decode_body(read.bounded(parts[1], BODY_BYTES_MAX, "block"), charter=header.of_charter)
     if len(parts) == 2:
         return Block(header, body)
-    certificate = read.bounded(parts[2], 2 * CERTIFICATE_BYTES_MAX, "block")
+    certificate = read.bounded(parts[2], PROOF_BYTES_MAX, "block")
     rows: list[DeltaRow] = []
     for item in read.items(parts[3], "delta", 0, DELTA_MAX):
         row = _delta_row(item)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from maillon.protocol.limits import COOPS_MAX, FRAME_BYTES_MAX, INT_MAX
+from maillon.protocol.limits import COOPS_MAX, FRAME_BYTES_MAX, INT_MAX, WITNESSES_MAX
+from maillon.protocol.limits import UNITS_MAX as _UNITS_MAX
 
 # --- Amounts ------------------------------------------------------------------------------------
 
@@ -32,7 +33,7 @@ COUNTER_MAX: Final = INT_MAX
 CHANNEL_MAX: Final = INT_MAX
 """Greatest number of a message of a channel."""
 
-UNITS_MAX: Final = 64
+UNITS_MAX: Final = _UNITS_MAX
 """Units of a charter, the founding ones and those added; an account has at most one position in
 each."""
 
@@ -53,15 +54,15 @@ ENTRIES_MAX: Final = 256
 BODY_BYTES_MAX: Final = 131_072
 """A block's body, encoded whole: half of a frame, and 256 entries of 500 bytes."""
 
-HEADER_BYTES_MAX: Final = 264
-"""A header: 6 hashes of 34 bytes, 6 numbers of at most 9, the array and the version are 260."""
+HEADER_BYTES_MAX: Final = 256
+"""A header: 6 hashes of 34 bytes, 4 numbers of at most 9, the count and the size, 250 at most."""
 
 SLOTS_MAX: Final = 2**32
 """Slots of a chain's state: accounts and channels; a slot's number takes four bytes."""
 
 ENTRY_BYTES_MAX: Final = 4_096
 """An entry of a coop's chain. The longest carries a return, that carries a payment, each with its
-path: about 1.7 kB."""
+path: about 1.3 kB."""
 
 ENTRY_PATH_MAX: Final = 8
 """Hashes of a path inside a block: 2^8 = 256 entries."""
@@ -82,18 +83,18 @@ BLOCK_BYTES_MAX: Final = FRAME_BYTES_MAX - 1_024
 """A block with certificate and delta: it fits a frame. Rows that do not fit stand as leaves."""
 
 ROW_BYTES_MAX: Final = 32_768
-"""A row of the state: 64 holds of about 250 bytes, 16 mandates, 8 keys, 64 positions."""
+"""A row of the state: 64 holds of about 310 bytes, 16 mandates, 8 keys, 16 positions."""
 
 # --- Orders -------------------------------------------------------------------------------------
 
-ORDER_BODY_BYTES_MAX: Final = 1_536
-"""What a person signs: a mandate over 64 units takes about 1.3 kB, a hold 350 bytes."""
+ORDER_BODY_BYTES_MAX: Final = 512
+"""What a person signs: a hold with everything takes 346 bytes, a mandate over 16 units 319."""
 
 ORDER_BYTES_MAX: Final = ORDER_BODY_BYTES_MAX + 160
 """The body, a key, a mandate's id, a signature and their framing."""
 
 CATEGORY_BYTES_MAX: Final = 64
-"""A category's public code."""
+"""A category's public code, `[a-z0-9]` with `_` and `-` inside."""
 
 KEYS_MAX: Final = 8
 """Keys of an account: the devices of a person, or the people who act for an organisation."""
@@ -112,25 +113,26 @@ PERIOD_S_MAX: Final = 366 * 86_400
 
 # --- Witnesses and certificates -----------------------------------------------------------------
 
-WITNESSES_MAX: Final = COOPS_MAX
-"""Witnesses a charter names: at most one a coop."""
-
 NONCE_BYTES: Final = 16
 """Random bytes of a term, fresh at each start of a writer's process."""
 
-CERTIFICATE_BYTES_MAX: Final = 20_480
-"""300 commits of 66 bytes, the bitmap, and 100 bytes of what they say."""
+CERTIFICATE_BYTES_MAX: Final = 4_608
+"""64 commits of 66 bytes, the bitmap, and at most 160 bytes of what they say."""
 
-VOTE_QC_BYTES_MAX: Final = CERTIFICATE_BYTES_MAX + 300 * 9
+VOTE_QC_BYTES_MAX: Final = CERTIFICATE_BYTES_MAX + WITNESSES_MAX * 9
 """As a certificate, and a counter for each vote."""
+
+PROOF_BYTES_MAX: Final = 32_768
+"""What certifies a block: a certificate, or on a re-founding block 300 signatures of roots with
+their coops, 101 bytes each."""
 
 # --- Messages -----------------------------------------------------------------------------------
 
 REASON_FACTS_BYTES_MAX: Final = 2_048
 """What a refusal says of why a block is invalid."""
 
-HEADS_MAX: Final = COOPS_MAX + 1
-"""Chains of a federation: one a coop, and the charter's."""
+HEADS_MAX: Final = 2 * COOPS_MAX + 1
+"""Chains of a federation: one for each coop it has or had, and the charter's."""
 
 BLOCKS_MAX: Final = 256
 """Blocks in one answer; the frame bounds them before."""
@@ -145,4 +147,4 @@ TITLE_BYTES_MAX: Final = 200
 """A proposal's title."""
 
 FRAUD_BYTES_MAX: Final = 1_024
-"""A fraud proof: two signatures and what they say, about 400 bytes."""
+"""A fraud proof: two signatures and what they say, at most 560 bytes."""

@@ -25,7 +25,6 @@ from maillon.ledger.entries import Confirmation, confirmation_from
 from maillon.ledger.limits import (
     APPROVALS_MAX,
     BLOCKS_MAX,
-    CERTIFICATE_BYTES_MAX,
     FRAUD_BYTES_MAX,
     HASH_BYTES,
     HEADER_BYTES_MAX,
@@ -33,6 +32,7 @@ from maillon.ledger.limits import (
     HEIGHT_MAX,
     HINTS_MAX,
     ORDER_BYTES_MAX,
+    PROOF_BYTES_MAX,
     PROPOSAL_BYTES_MAX,
     REASON_FACTS_BYTES_MAX,
 )
@@ -387,7 +387,7 @@ def _head(value: Any) -> tuple[Header, bytes]:
     header, certificate = read.items(value, "heads", 2, 2)
     return (
         decode_header(read.bounded(header, HEADER_BYTES_MAX, "heads")),
-        read.bounded(certificate, 2 * CERTIFICATE_BYTES_MAX, "heads", 1),
+        read.bounded(certificate, PROOF_BYTES_MAX, "heads", 1),
     )
 
 
@@ -448,7 +448,7 @@ def _receipt(parts: list[Any]) -> Receipt:
         read.refuse("facts")
     return Receipt(
         read.fixed(id_, HASH_BYTES, "order_id"),
-        read.text(status, STATUS_BYTES_MAX, "status"),
+        read.code(status, STATUS_BYTES_MAX, "status"),
         facts,
     )
 
@@ -459,7 +459,7 @@ def _fraud(parts: list[Any]) -> FraudReport:
 
 def _failure(parts: list[Any]) -> Failure:
     _, code, text = _exactly(parts, 3)
-    return Failure(read.text(code, CODE_BYTES_MAX, "code"), read.text(text, TEXT_BYTES_MAX, "text"))
+    return Failure(read.code(code, CODE_BYTES_MAX, "code"), read.text(text, TEXT_BYTES_MAX, "text"))
 
 
 _READERS: Constant[dict[int, Callable[[list[Any]], Message]]] = {

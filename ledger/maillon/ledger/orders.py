@@ -46,7 +46,8 @@ MANDATE_BYTES: Final = 16
 class PayAction:
     """Pay `amount` minor units of `unit` to an account of a coop, now.
 
-    `ref` is SHA-256(salt || memo) or `NO_REF`; `category` an optional public code.
+    `ref` is SHA-256(salt || memo) or `NO_REF`; `category` an optional public code (`[a-z0-9]`, with
+    `_` and `-` inside, at most 64).
     """
 
     KIND: ClassVar[int] = 1
@@ -291,7 +292,7 @@ def _payment(parts: list[Any]) -> tuple[bytes, bytes, int, int, bytes, str]:
         read.number(unit, "unit", 0, UNITS_MAX - 1),
         read.amount(amount),
         read.fixed(ref, HASH_BYTES, "ref"),
-        read.text(category, CATEGORY_BYTES_MAX, "category"),
+        read.code(category, CATEGORY_BYTES_MAX, "category") if category != "" else "",
     )
 
 

@@ -14,18 +14,20 @@ from maillon.ledger import _read as read
 from maillon.ledger import signing
 from maillon.ledger.errors import BadCertificate, BadCommittee, NoQuorum
 from maillon.ledger.limits import (
+    APPROVALS_MAX,
     CERTIFICATE_BYTES_MAX,
     COUNTER_MAX,
     HASH_BYTES,
     HEIGHT_MAX,
     NONCE_BYTES,
+    PROOF_BYTES_MAX,
     VOTE_QC_BYTES_MAX,
-    WITNESSES_MAX,
 )
 from maillon.ledger.signing import Check, Verify
 from maillon.protocol import encoding
 from maillon.protocol.encoding import Encodable
 from maillon.protocol.ids import KEY_BYTES, SIGNATURE_BYTES
+from maillon.protocol.limits import WITNESSES_MAX
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -72,7 +74,7 @@ def default_quorum(n: int) -> int:
 class Committee:
     """The witnesses of one charter height, in charter order, and the quorum.
 
-    Raises: BadCommittee unless the keys are 1 to 300, distinct, and n < 2q <= 2n: two quorums that
+    Raises: BadCommittee unless the keys are 1 to 64, distinct, and n < 2q <= 2n: two quorums that
     share nobody could certify two blocks at one height.
     """
 
@@ -84,7 +86,7 @@ class Committee:
         n = len(self.keys)
         places = {key: place for place, key in enumerate(self.keys)}
         if not 1 <= n <= WITNESSES_MAX or len(places) != n:
-            raise BadCommittee("A committee has 1 to 300 different witnesses.", n=n)
+            raise BadCommittee("A committee has 1 to 64 different witnesses.", n=n)
         if not n < 2 * self.quorum <= 2 * n:
             raise BadCommittee(n=n, quorum=self.quorum)
         object.__setattr__(self, "_places", places)
@@ -368,7 +370,7 @@ def decode_refounding(data: bytes) -> dict[bytes, bytes]:
     found: dict[bytes, bytes] = {}
     last = b""
     for item in read.items(
-        read.array(data, 2 * CERTIFICATE_BYTES_MAX, "refounding"), "refounding", 1, WITNESSES_MAX
+        read.array(data, PROOF_BYTES_MAX, "refounding"), "refounding", 1, APPROVALS_MAX
     ):
         coop, signature = read.items(item, "refounding", 2, 2)
         coop = read.fixed(coop, HASH_BYTES, "refounding")

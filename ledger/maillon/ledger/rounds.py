@@ -24,7 +24,6 @@ from maillon.ledger.limits import (
     HEIGHT_MAX,
     REASON_FACTS_BYTES_MAX,
     VOTE_QC_BYTES_MAX,
-    WITNESSES_MAX,
 )
 from maillon.ledger.orders import good_key
 from maillon.ledger.quorum import (
@@ -41,7 +40,7 @@ from maillon.ledger.signing import Check, Signer
 from maillon.protocol import encoding
 from maillon.protocol.encoding import Encodable
 from maillon.protocol.ids import SIGNATURE_BYTES
-from maillon.protocol.limits import FRAME_BYTES_MAX
+from maillon.protocol.limits import FRAME_BYTES_MAX, WITNESSES_MAX
 
 REASONS: Constant = (
     "term",
