@@ -75,7 +75,7 @@ class Book:
         self.fed: bytes = founding.fed
         self.charter = CharterChain(founding, disk, verify)
         self._disk = disk
-        self._verify = verify
+        self.verify = verify
         self._heads: dict[bytes, Head] = {}
         self._states: dict[bytes, ChainState] = {}
         # The last block of each chain: it may be asked for before its writes are committed.
@@ -246,7 +246,7 @@ class Book:
             head,
             self.state(chain),
             self.charter_state,
-            self._verify,
+            self.verify,
             fed=self.fed,
             c=self.governing(chain),
             certified=certified,
@@ -288,7 +288,7 @@ class Book:
         header = made.header
         read = decode_certificate(data)
         self._competent(header)
-        verify_certificate(header, read, self.charter_state(header.c).committee(), self._verify)
+        verify_certificate(header, read, self.charter_state(header.c).committee(), self.verify)
         state = self.state(made.chain)
         if not (isinstance(block, Checked) and block.head.h == head.h + 1):
             block = self._check(made, certified=True)
