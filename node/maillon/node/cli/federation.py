@@ -70,9 +70,14 @@ def card(output: str | None) -> None:
         Without cards your coop founds it alone and can run at once. With the cards of others, this
         writes a proposal that every founder signs with `maillon federation sign FILE`.
 
+        The accounts are kept by the founders' nodes together. How many of them must sign a payment
+        is the quorum of witnesses; what it means is printed, and `federation quorum` tells it
+        beforehand. All of this can be changed later on by the coops together.
+
         \b
           maillon federation found --name "Services de l'Ain"
           maillon federation found --name "Services de l'Ain" --quorum 2 coop-b.card coop-c.card
+          maillon federation found --name SEL --unit heure:hours:Heure --limit heure=200h b.card
         """
     ),
 )
@@ -90,6 +95,38 @@ def card(output: str | None) -> None:
     metavar="CODE:KIND:LABEL",
     help=_("A unit of account, such as heure:hours:Heure (kinds: hours, credit, count)."),
 )
+@click.option(
+    "--witness-quorum",
+    type=click.IntRange(1),
+    help=_("Nodes that must sign each payment [so many that a third may be dishonest]."),
+)
+@click.option(
+    "--approvals",
+    type=click.IntRange(1),
+    help=_("Coops that must approve a change of these terms [more than half]."),
+)
+@click.option(
+    "--limit",
+    "limits",
+    multiple=True,
+    metavar="CODE=AMOUNT",
+    help=_("What each coop may owe the others together in a unit [100 h, 1000 credits]."),
+)
+@click.option(
+    "--recovery-days",
+    type=click.IntRange(0, 366),
+    default=7,
+    show_default=True,
+    help=_("Days before a key counts that a coop gives a member in place of a lost one."),
+)
+@click.option(
+    "--accounts-max",
+    type=click.IntRange(1, 1_000_000),
+    default=10_000,
+    show_default=True,
+    help=_("Accounts that a coop may have."),
+)
+@click.option("--no-accounts", is_flag=True, help=_("Keep no accounts, now or later."))
 @click.option("--language", multiple=True, default=["fr"], help=_("Languages [fr]."))
 @click.option("--output", "-o", default="federation.maillon", metavar="FILE", show_default=True)
 @click.argument("cards", nargs=-1)
@@ -97,6 +134,12 @@ def found(
     name: str,
     quorum: int | None,
     units: tuple[str, ...],
+    witness_quorum: int | None,
+    approvals: int | None,
+    limits: tuple[str, ...],
+    recovery_days: int,
+    accounts_max: int,
+    no_accounts: bool,
     language: tuple[str, ...],
     output: str,
     cards: tuple[str, ...],
@@ -104,6 +147,7 @@ def found(
     from maillon.node.run import founding
 
     now = base.state()
+    terms = founding.Terms(witness_quorum, approvals, recovery_days, accounts_max, _limits(limits))
     proposal = founding.propose(
         now.home,
         base.get_password(),
@@ -112,15 +156,18 @@ def found(
         quorum=quorum,
         units=units,
         languages=list(language),
+        terms=None if no_accounts else terms,
     )
     if proposal.complete:
         founding.install(now.home, proposal)
-        base.emit(
-            founding.describe(proposal) | {"installed": True},
-            now.in_home(_("Founded {name} ({fed}). Start your node: maillon run")).format(
-                name=name, fed=proposal.fed.hex()[:8]
-            ),
-        )
+        made = founding.describe(proposal) | {"installed": True}
+
+        def founded() -> None:
+            _show_ledger(made)
+            told = _("Founded {name} ({fed}). Start your node: maillon run")
+            base.advise(told.format(name=base.printable(name), fed=made["fed"][:8]))
+
+        base.emit(made, founded)
         return
     from maillon.node.home import write_atomic
 
@@ -128,8 +175,83 @@ def found(
     data = founding.describe(proposal) | {"installed": False, "file": output}
 
     def human() -> None:
+        _show_ledger(data)
         click.echo(_("Wrote the proposal to {file}.").format(file=output))
         _show_signatures(data)
+
+    base.emit(data, human)
+
+
+def _limits(texts: tuple[str, ...]) -> dict[str, str]:
+    """Read CODE=AMOUNT; the amount is read once the unit is known."""
+    limits: dict[str, str] = {}
+    for text in texts:
+        code, equals, amount = text.partition("=")
+        if not equals or not code or not amount:
+            base.fail(
+                "usage",
+                _("The limit {text!r} is not of the form CODE=AMOUNT.").format(text=text[:80]),
+                _("For example heure=200h, or sel=1500."),
+            )
+        limits[code] = amount
+    return limits
+
+
+def _show_ledger(data: dict[str, Any]) -> None:
+    """Say what the founders agree on about the accounts, before anybody signs or starts."""
+    if "ledger" not in data:
+        return
+    terms = data["ledger"]
+    if terms is None:
+        click.echo(
+            _("This federation keeps no accounts: offers and demands, but no payments. It cannot "
+              "be changed later; accounts need a federation founded with them.")
+        )  # fmt: skip
+        return
+    for sentence in terms["sentences"]:
+        click.echo(sentence)
+    for limit in terms["limits"]:
+        click.echo(
+            _("Each coop may owe the others {amount} together ({code}).").format(
+                amount=limit["text"], code=limit["unit"]
+            )
+        )
+    click.echo(
+        ngettext(
+            "A change of these terms needs the approval of {n} coop.",
+            "A change of these terms needs the approval of {n} coops.",
+            terms["approvals"],
+        ).format(n=terms["approvals"])
+    )
+
+
+@federation.command(
+    "quorum",
+    help=_(
+        """Say what a quorum of witnesses means for a number of nodes.
+
+        Without --witness-quorum the usual one is explained, and what else could be chosen.
+
+        \b
+          maillon federation quorum 3
+          maillon federation quorum 3 --witness-quorum 3
+        """
+    ),
+)
+@click.option("--witness-quorum", type=click.IntRange(1, 64), help=_("The quorum to explain."))
+@click.argument("nodes", type=click.IntRange(1, 64))
+def quorum(nodes: int, witness_quorum: int | None) -> None:
+    from maillon.ledger.quorum import default_quorum
+    from maillon.node.quorumwords import quorum_data
+
+    data = quorum_data(nodes, witness_quorum or default_quorum(nodes))
+
+    def human() -> None:
+        for sentence in data["sentences"]:
+            click.echo(sentence)
+        rows = [(c["quorum"], c["liars"], c["silent"]) for c in data["choices"]]
+        columns = (_("quorum"), _("may be dishonest"), _("may be down"))
+        base.print_table(columns, rows, empty="")
 
     base.emit(data, human)
 
@@ -201,6 +323,7 @@ def sign(files: tuple[str, ...], yes: bool) -> int:
         click.echo(_("Units of account:"))
         for unit in data["units"]:
             click.echo(f"  - {base.printable(unit['label'])} ({unit['code']}, {unit['kind']})")
+        _show_ledger(data)
         if not base.confirm(_("Sign for your coop?")):
             click.echo(_("Nothing was signed."), err=True)
             return base.FAILURE
@@ -244,6 +367,7 @@ def show(file: str | None) -> None:
     def human() -> None:
         click.echo(f"{base.printable(data['name'])} ({data['fed']})")
         click.echo(_quorum(data["quorum"]))
+        _show_ledger(data)
         rows = [
             (
                 coop["name"],

@@ -6,22 +6,29 @@ None of it needs a running node; all of it needs the coop's root key.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from maillon.ledger.charter_rules import explain_quorum
+from maillon.ledger.quorum import default_quorum
+from maillon.ledger.units import UnitTable
 from maillon.node import clock, keyring
 from maillon.node.config import Config, load_config
 from maillon.node.home import AlreadyExists, Home, HomeError, write_atomic
 from maillon.node.i18n import _
 from maillon.node.net.identity import parse_address
 from maillon.node.net.interfaces import expand
+from maillon.node.quorumwords import quorum_data, quorum_words
+from maillon.node.run.ledgerkeys import ensure_ledger_keys
 from maillon.protocol.errors import LocalError
 from maillon.protocol.founding import (
     CoopCard,
     Founding,
+    FoundingCoop,
     FoundingFile,
+    LedgerTerms,
     Unit,
     card_from_text,
     decode_founding_file,
@@ -29,7 +36,7 @@ from maillon.protocol.founding import (
 )
 from maillon.protocol.founding import found as check_founding
 from maillon.protocol.keys import coop_id
-from maillon.protocol.limits import ADDRESSES_MAX, FOUNDING_FILE_BYTES_MAX
+from maillon.protocol.limits import ADDRESSES_MAX, FOUNDING_FILE_BYTES_MAX, WITNESSES_MAX
 from maillon.protocol.words import derive
 
 UNIT_KINDS = ("hours", "credit", "count")
@@ -39,6 +46,25 @@ class FoundingError(LocalError):
     """The founding document cannot be made, signed or installed as asked."""
 
     code = "founding"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the founders agree on about the accounts; what is left out takes the usual value.
+
+    `quorum` is of witnesses; `limits` maps a unit's code to what each coop may owe the others
+    together, as text in that unit.
+    """
+
+    quorum: int | None = None
+    approvals: int | None = None
+    recovery_days: int = 7
+    accounts_max: int = 10_000
+    limits: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+# What a coop may owe the others when the founders say nothing: a hundred hours, a thousand credits.
+USUAL_LIMIT = {"hours": 100 * 60, "credit": 1_000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +102,15 @@ def make_own_card(home: Home, password: bytes) -> CoopCard:
     config = load_config(home)
     root = keyring.open_root(home, password)
     node = keyring.open_node(home, password)
-    return make_card(root, node.public, config.coop.name, config_addresses(config))
+    keys = ensure_ledger_keys(home, password)
+    return make_card(
+        root,
+        node.public,
+        config.coop.name,
+        config_addresses(config),
+        writer=keys.writer.public,
+        witness=keys.witness.public,
+    )
 
 
 def own_card(home: Home, password: bytes) -> tuple[str, list[str]]:
@@ -107,11 +141,13 @@ def propose(
     quorum: int | None,
     units: Sequence[str],
     languages: Sequence[str],
+    terms: Terms | None = Terms(),
 ) -> Proposal:
     """Make a founding document of the own coop and the coops of the cards, signed by the own.
 
-    The quorum that admits a newcomer is by default more than half of the founders. Raises:
-    TextDamaged for a card, SchemaError naming a field, FoundingError.
+    The quorum that admits a newcomer is by default more than half of the founders. With `terms`
+    None the federation keeps no accounts. Raises: TextDamaged for a card, SchemaError naming a
+    field, FoundingError.
     """
     if home.founding.exists():
         raise AlreadyExists(
@@ -129,6 +165,7 @@ def propose(
             _("{n} founders cannot be needed: there are {m}.").format(n=needed, m=len(coops)),
             hint=_("Choose a smaller --quorum."),
         )
+    known = tuple(parse_unit(unit) for unit in units) or (Unit("heure", "hours", 0, "Heure"),)
     founding = check_founding(
         Founding(
             name=name,
@@ -136,13 +173,74 @@ def propose(
             created=clock.now(),
             coops=tuple(coops.values()),
             admission_quorum=needed,
-            units=tuple(parse_unit(unit) for unit in units)
-            or (Unit("heure", "hours", 0, "Heure"),),
+            units=known,
             languages=tuple(languages),
+            ledger=None if terms is None else ledger_terms(terms, tuple(coops.values()), known),
         )
     )
     file = FoundingFile.unsigned(founding).sign(keyring.open_root(home, password))
     return Proposal(file)
+
+
+def ledger_terms(terms: Terms, coops: Sequence[FoundingCoop], units: Sequence[Unit]) -> LedgerTerms:
+    """Return the terms as they stand in the document.
+
+    Raises: FoundingError when a coop's card has no key for accounts, or the quorum cannot be;
+    UnitUnknown, AmountText.
+    """
+    for coop in coops:
+        if not coop.writer:
+            raise FoundingError(
+                _("The card of {name} has no keys for accounts.").format(name=coop.name),
+                hint=_(
+                    "They make a new card with this version (maillon federation card), or you "
+                    "found the federation without accounts."
+                ),
+            )
+    witnesses = sum(bool(coop.witness) for coop in coops)
+    if not 1 <= witnesses <= WITNESSES_MAX:
+        raise FoundingError(
+            _("Accounts are kept by 1 to {max} nodes; the cards name {n}.").format(
+                max=WITNESSES_MAX, n=witnesses
+            )
+        )
+    facts = explain_quorum(witnesses, terms.quorum or default_quorum(witnesses))
+    if not facts.possible:
+        raise FoundingError(
+            " ".join(quorum_words(facts)),
+            hint=_("Choose --witness-quorum from {low} to {high}.").format(
+                low=witnesses // 2 + 1, high=witnesses
+            ),
+            witnesses=witnesses,
+        )
+    approvals = terms.approvals or len(coops) // 2 + 1
+    if approvals > len(coops):
+        raise FoundingError(
+            _("{n} coops cannot approve a change: there are {m}.").format(
+                n=approvals, m=len(coops)
+            ),
+            hint=_("Choose a smaller --approvals."),
+        )
+    table = UnitTable(units)
+    limits = {
+        place: USUAL_LIMIT[unit.kind] * 10**unit.decimals
+        for place, unit in enumerate(units)
+        if unit.kind != "count"
+    }
+    for code, text in terms.limits.items():
+        place = table.index(code)
+        if table.is_count(place):
+            raise FoundingError(
+                _("The unit {code} only counts: nothing is owed in it.").format(code=code)
+            )
+        limits[place] = table.parse(place, text)
+    return LedgerTerms(
+        quorum=facts.quorum,
+        approvals=approvals,
+        recovery_s=terms.recovery_days * 86_400,
+        accounts_max=terms.accounts_max,
+        limits=tuple(sorted(limits.items())),
+    )
 
 
 def read_proposal(path: Path) -> Proposal:
@@ -176,12 +274,22 @@ def sign_proposal(home: Home, password: bytes, proposal: Proposal) -> Proposal:
             _("Your coop is not among the founders of this proposal."),
             hint=_("Send your card (maillon federation card) to whoever wrote it."),
         )
-    if entry.node_key != keyring.open_node(home, password).public:
+    named = (entry.node_key, entry.writer, entry.witness)
+    ours = (keyring.open_node(home, password).public, *_ledger_publics(home, password, entry))
+    if named != ours:
         raise FoundingError(
             _("The proposal names an older key of your node."),
             hint=_("Send a new card (maillon federation card) and have it written again."),
         )
     return Proposal(proposal.file.sign(root))
+
+
+def _ledger_publics(home: Home, password: bytes, entry: FoundingCoop) -> tuple[bytes, bytes]:
+    """Return the own keys for the accounts, as far as the proposal names any."""
+    if not entry.writer and not entry.witness:
+        return b"", b""
+    keys = ensure_ledger_keys(home, password)
+    return keys.writer.public, keys.witness.public if entry.witness else b""
 
 
 def install(home: Home, proposal: Proposal) -> None:
@@ -233,9 +341,31 @@ def describe(proposal: Proposal) -> dict[str, Any]:
                 "root": coop.root.hex(),
                 "node_key": coop.node_key.hex(),
                 "addresses": list(coop.addresses),
+                "writer": coop.writer.hex(),
+                "witness": coop.witness.hex(),
                 "founder": True,
                 "signed": bool(signature),
             }
             for coop, signature in zip(founding.coops, proposal.file.signatures, strict=True)
+        ],
+        "ledger": describe_ledger(founding),
+    }
+
+
+def describe_ledger(founding: Founding) -> dict[str, Any] | None:
+    """Return the terms of the accounts in plain values, or None when there are no accounts."""
+    terms = founding.ledger
+    if terms is None:
+        return None
+    table = UnitTable(founding.units)
+    witnesses = sum(bool(coop.witness) for coop in founding.coops)
+    return {
+        **quorum_data(witnesses, terms.quorum),
+        "approvals": terms.approvals,
+        "recovery_s": terms.recovery_s,
+        "accounts_max": terms.accounts_max,
+        "limits": [
+            {"unit": table.unit(unit).code, "limit": limit, "text": table.format(unit, limit)}
+            for unit, limit in terms.limits
         ],
     }

@@ -339,9 +339,11 @@ def join_federation(home: Home, password: bytes, code: str) -> dict[str, Any]:
     with hold_lock(home):
         root = keyring.open_root(home, password)
         node_key = keyring.open_node(home, password)
+        from maillon.node.run.ledgerkeys import ensure_ledger_keys
         from maillon.node.run.newcomer import Newcomer
 
-        newcomer = Newcomer(home, config, root, node_key, invitation)
+        keys = ensure_ledger_keys(home, password)
+        newcomer = Newcomer(home, config, root, node_key, invitation, keys)
         return newcomer.join()
 
 

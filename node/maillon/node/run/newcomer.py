@@ -16,6 +16,7 @@ from maillon.node.i18n import _
 from maillon.node.net import Libp2pNetwork, NetSettings
 from maillon.node.run import join as protocol
 from maillon.node.run.founding import config_addresses
+from maillon.node.run.ledgerkeys import LedgerKeys
 from maillon.node.run.profile import profile_draft, profile_fields
 from maillon.node.verify import verify_inline
 from maillon.protocol import encoding
@@ -38,6 +39,7 @@ class Newcomer:
         root: SigningKey,
         node_key: SigningKey,
         invitation: Invitation,
+        keys: LedgerKeys,
     ) -> None:
         self.home = home
         self.config = config
@@ -46,7 +48,14 @@ class Newcomer:
         self.invitation = invitation
         self.coop = coop_id(root.public)
         self.addresses = config_addresses(config)
-        self.card = make_card(root, node_key.public, config.coop.name, self.addresses)
+        self.card = make_card(
+            root,
+            node_key.public,
+            config.coop.name,
+            self.addresses,
+            writer=keys.writer.public,
+            witness=keys.witness.public,
+        )
 
     def join(self) -> dict[str, Any]:
         """Run the conversation; see `join_federation`."""
