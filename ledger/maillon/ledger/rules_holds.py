@@ -92,8 +92,10 @@ def hold(state: ChainState, entry: HoldEntry, context: Context) -> None:
             action.expiry,
             action.ref,
             action.category,
+            order.key,
         ),
     }
+    state.note_hold(name, payer.id)
     _reserve(state, payer.holds[name], amount, context.chain)
 
 
@@ -117,6 +119,7 @@ def _held(state: ChainState, account: bytes, name: bytes) -> Hold:
 def _drop(state: ChainState, account: bytes, held: Hold, context: Context) -> Account:
     payer = state.edit(account)
     payer.holds = {name: kept for name, kept in payer.holds.items() if name != held.id}
+    state.note_hold(held.id, b"")
     _reserve(state, held, -held.amount, context.chain)
     return payer
 
@@ -129,7 +132,7 @@ def confirming(payer: Account, held: Hold, confirmation: Confirmation, time: int
     if isinstance(confirmation, PreimageConfirmation):
         return confirmation.opens(held.hashlock)
     key = confirmation.key
-    return key == held.arbiter or key in payer.keys or key in payer.keys_at(time)
+    return key in (held.arbiter, held.signer) or key in payer.keys_at(time)
 
 
 def post(state: ChainState, entry: Post, context: Context) -> None:

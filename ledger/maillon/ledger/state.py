@@ -83,6 +83,9 @@ class Hold(NamedTuple):
     expiry: int
     ref: bytes
     category: str
+    signer: bytes
+    """The key that signed the order. It confirms even when the payer drops it meanwhile, or a
+    payer could give a confirmation and take it back."""
 
 
 class Mandate(NamedTuple):
@@ -281,6 +284,7 @@ class ChainState:
         "_base",
         "_channels",
         "_gone",
+        "_holders",
         "_nodes",
         "_opaque",
         "_root",
@@ -306,6 +310,8 @@ class ChainState:
         self._opaque: dict[int, bytes] = {}
         self._gone: dict[int, bytes] = {}
         self._touched: dict[int, _Row] = {}
+        # Which account an open hold is on; empty in a fork for one that is open no more.
+        self._holders: dict[bytes, bytes] = {}
         self._size = 2
         self._tree = RowTree([leaf_hash(commons.row()), leaf_hash(self._totals.row())])
         self._nodes: list[dict[int, bytes]] = []
@@ -319,6 +325,16 @@ class ChainState:
         if found is None and self._base is not None:
             return self._base.account(account)
         return found
+
+    def hold(self, hold: bytes) -> tuple[Account, Hold] | None:
+        """Return an open hold by its id, with the account that it is on, or None."""
+        holder = self._holders.get(hold)
+        if holder is None and self._base is not None:
+            return self._base.hold(hold)
+        account = self.account(holder) if holder else None
+        if account is None or hold not in account.holds:
+            return None
+        return account, account.holds[hold]
 
     def channel(self, coop: bytes) -> Channel:
         """Return the channel with a coop; of one never used, all counts are 0."""
@@ -437,6 +453,13 @@ class ChainState:
         if self._base is None:
             self._rows.append(row)
 
+    def note_hold(self, hold: bytes, account: bytes) -> None:
+        """Remember that a hold is open on an account, or (empty) open no more."""
+        if account or self._base is not None:
+            self._holders[hold] = account
+        else:
+            self._holders.pop(hold, None)
+
     # --- Forks and the root -----------------------------------------------------------------
 
     def fork(self) -> ChainState:
@@ -452,6 +475,7 @@ class ChainState:
         made._opaque = {}
         made._gone = {}
         made._touched = {}
+        made._holders = {}
         made._size = self._size
         made._tree = self._tree
         made._nodes = []
@@ -500,6 +524,8 @@ class ChainState:
         root = fork.root()
         self._accounts.update(fork._accounts)
         self._channels.update(fork._channels)
+        for hold, holder in fork._holders.items():
+            self.note_hold(hold, holder)
         if fork._totals is not None:
             self._totals = fork._totals
         rows = self._rows
@@ -550,6 +576,8 @@ class ChainState:
                     row.expected = known.expected
                     self._reserved(reserved, known, -1)
                 self._reserved(reserved, row, 1)
+                for hold in row.holds:
+                    self.note_hold(hold, row.id)
             self._opaque.pop(slot, None)
             self._gone.pop(slot, None)
             self._put(row)
