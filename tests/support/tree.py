@@ -18,6 +18,8 @@ CORES = (
     SOURCES["maillon.ledger"],
     SOURCES["maillon.node"] / "engine",
 )
+# The one part of the ledger that reads files and starts processes: what an auditor runs.
+EDGES = (SOURCES["maillon.ledger"] / "tool", SOURCES["maillon.ledger"] / "__main__.py")
 _UNPACKED_SKIP = {".venv", ".ci-venv", "node_modules", "__pycache__", "dist"}
 
 
@@ -44,8 +46,10 @@ def texts() -> Iterator[tuple[Path, str]]:
             continue
 
 
-def modules(*folders: Path) -> Iterator[tuple[Path, ast.Module]]:
+def modules(*folders: Path, without: tuple[Path, ...] = ()) -> Iterator[tuple[Path, ast.Module]]:
     """Yield each Python file below `folders`, named from the top, with its syntax tree."""
     for path in files():
+        if any(path.is_relative_to(folder) for folder in without):
+            continue
         if path.suffix == ".py" and any(path.is_relative_to(folder) for folder in folders):
             yield path.relative_to(TOP), ast.parse(path.read_text(encoding="utf-8"))

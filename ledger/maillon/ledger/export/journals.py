@@ -101,16 +101,15 @@ def _journal(view: LedgerView, commodity: Callable[[str, int], str]) -> Iterator
             amount = amount_text(line.amount, booking.unit.decimals)
             yield f"    {line.account}  {amount} {units[m.unit]}\n"
         yield "\n"
-    for (account, other, unit), amount in residuals(view, names).items():
-        decimals = view.unit(unit).decimals
+    for (account, other, index), gap in residuals(view, names).items():
+        decimals = view.unit(index).decimals
         yield f"{_date(view.at)} * entries that were erased, from the certified state\n"
-        yield f"    {account}  {amount_text(amount, decimals)} {units[unit]}\n"
-        yield f"    {other}  {amount_text(-amount, decimals)} {units[unit]}\n\n"
+        yield f"    {account}  {amount_text(gap, decimals)} {units[index]}\n"
+        yield f"    {other}  {amount_text(-gap, decimals)} {units[index]}\n\n"
     yield f"{_date(view.at)} * balances found by the audit\n"
-    for account, _, unit, amount in balances(view, names):
+    for account, _, unit, total in balances(view, names):
         decimals = view.unit(unit).decimals
-        nothing = amount_text(0, decimals)
-        expected = amount_text(amount, decimals)
+        nothing, expected = amount_text(0, decimals), amount_text(total, decimals)
         yield f"    {account}  {nothing} {units[unit]} = {expected} {units[unit]}\n"
 
 
@@ -151,17 +150,17 @@ def beancount(view: LedgerView) -> Iterator[str]:
             amount = amount_text(line.amount, booking.unit.decimals)
             yield f"  {line.account}  {amount} {units[m.unit]}\n"
         yield "\n"
-    for (account, other, unit), amount in residuals(view, names).items():
-        decimals = view.unit(unit).decimals
+    for (account, other, index), gap in residuals(view, names).items():
+        decimals = view.unit(index).decimals
         yield f'{_date(view.at)} * "entries that were erased, from the certified state"\n'
-        yield f"  {account}  {amount_text(amount, decimals)} {units[unit]}\n"
-        yield f"  {other}  {amount_text(-amount, decimals)} {units[unit]}\n\n"
+        yield f"  {account}  {amount_text(gap, decimals)} {units[index]}\n"
+        yield f"  {other}  {amount_text(-gap, decimals)} {units[index]}\n\n"
     # A balance holds at the beginning of its day: the day after the last movement.
     end = datetime.fromtimestamp(view.at, UTC) + timedelta(days=1)
-    for account, _, unit, amount in balances(view, names):
+    for account, _, unit, total in balances(view, names):
         decimals = view.unit(unit).decimals
         # Without the tolerance of 0, beancount lets a balance differ by one minor unit.
         yield (
-            f"{end:%Y-%m-%d} balance {account}  {amount_text(amount, decimals)} ~ "
+            f"{end:%Y-%m-%d} balance {account}  {amount_text(total, decimals)} ~ "
             f"{amount_text(0, decimals)} {units[unit]}\n"
         )
