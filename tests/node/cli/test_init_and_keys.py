@@ -31,9 +31,12 @@ def test_init_makes_a_home_that_is_ours_alone(cli: Run, home: Path) -> None:
         "keys/root.key",
         "keys/sealing.key",
         "keys/node.key",
+        "keys/writer.key",
     }
     assert mode(home) == 0o700 and mode(home / "keys") == 0o700
-    assert {mode(home / "keys" / f"{k}.key") for k in ("root", "node", "sealing")} == {0o600}
+    assert {mode(home / "keys" / f"{k}.key") for k in ("root", "node", "sealing", "writer")} == {
+        0o600
+    }
     assert mode(home / "password") == 0o600
     config = load_config(Home(home))
     assert config.coop.name == "Coop d'été" and config.coop.territory == ["01"]
