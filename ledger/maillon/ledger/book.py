@@ -9,6 +9,7 @@ them leaves, and ends the process when that fails.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from maillon.ledger.block import (
@@ -95,10 +96,7 @@ class Book:
             return self.charter.head
         found = self._heads.get(chain)
         if found is None:
-            coop = self.charter.latest.coops.get(CoopId(chain))
-            if coop is None:
-                raise ChainUnknown(chain=chain)
-            found = self._heads[chain] = Head.genesis(self.fed, chain, coop.entered)
+            found = self._heads[chain] = self._genesis(chain)
         return found
 
     def state(self, chain: bytes) -> ChainState:
@@ -338,6 +336,24 @@ class Book:
             elif isinstance(entry, Post | Void):
                 yield Write(HOLDS, chain + entry.hold, None)
 
+    def replace(self, block: Block) -> tuple[Write, ...]:
+        """Take over a block from which entries were erased, and return what is to be committed.
+
+        Its header is the one that stands. Raises: ValueError for another block.
+        """
+        if self.hash_at(block.chain, block.h) != block.hash:
+            raise ValueError("a block is replaced only by itself, with less in it")
+        if block.h == self.head(block.chain).h:
+            self._last[block.chain] = block
+        return (Write(BLOCKS, block.chain + _at(block.h), block.encode()),)
+
+    def forget(self, chain: bytes, account: bytes) -> tuple[Write, ...]:
+        """Keep of a closed account's row only its leaf, and return what is to be committed."""
+        row = self.state(chain).forget(account)
+        if row is None:
+            return ()
+        return (Write(ROWS, _row_key(chain, row.slot), _row_value(row)),)
+
     # --- Going back -------------------------------------------------------------------------
 
     def _pinned(self) -> tuple[Write, ...]:
@@ -354,6 +370,36 @@ class Book:
                 writes += self.rewind(chain, h)
         return writes
 
+    def replay(self, chain: bytes, high: int) -> Iterator[tuple[ChainState, Checked]]:
+        """Go through a coop's chain from its beginning to height `high`, once more by the rules.
+
+        Yields a state of its own, and what the next block leads to; the block is absorbed into
+        that state when the next pair is asked for, and after the last. Signatures are not verified
+        again: they were before the blocks were written down.
+        """
+        head = self._genesis(chain)
+        state = ChainState(chain)
+        for block in self.blocks(chain, 1, high):
+            checked = check_block(
+                block,
+                head,
+                state,
+                self.charter_state,
+                _trust,
+                fed=self.fed,
+                c=block.header.c,
+                certified=True,
+            )
+            yield state, checked
+            state.absorb(checked.state)
+            head = checked.head
+
+    def _genesis(self, chain: bytes) -> Head:
+        coop = self.charter.latest.coops.get(CoopId(chain))
+        if coop is None:
+            raise ChainUnknown(chain=chain)
+        return Head.genesis(self.fed, chain, coop.entered)
+
     def rewind(self, chain: bytes, h: int) -> tuple[Write, ...]:
         """Drop the blocks above height `h` and return what is to be committed.
 
@@ -361,22 +407,20 @@ class Book:
         final otherwise. The state is made anew from the blocks that stay.
         """
         top = self.head(chain)
-        stay = list(self.blocks(chain, 1, h))
         slots = self.state(chain).size
-        coop = self.charter.latest.coops[CoopId(chain)]
-        head = Head.genesis(self.fed, chain, coop.entered)
+        head = self._genesis(chain)
         state = ChainState(chain)
-        for block in stay:
-            c = governing(self.charter_state, self.charter.height, chain, head)
-            checked = check_block(
-                block, head, state, self.charter_state, _trust, fed=self.fed, c=c, certified=True
-            )
-            state.absorb(checked.state)
-            head = head.after(block.header, block.certified_by())
+        last: Block | None = None
+        for made, checked in self.replay(chain, h):
+            state = made
+            last = checked.block
+            head = checked.head
+        if last is not None:
+            head = replace(head, certificate=last.certified_by())
         self._heads[chain] = head
         self._states[chain] = state
         self._last.pop(chain, None)
-        value = _head_value(head, stay[-1].certificate) if stay else None
+        value = _head_value(head, last.certificate) if last is not None else None
         writes = [Write(HEADS, chain, value)]
         for gone in range(h + 1, top.h + 1):
             writes.append(Write(BLOCKS, chain + _at(gone), None))

@@ -613,6 +613,23 @@ class ChainState:
                 self._accounts.pop(gone.id, None)
             self._rows[slot] = None
 
+    def forget(self, account: bytes) -> DeltaRow | None:
+        """Keep of a closed account's row only the leaf, and return it; None when it is not known.
+
+        The root stays as it is. Raises: ValueError when the account is open, or this is a fork.
+        """
+        self.root()
+        found = self.account(account)
+        if found is None:
+            return None
+        if found.open or self._base is not None:
+            raise ValueError("only a closed account of a chain's own state is forgotten")
+        slot = found.slot
+        leaf = self._tree.leaf(slot)
+        self._forget(slot)
+        self._opaque[slot] = leaf
+        return DeltaRow(slot, b"", leaf)
+
     @classmethod
     def from_rows(cls, chain: bytes, rows: Iterable[DeltaRow]) -> ChainState:
         """Make a state of rows as `rows` gives them. Raises: Malformed when they are none."""
