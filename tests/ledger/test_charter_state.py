@@ -9,7 +9,7 @@ import pytest
 
 from maillon.ledger.charter_entries import Refound, Remove, Retire, SetKey, SetTrustee
 from maillon.ledger.charter_rules import heads_root, next_state
-from maillon.ledger.charter_state import STATE_BYTES_MAX, founding_state, new_coop
+from maillon.ledger.charter_state import STATE_BYTES_MAX, CharterCoop, founding_state, new_coop
 from maillon.ledger.errors import NoLedger
 from maillon.protocol.encoding import decode
 from maillon.protocol.limits import ACCOUNTS_MAX, COOPS_MAX
@@ -123,7 +123,7 @@ def test_a_re_founding_retires_every_epoch_before_it() -> None:
 
 def test_the_largest_charter_fits_its_bound() -> None:
     limits = tuple((unit, 2**53 - 1) for unit in range(64))
-    coops = {}
+    coops: dict[bytes, CharterCoop] = {}
     for at in range(2 * COOPS_MAX):
         keys = tuple(hashlib.sha256(b"%d/%d" % (at, key)).digest() for key in range(4))
         coop = new_coop((keys[0], keys[1], keys[2], keys[3]), "é" * 120, limits, 10**6, 10**6)

@@ -13,11 +13,11 @@ from maillon.ledger.charter_entries import Admit, CharterEntry
 from maillon.ledger.charter_proposals import make_proposal
 from maillon.ledger.quorum import (
     Certificate,
-    Committee,
     Term,
     commit_body,
     default_quorum,
     encode_refounding,
+    make_bitmap,
 )
 from maillon.ledger.signing import inline_verify
 from maillon.ledger.steps import Disk, Write
@@ -146,20 +146,27 @@ class LedgerFederation:
         return chain.build(proposal.entries, given, time=time)
 
     def certify(self, block: Block, signers: Sequence[SigningKey] | None = None) -> bytes:
-        """Return a certificate of a block by witnesses of its committee."""
+        """Return a certificate of a block by all witnesses of its committee, or by some."""
         committee = self.chain.state(block.header.c).committee()
         term = Term(1, bytes(16), self.coops[0].writer.public)
         body = commit_body(block.header.c, block.chain, block.h, term, block.hash)
         held: dict[bytes, SigningKey] = {coop.witness.public: coop.witness for coop in self.coops}
-        keys = [held[key] for key in committee.keys if key in held] if signers is None else signers
-        commits: dict[bytes, bytes] = {
-            key.public: signing.sign(key, signing.COMMIT, self.fed, body) for key in keys
+        if signers is not None:
+            held = {key.public: key for key in signers}
+        commits = {
+            committee.keys.index(key): signing.sign(held[key], signing.COMMIT, self.fed, body)
+            for key in committee.keys
+            if key in held
         }
-        chosen = committee if signers is None else Committee(committee.keys, len(keys))
-        made = Certificate.gather(
-            chosen, block.header.c, block.chain, block.h, term, block.hash, commits
-        )
-        return made.encode()
+        return Certificate(
+            block.header.c,
+            block.chain,
+            block.h,
+            term,
+            block.hash,
+            make_bitmap(list(commits), committee.n),
+            tuple(commits.values()),
+        ).encode()
 
     def grow(self, *entries: CharterEntry, by: Sequence[LedgerCoop] | None = None) -> Block:
         """Let the next block be certified and applied, and commit it."""
