@@ -34,10 +34,10 @@ def items(value: Value, rule: str, low: int, high: int) -> list[Any]:
     """Return an array of `low` to `high` items."""
     if type(value) is not list:
         refuse(rule)
+    if len(value) < low or (len(value) > high and high == low):
+        refuse(rule)
     if len(value) > high:
         raise TooLarge(rule=rule, got=len(value), limit=high)
-    if len(value) < low:
-        refuse(rule)
     return value
 
 
