@@ -197,7 +197,7 @@ def _founding() -> str:
     lines = ["## Founding document", "", *_fields(document), ""]
     lines += [f"- `{rule.name}`: {rule.text}." for rule in document.rules]
     lines += ["", "## Card", "", *_fields(cards.CARD), "", "No other field may stand in a card."]
-    lines += ["", "- `key_twice`: `node_key` and `root` differ."]
+    lines += ["", "- `key_twice`: no key stands twice in it."]
     return "\n".join(lines)
 
 

@@ -11,7 +11,14 @@ from typing import Any
 
 from maillon.protocol.cards import CoopCard
 from maillon.protocol.encoding import Value, decode, encode
-from maillon.protocol.founding import Founding, FoundingFile, Invitation, make_card
+from maillon.protocol.founding import (
+    Founding,
+    FoundingFile,
+    Invitation,
+    LedgerTerms,
+    Unit,
+    make_card,
+)
 from maillon.protocol.records import DAY_S
 from support.world import World
 
@@ -57,6 +64,7 @@ def founding() -> dict[str, object]:
         broken = dataclasses.replace(w.founding, **change(w.founding))
         files.append({"name": name, "file": FoundingFile.unsigned(broken).encode(),
                       "expect": "schema", "rule": rule})  # fmt: skip
+    files += _ledger_files(w)
     card = make_card(w.coops[0].root, w.coops[0].node.public, "Coop du Diois", ["/ip4/192.0.2.1/tcp/4001"])  # noqa: E501
     invitation = Invitation(
         w.founding.fed, w.coops[0].node.public, ("/ip4/192.0.2.1/tcp/4001",),
@@ -70,8 +78,123 @@ def founding() -> dict[str, object]:
             *_texts(card.to_text(), invitation.to_text(), w),
             *_bent_cards(card, w),
             *_bent_invitations(invitation, w),
+            *_ledger_cards(w),
         ],
     }
+
+
+def _ledger_files(w: World) -> Iterator[Vector]:
+    """Yield founding files with terms of the ledger, and what breaks a rule of them."""
+    coops = tuple(
+        dataclasses.replace(
+            coop,
+            writer=w.key(f"{coop.name} writer").public,
+            witness=w.key(f"{coop.name} witness").public,
+        )
+        for coop in w.founding.coops
+    )
+    terms = LedgerTerms(2, 2, 604_800, 10_000, ((0, 6_000), (1, 100_000)))
+    base = dataclasses.replace(w.founding, coops=coops, ledger=terms)
+
+    def signed(founding: Founding) -> bytes:
+        file = FoundingFile.unsigned(founding)
+        for coop in w.coops:
+            file = file.sign(coop.root)
+        return file.encode()
+
+    def changed(**change: Any) -> Founding:
+        return dataclasses.replace(base, ledger=dataclasses.replace(terms, **change))
+
+    def coop(place: int, **change: Any) -> Founding:
+        bent = dataclasses.replace(coops[place], **change)
+        return dataclasses.replace(base, coops=(*coops[:place], bent, *coops[place + 1 :]))
+
+    def later(ledger: dict[str, Value]) -> Founding:
+        return dataclasses.replace(base, ledger=None, extra={"ledger": ledger})
+
+    counted = dataclasses.replace(
+        changed(limits=((2, 5),)), units=(*base.units, Unit("visite", "count", 0, "visite"))
+    )
+    keys_only = dataclasses.replace(base, ledger=None)
+    good: list[tuple[str, Founding]] = [
+        ("terms of the ledger", base),
+        ("terms without limits", changed(limits=())),
+        ("terms with limits in another order", changed(limits=terms.limits[::-1])),
+        ("terms with the greatest numbers", changed(
+            quorum=3, approvals=3, recovery_s=31_622_400, accounts_max=1_000_000,
+            limits=((0, 2**53 - 1),))),
+        ("terms with the least numbers", changed(
+            approvals=1, recovery_s=0, accounts_max=1, limits=((1, 0),))),
+        ("two witnesses and a coop that is none", coop(2, witness=b"")),
+        ("keys for a ledger and no terms", keys_only),
+        ("terms of a later version", later({**terms.as_map(), "quorum": 1, "fees": 3})),
+        ("a limit of a later version", later({"limits": [{"unit": 9, "limit": 1, "until": 5}]})),
+    ]  # fmt: skip
+    for name, founding in good:
+        yield {"name": name, "file": signed(founding), "expect": "ok", "fed": founding.fed,
+               "coops": [each.id for each in founding.coops]}  # fmt: skip
+    short = terms.as_map()
+    bad: list[tuple[str, Founding, str]] = [
+        ("a quorum that two halves reach", changed(quorum=1), "ledger_quorum"),
+        ("a quorum beyond the witnesses", changed(quorum=4), "ledger_quorum"),
+        ("a quorum of none", changed(quorum=0), "range"),
+        ("a quorum of 65", changed(quorum=65), "range"),
+        ("approvals beyond the founders", changed(approvals=4), "ledger_approvals"),
+        ("approvals of none", changed(approvals=0), "range"),
+        ("a wait of more than a year", changed(recovery_s=31_622_401), "range"),
+        ("no accounts for anybody", changed(accounts_max=0), "range"),
+        ("a limit below zero", changed(limits=((0, -1),)), "range"),
+        ("a limit of a unit there is not", changed(limits=((2, 5),)), "ledger_limits"),
+        ("a limit of a unit that counts", counted, "ledger_limits"),
+        ("two limits of a unit", changed(limits=((0, 5), (0, 6))), "ledger_limits"),
+        ("a list of no limits", later({**short, "limits": []}), "too_few"),
+        ("terms without a quorum", later({k: v for k, v in short.items() if k != "quorum"}),
+         "ledger_whole"),
+        ("terms and a coop without a writer", coop(0, writer=b""), "ledger_whole"),
+        ("terms and one witness of three", dataclasses.replace(base, coops=tuple(
+            dataclasses.replace(each, witness=each.witness if place == 0 else b"")
+            for place, each in enumerate(coops))), "ledger_quorum"),
+        ("a writer that is a witness", coop(0, writer=coops[0].witness), "keys_apart"),
+        ("a witness that is another's root", coop(0, witness=coops[1].root), "keys_apart"),
+        ("terms that are a number", dataclasses.replace(
+            base, ledger=None, extra={"ledger": 4}), "type"),
+        ("a quorum that is true", later({**short, "quorum": True}), "type"),
+        ("half a witness", coop(0, witness=coops[0].witness[:16]), "size"),
+    ]  # fmt: skip
+    for name, founding, rule in bad:
+        yield {"name": name, "file": FoundingFile.unsigned(founding).encode(), "expect": "schema",
+               "rule": rule}  # fmt: skip
+    weak = coop(0, witness=b"\x01" + bytes(31))
+    yield {"name": "a witness of small order", "file": FoundingFile.unsigned(weak).encode(),
+           "expect": "bad_key"}  # fmt: skip
+
+
+def _ledger_cards(w: World) -> Iterator[Vector]:
+    coop = w.coops[0]
+    writer, witness = w.key("card writer").public, w.key("card witness").public
+    card = make_card(
+        coop.root, coop.node.public, "Coop du Diois", writer=writer, witness=witness
+    )
+    fields = decode(card.body(), bytes_max=len(card.body()))
+    assert type(fields) is dict
+
+    def bent(**change: Value) -> str:
+        body = encode({**fields, **change})
+        return _pasted("maillon-card:", encode([body, coop.root.sign("card", body)]))
+
+    ok = {"expect": "ok", "root": coop.root.public}
+    yield {"name": "a card with the keys of the accounts", "text": card.to_text(), **ok}
+    yield {"name": "a card with a writer alone", **ok, "text": make_card(
+        coop.root, coop.node.public, "Coop du Diois", writer=writer).to_text()}  # fmt: skip
+    for name, text in (
+        ("a card whose writer is its witness", bent(writer=witness)),
+        ("a card whose witness is its node key", bent(witness=coop.node.public)),
+        ("a card whose writer is its root", bent(writer=coop.root.public)),
+        ("a card with a writer of 31 bytes", bent(writer=writer[:31])),
+        ("a card with an empty witness", bent(witness=b"")),
+        ("a card with a witness of small order", bent(witness=b"\x01" + bytes(31))),
+    ):
+        yield {"name": name, "text": text, "expect": "text_damaged"}
 
 
 def _bent_files(w: World) -> Iterator[tuple[str, bytes, str, str]]:

@@ -21,7 +21,7 @@ SPEC = TOP / "spec"
 # What each file has at least; a file that shrinks below it has lost cases, or is not read whole.
 LEAST = {
     "encoding.json": 240,
-    "founding.json": 85,
+    "founding.json": 120,
     "gossip.json": 19,
     "joining.json": 28,
     "keyfile.json": 28,

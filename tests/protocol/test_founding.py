@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maillon.protocol.encoding import encode
+from maillon.protocol.encoding import Value, encode
 from maillon.protocol.errors import BadKey, BadSignature, EncodingError, LocalError, SchemaError
 from maillon.protocol.founding import (
     FoundingCoop,
     FoundingFile,
     Invitation,
+    LedgerTerms,
     NotFounded,
     TextDamaged,
+    Unit,
     card_from_text,
     decode_card,
     decode_founding,
@@ -28,7 +32,7 @@ from maillon.protocol.founding import (
     open_founding,
 )
 from maillon.protocol.keys import SMALL_ORDER_ENCODINGS
-from maillon.protocol.limits import COOPS_MAX, FOUNDING_BYTES_MAX
+from maillon.protocol.limits import COOPS_MAX, FOUNDING_BYTES_MAX, WITNESSES_MAX
 from support.world import World
 
 W = World(seed="founding")
@@ -51,11 +55,128 @@ def test_the_salt_alone_makes_another_federation() -> None:
 
 
 def test_fields_that_this_version_does_not_know_are_kept_and_are_part_of_the_id() -> None:
-    wider = dataclasses.replace(W.founding, extra={"ledger": {"witnesses": [b"x", 3]}})
+    wider = dataclasses.replace(W.founding, extra={"pool": {"seats": [b"x", 3]}})
     again = decode_founding(wider.document)
-    assert again.extra == {"ledger": {"witnesses": [b"x", 3]}}
+    assert again.extra == {"pool": {"seats": [b"x", 3]}}
     assert again.document == wider.document
     assert again.fed == wider.fed != W.founding.fed
+
+
+TERMS = LedgerTerms(2, 2, 604_800, 10_000, ((1, 5_000), (0, 6_000)))
+
+
+def with_keys(coops: Sequence[FoundingCoop]) -> tuple[FoundingCoop, ...]:
+    return tuple(
+        dataclasses.replace(
+            coop, writer=W.key(f"w {coop.name}").public, witness=W.key(f"v {coop.name}").public
+        )
+        for coop in coops
+    )
+
+
+LEDGER = dataclasses.replace(W.founding, coops=with_keys(W.founding.coops), ledger=TERMS)
+
+
+def test_the_terms_of_the_ledger_read_back_and_are_part_of_the_id() -> None:
+    again = decode_founding(LEDGER.document)
+    assert (again.ledger, again.coops, again.extra) == (TERMS, LEDGER.coops, {})
+    assert again.fed == LEDGER.fed != W.founding.fed
+    other = dataclasses.replace(LEDGER, ledger=dataclasses.replace(TERMS, quorum=3))
+    assert other.fed != LEDGER.fed
+    turned = dataclasses.replace(TERMS, limits=TERMS.limits[::-1])
+    assert dataclasses.replace(LEDGER, ledger=turned).fed != LEDGER.fed
+
+
+def test_a_document_without_accounts_is_the_one_it_always_was() -> None:
+    assert W.founding.ledger is None
+    assert W.founding.fed.hex() == (
+        "d0575e6146b004f56e65ef0a658d2a70b25151da14316d3ab2e8f93c5ccc2f07"
+    )
+
+
+def test_terms_of_a_later_version_are_kept_byte_for_byte_and_not_acted_upon() -> None:
+    versions: list[dict[str, Value]] = [
+        {"witnesses": 4},
+        {**TERMS.as_map(), "epochs": 9},
+        {"limits": [{"unit": 0, "limit": 1, "since": 5}]},
+    ]
+    for later in versions:
+        wider = dataclasses.replace(LEDGER, ledger=None, extra={"ledger": later})
+        again = decode_founding(wider.document)
+        assert again.ledger is None and again.extra == {"ledger": later}
+        assert again.document == wider.document
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ({"quorum": 4}, "ledger_quorum"),
+        ({"quorum": 1}, "ledger_quorum"),
+        ({"quorum": 0}, "range"),
+        ({"quorum": 65}, "range"),
+        ({"approvals": 4}, "ledger_approvals"),
+        ({"approvals": 0}, "range"),
+        ({"recovery_s": -1}, "range"),
+        ({"recovery_s": 31_622_401}, "range"),
+        ({"accounts_max": 0}, "range"),
+        ({"limits": ((0, -1),)}, "range"),
+        ({"limits": ((2, 5),)}, "ledger_limits"),
+        ({"limits": ((0, 5), (0, 6))}, "ledger_limits"),
+    ],
+)
+def test_terms_that_could_not_work_are_refused(change: dict[str, Any], rule: str) -> None:
+    broken = dataclasses.replace(LEDGER, ledger=dataclasses.replace(TERMS, **change))
+    with pytest.raises(SchemaError) as caught:
+        decode_founding(broken.document)
+    assert caught.value.rule == rule
+
+
+def test_accounts_need_a_writer_in_each_coop_and_a_witness_in_enough() -> None:
+    first, *others = LEDGER.coops
+    without = dataclasses.replace(first, writer=b"")
+    for coop, rule in ((without, "ledger_whole"), (dataclasses.replace(first, witness=b""), "")):
+        founding = dataclasses.replace(LEDGER, coops=(coop, *others))
+        if not rule:
+            assert decode_founding(founding.document) == founding
+            continue
+        with pytest.raises(SchemaError) as caught:
+            decode_founding(founding.document)
+        assert caught.value.rule == rule
+    nobody = tuple(dataclasses.replace(coop, witness=b"") for coop in LEDGER.coops)
+    with pytest.raises(SchemaError) as caught:
+        found(dataclasses.replace(LEDGER, coops=nobody))
+    assert caught.value.rule == "ledger_quorum"
+
+
+def test_a_unit_that_only_counts_has_no_limit() -> None:
+    counted = (*W.founding.units, Unit("visite", "count", 0, "Visite"))
+    terms = dataclasses.replace(TERMS, limits=((2, 5),))
+    with pytest.raises(SchemaError) as caught:
+        found(dataclasses.replace(LEDGER, units=counted, ledger=terms))
+    assert caught.value.rule == "ledger_limits"
+
+
+def test_no_key_does_two_things() -> None:
+    first, second, third = LEDGER.coops
+    twice = (
+        dataclasses.replace(first, writer=first.witness),
+        dataclasses.replace(first, witness=first.root),
+        dataclasses.replace(first, writer=second.writer),
+        dataclasses.replace(first, witness=third.node_key),
+    )
+    for coop in twice:
+        with pytest.raises(SchemaError) as caught:
+            found(dataclasses.replace(LEDGER, coops=(coop, second, third)))
+        assert caught.value.rule == "keys_apart"
+
+
+@pytest.mark.parametrize("role", ["writer", "witness"])
+def test_a_key_that_anybody_could_sign_for_keeps_no_accounts(role: str) -> None:
+    first, *others = LEDGER.coops
+    change: dict[str, Any] = {role: min(SMALL_ORDER_ENCODINGS)}
+    weak = dataclasses.replace(first, **change)
+    with pytest.raises(BadKey):
+        found(dataclasses.replace(LEDGER, coops=(weak, *others)))
 
 
 def test_the_largest_federation_planned_for_fits() -> None:
@@ -63,10 +184,12 @@ def test_the_largest_federation_planned_for_fits() -> None:
         FoundingCoop(
             W.key(f"r{at}").public, W.key(f"n{at}").public, f"Coopérative numéro {at}",
             (f"/dns4/noeud-{at}.exemple.example/tcp/4001", f"/ip4/192.0.2.{at % 256}/tcp/4001"),
+            W.key(f"w{at}").public, W.key(f"v{at}").public if at < WITNESSES_MAX else b"",
         )
         for at in range(COOPS_MAX)
     )  # fmt: skip
-    large = found(dataclasses.replace(W.founding, coops=coops, admission_quorum=200))
+    terms = dataclasses.replace(TERMS, quorum=44)
+    large = found(dataclasses.replace(W.founding, coops=coops, admission_quorum=200, ledger=terms))
     assert len(large.document) < FOUNDING_BYTES_MAX
     assert len(large.coops) == COOPS_MAX
     file = FoundingFile.unsigned(large)
@@ -152,6 +275,32 @@ def test_a_card_that_says_something_else_than_was_signed_is_refused() -> None:
 def test_a_card_whose_node_key_is_its_root_is_refused() -> None:
     with pytest.raises(SchemaError):
         make_card(W.coops[0].root, W.coops[0].root.public, "Coop")
+
+
+def test_a_card_carries_the_keys_of_the_accounts_into_the_founding() -> None:
+    writer, witness = W.key("w").public, W.key("v").public
+    coop = W.coops[0]
+    card = make_card(coop.root, coop.node.public, "Coop", [ADDRESS], writer=writer, witness=witness)
+    assert card_from_text(card.to_text()) == card
+    entry = card.founding_coop()
+    assert (entry.writer, entry.witness) == (writer, witness)
+    assert entry.keys == (coop.root.public, coop.node.public, writer, witness)
+    assert CARD.founding_coop().keys == (coop.root.public, coop.node.public)
+    # They are signed like the rest of it.
+    with pytest.raises(BadSignature):
+        decode_card(dataclasses.replace(card, witness=W.key("x").public).encode())
+    with pytest.raises(BadSignature):
+        decode_card(dataclasses.replace(card, writer=b"").encode())
+
+
+def test_a_card_with_a_key_twice_or_a_weak_one_is_refused() -> None:
+    coop, one = W.coops[0], W.key("w").public
+    for writer, witness in ((one, one), (coop.node.public, one), (one, coop.root.public)):
+        with pytest.raises(SchemaError) as caught:
+            make_card(coop.root, coop.node.public, "Coop", writer=writer, witness=witness)
+        assert caught.value.rule == "key_twice"
+    with pytest.raises(BadKey):
+        make_card(coop.root, coop.node.public, "Coop", witness=min(SMALL_ORDER_ENCODINGS))
 
 
 @given(st.data())

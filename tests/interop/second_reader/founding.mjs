@@ -14,8 +14,9 @@ export function readDocument(bytes) {
   tables.get('founding-document').check(document)
   const coops = document.get('coops')
   for (const coop of coops) {
-    checkKey(coop.get('root'))
-    checkKey(coop.get('node_key'))
+    for (const key of ['root', 'node_key', 'writer', 'witness']) {
+      if (coop.has(key)) checkKey(coop.get(key))
+    }
   }
   return {
     fed: sha256(prefix('federation'), bytes),
@@ -72,7 +73,9 @@ function cardOf(bytes) {
   if (!shape) refuse('malformed')
   const body = decode(card[0], 4096)
   tables.get('card').check(body)
-  checkKey(body.get('node_key'))
+  for (const key of ['node_key', 'writer', 'witness']) {
+    if (body.has(key)) checkKey(body.get(key))
+  }
   verify(body.get('root'), signed('card', card[0]), card[1])
   return { root: body.get('root'), coop: coopId(body.get('root')) }
 }

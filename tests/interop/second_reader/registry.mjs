@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs'
 import { refuse } from './encoding.mjs'
 
 const RULES = {
-  key_twice: (m) => m.get('node_key').equals(m.get('root')),
+  key_twice: (m) => twice(keysOf(m)),
   revoked_status: (m) => (m.get('status') === 'revoked') !== m.has('revoked'),
   verified_whole: (m) => m.get('verification') === 'approved' !== m.has('verified_by'),
   order: (m) => m.get('start') >= m.get('end'),
@@ -26,9 +26,43 @@ const RULES = {
     if (amount !== m.has('unit')) return true
     return { amount: !amount, auction: false }[m.get('kind')] ?? amount
   },
-  keys_apart: (m) => twice(m.get('coops').flatMap((coop) => [coop.get('root'), coop.get('node_key')])),
+  keys_apart: (m) => twice(m.get('coops').flatMap(keysOf)),
   quorum_reachable: (m) => m.get('admission_quorum') > m.get('coops').length,
   codes_apart: (m) => ['units', 'criteria'].some((key) => twice(m.get(key).map((one) => one.get('code')))),
+  ledger_whole: (m) => {
+    const terms = termsOf(m)
+    if (!terms) return false
+    const there = ['quorum', 'approvals', 'recovery_s', 'accounts_max'].every((key) => terms.has(key))
+    return !there || !m.get('coops').every((coop) => coop.has('writer'))
+  },
+  ledger_quorum: (m) => {
+    const terms = termsOf(m)
+    if (!terms) return false
+    const witnesses = m.get('coops').filter((coop) => coop.has('witness')).length
+    const quorum = terms.get('quorum')
+    return witnesses > 64 || quorum > witnesses || 2 * quorum <= witnesses
+  },
+  ledger_approvals: (m) => termsOf(m)?.get('approvals') > m.get('coops').length,
+  ledger_limits: (m) => {
+    const limits = termsOf(m)?.get('limits') ?? []
+    const units = m.get('units')
+    const places = limits.map((one) => one.get('unit'))
+    return twice(places) || places.some((place) => (units[place]?.get('kind') ?? 'count') === 'count')
+  },
+}
+
+const keysOf = (coop) => ['root', 'node_key', 'writer', 'witness'].filter((key) => coop.has(key)).map((key) => coop.get(key))
+
+/** The terms of the ledger, unless they are a later version's: those have fields beyond the tables'. */
+function termsOf(document) {
+  const terms = document.get('ledger')
+  if (!terms) return undefined
+  const table = tables.get('founding-document').fields.get('ledger').below
+  const within = (map, fields) => [...map.keys()].every((key) => fields.has(key))
+  const limits = terms.get('limits') ?? []
+  const known = within(terms, table.fields) &&
+    limits.every((one) => within(one, table.fields.get('limits').below.fields))
+  return known ? terms : undefined
 }
 
 function isCell(text) {
