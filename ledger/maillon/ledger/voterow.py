@@ -4,7 +4,7 @@ One row a chain: the promised term, the opening, the vote, the lock, the counter
 proof that froze the chain. A row is a value; each step of the witness makes a new one, which is
 committed before the answer that depends on it leaves.
 
-    row = [[t, prepare signature] | [], [c, t, S, K | b""] | [], [h, t, H, proposal signature] | [],
+    row = [[t, prepare signature] | [], [c, t, S, K | b""] | [], [c, h, t, H, signature] | [],
            lock QC | b"", counter, [h, hold ids joined] | [h] | [], fraud proof | b""]
 """
 
@@ -47,8 +47,10 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Voted:
-    """A vote for block `block` (H) and the writer's signature of the proposal, kept as evidence."""
+    """A vote under charter `c` for block `block` (H), and the writer's signature of the proposal,
+    kept as evidence."""
 
+    c: int
     h: int
     term: Term
     block: bytes
@@ -89,7 +91,9 @@ class VoteRow:
                 []
                 if opened is None
                 else [opened.c, opened.term.array(), opened.start, opened.keep],
-                [] if vote is None else [vote.h, vote.term.array(), vote.block, vote.proposal],
+                []
+                if vote is None
+                else [vote.c, vote.h, vote.term.array(), vote.block, vote.proposal],
                 b"" if self.lock is None else self.lock.encode(),
                 self.counter,
                 voids,
@@ -121,8 +125,9 @@ def decode_row(data: bytes) -> VoteRow:
         )
     vote = None
     if parts[2]:
-        h, term, block, proposal = read.items(parts[2], "vote_row", 4, 4)
+        c, h, term, block, proposal = read.items(parts[2], "vote_row", 5, 5)
         vote = Voted(
+            read.number(c, "vote_row"),
             read.number(h, "vote_row", 1, HEIGHT_MAX),
             term_from(term),
             read.fixed(block, HASH_BYTES, "vote_row"),

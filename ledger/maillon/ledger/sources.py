@@ -1,0 +1,288 @@
+"""Say what a writer proposes next (spec/06-ledger.md, P3): a coop's wishes, or an adoption alone.
+
+A writer knows how a block is certified; a source knows what stands in it. A wish stays in the queue
+until a block of its height is certified: a block that was dropped may still come back as K, so that
+nothing built on it is reported before.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Protocol
+
+from maillon.ledger import bounds
+from maillon.ledger.block import Block, Placed
+from maillon.ledger.book import Book
+from maillon.ledger.build import EntryWish, InWish, OrderWish, Wish, arrivals, build_block
+from maillon.ledger.charter import CheckedCharter
+from maillon.ledger.check import Checked
+from maillon.ledger.entries import Void, decode_entry
+from maillon.ledger.errors import HoldOpen, LedgerError
+from maillon.ledger.limits import ENTRIES_MAX
+from maillon.ledger.orders import Order
+from maillon.ledger.steps import Notice, OrderPlaced, OrderRefused
+from maillon.protocol.errors import LocalError, MaillonError
+
+Salt = Callable[[int], bytes]
+"""Return so many fresh random bytes."""
+
+
+class QueueFull(LocalError):
+    """More wishes wait for the writer's next blocks than it keeps."""
+
+    code = "queue_full"
+    sentence = "Too much waits for the next blocks; ask again later."
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A fresh block, and what it leads to."""
+
+    block: Block
+    checked: Checked | CheckedCharter = field(repr=False)
+
+
+class Source(Protocol):
+    """What a writer asks for something to propose."""
+
+    def due(self, now: int) -> bool:
+        """Tell whether there is something to propose."""
+        ...
+
+    def wake(self, now: int) -> int | None:
+        """Return when there may be, without anything else happening; None for never."""
+        ...
+
+    def build(self, now: int) -> tuple[Candidate | None, list[Notice]]:
+        """Return the next block after the book's head, or None, and what to tell."""
+        ...
+
+    def refused(self, block: Block, reasons: Sequence[str]) -> list[Notice]:
+        """Take note that a block will find no quorum."""
+        ...
+
+    def decided(self, block: Block) -> list[Notice]:
+        """Take note of the certified block of a height, whoever built it."""
+        ...
+
+
+@dataclass(slots=True)
+class _Built:
+    placed: tuple[bytes, ...]
+    refused: tuple[tuple[bytes, MaillonError], ...]
+
+
+class CoopSource:
+    """Orders, entries and arrivals of one coop, bounded; and the newest charter, to be adopted.
+
+    Everything that waits goes into the next block at once: while one block is under way, the next
+    one gathers.
+    """
+
+    def __init__(
+        self,
+        book: Book,
+        chain: bytes,
+        salt: Salt,
+        *,
+        wishes_max: int = bounds.WISHES_MAX,
+        entries_max: int = ENTRIES_MAX,
+    ) -> None:
+        self._book = book
+        self._chain = chain
+        self._salt = salt
+        self._wishes_max = wishes_max
+        self._entries_max = entries_max
+        self._queue: OrderedDict[bytes, Wish] = OrderedDict()
+        self._candidates: OrderedDict[bytes, _Built] = OrderedDict()
+        self._heads = -1
+        self._arrivals = False
+        self._stalled_until: int | None = None
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def __contains__(self, wish: object) -> bool:
+        return wish in self._queue
+
+    def add(self, wish: Wish) -> bytes:
+        """Queue a wish and return its id; one that waits already is queued once.
+
+        Raises: QueueFull.
+        """
+        name = wish.id(self._book.fed)
+        if name not in self._queue:
+            if len(self._queue) >= self._wishes_max:
+                raise QueueFull(waiting=len(self._queue))
+            self._queue[name] = wish
+        self._stalled_until = None
+        return name
+
+    def due(self, now: int) -> bool:
+        """Tell whether something waits, arrived, or a newer charter is known."""
+        if self._stalled_until is not None and now < self._stalled_until:
+            return False
+        return bool(self._queue) or self._behind() or self._anything_arrived()
+
+    def wake(self, now: int) -> int | None:
+        """Return when what could not be placed is tried again."""
+        return self._stalled_until if self._queue else None
+
+    def _behind(self) -> bool:
+        return self._book.governing(self._chain) < self._book.charter.height
+
+    def _anything_arrived(self) -> bool:
+        # Only a block of another coop can bring something: their heights together tell of one.
+        heads = sum(self._book.head(chain).h for chain in self._book.chains())
+        if heads != self._heads:
+            self._heads = heads
+            self._arrivals = next(arrivals(self._book, self._chain, 1), None) is not None
+        return self._arrivals
+
+    def build(self, now: int) -> tuple[Candidate | None, list[Notice]]:
+        """Place what fits; what can never be is reported once a block of this height stands."""
+        wishes: list[Wish] = []
+        if self._anything_arrived():
+            # Half a block at most, so that neither members nor other coops wait for ever.
+            limit = self._entries_max // 2 if self._queue else self._entries_max
+            wishes += arrivals(self._book, self._chain, max(1, limit))
+        wishes += islice(self._queue.values(), 2 * self._entries_max)
+        built = build_block(
+            self._book,
+            self._chain,
+            wishes,
+            time=now,
+            adopt=self._book.charter.height,
+            salt=self._salt,
+            entries_max=self._entries_max,
+        )
+        fed = self._book.fed
+        refused = tuple((wish.id(fed), error) for wish, error in built.refused)
+        if built.block is None or built.checked is None:
+            self._arrivals = False
+            self._stalled_until = now + bounds.REBUILD_S
+            return None, self._report((), refused, 0)
+        while len(self._candidates) >= bounds.CANDIDATES_MAX:
+            self._candidates.popitem(last=False)
+        placed = tuple(wish.id(fed) for wish in built.placed)
+        self._candidates[built.block.hash] = _Built(placed, refused)
+        return Candidate(built.block, built.checked), []
+
+    def refused(self, block: Block, reasons: Sequence[str]) -> list[Notice]:
+        """Drop voids of holds that witnesses hold a confirmation of; the rest is built again."""
+        if "confirmed_hold" not in reasons:
+            return []
+        gone = [
+            (name, HoldOpen(hold=wish.entry.hold, confirmed=True))
+            for name, wish in self._queue.items()
+            if isinstance(wish, EntryWish)
+            and isinstance(wish.entry, Void)
+            and wish.entry.release is None
+        ]
+        return self._report((), gone, 0)
+
+    def decided(self, block: Block) -> list[Notice]:
+        """Report what became of the wishes that were in the block, and keep the others."""
+        self._heads = -1
+        self._stalled_until = None
+        built = self._candidates.get(block.hash)
+        self._candidates.clear()
+        if built is not None:
+            return self._report(built.placed, built.refused, block.h)
+        if not self._queue:
+            return []
+        # Another process of this coop, or its trustee, built it: orders are known by their ids.
+        notices: list[Notice] = []
+        for index, name in enumerate(self._order_ids(block)):
+            if name and self._queue.pop(name, None) is not None:
+                notices.append(OrderPlaced(name, block.h, index))
+        return notices
+
+    def _order_ids(self, block: Block) -> list[bytes]:
+        found: list[bytes] = []
+        for placed in block.body.entries:
+            order = None
+            if isinstance(placed, Placed):
+                order = getattr(decode_entry(placed.data), "order", None)
+            found.append(order.id(self._book.fed) if isinstance(order, Order) else b"")
+        return found
+
+    def _report(
+        self,
+        placed: Sequence[bytes],
+        refused: Sequence[tuple[bytes, MaillonError]],
+        h: int,
+    ) -> list[Notice]:
+        notices: list[Notice] = []
+        for index, name in enumerate(placed):
+            if self._queue.pop(name, None) is not None:
+                notices.append(OrderPlaced(name, h, index))
+        for name, error in refused:
+            if self._queue.pop(name, None) is not None:
+                notices.append(OrderRefused(name, _as_ledger_error(error)))
+        return notices
+
+
+def _as_ledger_error(error: MaillonError) -> LedgerError:
+    if isinstance(error, LedgerError):
+        return error
+    # A signature that is not valid is an error of the protocol below; its code is kept.
+    made = LedgerError(error.message, **error.facts)
+    made.code = error.code  # type: ignore[misc]  # the registry's code of this very refusal
+    return made
+
+
+class AdoptionSource:
+    """What a trustee proposes for an absent coop (E3): an empty block that adopts the charter."""
+
+    def __init__(self, book: Book, chain: bytes, salt: Salt) -> None:
+        self._book = book
+        self._chain = chain
+        self._salt = salt
+
+    def due(self, now: int) -> bool:
+        """Tell whether the chain has still to adopt the newest charter."""
+        return self._book.governing(self._chain) < self._book.charter.height
+
+    def wake(self, now: int) -> int | None:
+        """Return None: only a charter changes anything."""
+        return None
+
+    def build(self, now: int) -> tuple[Candidate | None, list[Notice]]:
+        """Return an empty block."""
+        built = build_block(
+            self._book,
+            self._chain,
+            (),
+            time=now,
+            adopt=self._book.charter.height,
+            salt=self._salt,
+        )
+        if built.block is None or built.checked is None:
+            return None, []
+        return Candidate(built.block, built.checked), []
+
+    def refused(self, block: Block, reasons: Sequence[str]) -> list[Notice]:
+        """Return nothing: it will be built again."""
+        return []
+
+    def decided(self, block: Block) -> list[Notice]:
+        """Return nothing: nobody waits for anything."""
+        return []
+
+
+__all__ = [
+    "AdoptionSource",
+    "Candidate",
+    "CoopSource",
+    "EntryWish",
+    "InWish",
+    "OrderWish",
+    "QueueFull",
+    "Salt",
+    "Source",
+    "Wish",
+]

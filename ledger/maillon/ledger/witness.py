@@ -1,0 +1,696 @@
+"""Vote for blocks so that no two are ever certified at one height (spec/06-ledger.md, W1 to W8).
+
+A pure state machine: a message and the time in, writes and answers out (`steps`). What it promised
+stands in one row a chain (`voterow`); its heads are the book's. The caller commits the writes
+before any answer leaves.
+
+Every decision on which safety rests is a small method of its own, so that a simulation can break
+one at a time and show that it notices.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+from typing import Final as Constant
+
+from maillon.ledger import bounds
+from maillon.ledger.block import Block
+from maillon.ledger.book import Book
+from maillon.ledger.bucket import Bucket
+from maillon.ledger.catchup import Catchup, certified
+from maillon.ledger.charter import CheckedCharter
+from maillon.ledger.check import Checked
+from maillon.ledger.confirmations import Confirmations
+from maillon.ledger.entries import Void, confirmation_hash
+from maillon.ledger.errors import (
+    BadConfirmation,
+    ChainUnknown,
+    CharterUnknown,
+    HoldUnknown,
+    NeedBlocks,
+    NoQuorum,
+)
+from maillon.ledger.fraud import TwoProposals, decode_fraud
+from maillon.ledger.lease import Leases
+from maillon.ledger.messages import (
+    Ack,
+    AskHeads,
+    Blocks,
+    Confirm,
+    Failure,
+    FraudReport,
+    Get,
+    Heads,
+    Message,
+    Need,
+    Ok,
+)
+from maillon.ledger.misbehaviour import Misbehaviour, double_votes
+from maillon.ledger.openings import find_opening, signed_promises
+from maillon.ledger.quorum import Certificate, Committee, Term, VoteQC
+from maillon.ledger.rounds import (
+    Commit,
+    Done,
+    Echo,
+    Final,
+    Lock,
+    LockAt,
+    Opening,
+    Prepare,
+    Promise,
+    Propose,
+    Refuse,
+    Vote,
+    decode_proposed,
+    encode_proposed,
+)
+from maillon.ledger.signing import Signer, Verify
+from maillon.ledger.steps import Disk, Send, Step, Stopped, Stuck, Write
+from maillon.ledger.told import told
+from maillon.ledger.voterow import VOIDS_MAX, Opened, Voted, VoteRow, decode_row
+from maillon.protocol.errors import BadSignature, MaillonError, QuotaExceeded
+
+VOTES: Constant = "vote"
+BODIES: Constant = "body"
+SELF: Constant = "self"
+_STOPPED: Constant = b"stopped"
+_STOPPED_BYTES_MAX: Constant = 500
+
+AnyChecked = Checked | CheckedCharter
+
+
+@dataclass(frozen=True, slots=True)
+class WitnessSettings:
+    """What an operator, or a simulation of small machines, may set differently."""
+
+    tokens_per_s: int = bounds.TOKENS_PER_S
+    tokens_burst: int = bounds.TOKENS_BURST
+    lease_s: int = bounds.LEASE_S
+    clock_ahead_s_max: int = bounds.CLOCK_AHEAD_S_MAX
+
+
+def answer(*messages: Message) -> Step:
+    """Return a step that answers whoever asked, and does nothing else."""
+    return Step(sends=tuple(Send(b"", message) for message in messages))
+
+
+class Witness:
+    """One witness, on all chains. `disk` is read at the start and for bodies; `handle` writes
+    nothing: it says what to write.
+
+    `stopped` says why the witness signs nothing any more (W8), or is None.
+    """
+
+    def __init__(
+        self,
+        book: Book,
+        key: Signer,
+        disk: Disk,
+        verify: Verify,
+        *,
+        frauds: Misbehaviour | None = None,
+        settings: WitnessSettings | None = None,
+    ) -> None:
+        self._book = book
+        self._fed = book.fed
+        self._key = key
+        self._disk = disk
+        self._verify = verify
+        self._settings = settings or WitnessSettings()
+        self.frauds = frauds or Misbehaviour(book, disk, verify)
+        self._catchup = Catchup(book)
+        self._confirmations = Confirmations(book, disk, verify)
+        self._leases = Leases(self._settings.lease_s)
+        self._rows = {chain: decode_row(value) for chain, value in disk.scan(VOTES)}
+        self._buckets: dict[bytes, Bucket] = {}
+        self._committees: dict[int, Committee] = {}
+        self._bodies: OrderedDict[bytes, Block] = OrderedDict()
+        # The last block checked of each chain, by hash: FINAL follows PROPOSE, and what was checked
+        # need not be checked again.
+        self._checked: dict[bytes, AnyChecked] = {}
+        reason = disk.get(SELF, _STOPPED)
+        self.stopped: str | None = None if reason is None else reason.decode()
+        self._handlers: dict[type[Any], Callable[[Any, int], Step]] = {
+            Prepare: self.prepare,
+            Opening: self.open,
+            Propose: self.propose,
+            Lock: self.lock,
+            Final: self.final,
+            Confirm: self.confirm,
+            FraudReport: self.fraud,
+            Get: lambda ask, now: answer(self._catchup.blocks(ask)),
+            AskHeads: lambda ask, now: answer(self._catchup.heads(ask)),
+            Blocks: lambda given, now: self._catchup.take(given.blocks),
+            Heads: lambda given, now: self._catchup.take_heads(given),
+        }
+
+    @property
+    def key(self) -> bytes:
+        """Return the witness's public key."""
+        return self._key.public
+
+    def row(self, chain: bytes) -> VoteRow:
+        """Return what is promised on a chain."""
+        return self._rows.get(chain, VoteRow())
+
+    def handle(self, sender: bytes, message: Message, now: int) -> Step:
+        """Take one message; answers go to b"". `now` in Unix seconds.
+
+        A message that breaks a rule is answered by ERROR with the rule's code and changes nothing;
+        who passes messages on may count it against `sender`. Messages that are no witness's
+        business are answered so too.
+        """
+        handler = self._handlers.get(type(message))
+        if handler is None:
+            return answer(Failure("unexpected", "A witness takes no such message."))
+        if self.stopped is not None and type(message) in _SIGNED_ANSWERS:
+            return self._silent(message)
+        try:
+            return handler(message, now)
+        except NeedBlocks as need:
+            return answer(Need(need.facts["chain"], need.facts["from_h"]))
+        except CharterUnknown:
+            return answer(self._need_charter())
+        except MaillonError as error:
+            return answer(Failure(error.code, error.message[:200]))
+
+    # --- W1 -------------------------------------------------------------------------------------
+
+    def prepare(self, m: Prepare, now: int) -> Step:
+        """W1: promise to follow no lower term, and show head and lock."""
+        chain, term = m.chain, m.term
+        row = self.row(chain)
+        if self._forgot(chain, row, m.echo):
+            return self._stop(chain, m)
+        reason = self._no_writer(chain, term.key)
+        if reason:
+            return self._refuse(chain, term, self._book.charter.height, reason)
+        repeated = term == row.promised and m.signature == row.prepare
+        if not repeated:
+            self._require_signed(m)
+            if not self._bucket(chain).take(bounds.PREPARE_TOKENS, now):
+                return self._refuse(chain, term, self._h(chain), "quota")
+        if self._below_promised(row, term):
+            return self._refuse_term(chain, term, row)
+        self._live_vote(chain, row)
+        if repeated:
+            return answer(self._promise(chain, row))
+        if term.counter - row.promised.counter > bounds.TERM_JUMP_MAX:
+            return self._refuse(chain, term, self._h(chain), "quota")
+        if chain == self._fed and not self._leases.take(chain, term.key, now):
+            return self._refuse_term(chain, term, row, "lease")
+        row = replace(row, promised=term, prepare=m.signature)
+        promise = self._promise(chain, row)
+        return self._keep(chain, row) + answer(promise)
+
+    def _no_writer(self, chain: bytes, key: bytes) -> str:
+        latest = self._book.charter.latest
+        if chain != self._fed and chain not in latest.coops:
+            return "unknown_chain"
+        if key not in latest.writers(chain) or self.frauds.barred(chain, key):
+            return "unauthorised"
+        return ""
+
+    def _below_promised(self, row: VoteRow, term: Term) -> bool:
+        # Used by W1 to W4. A vote or a lock in a term below one that was promised would be a fact
+        # that the promise did not show.
+        return term < row.promised
+
+    def _promise(self, chain: bytes, row: VoteRow) -> Promise:
+        head = self._book.head(chain)
+        lock = self._live_lock(chain, row)
+        certificate = self._book.block(chain, head.h).certificate if head.h else b""
+        if lock is None:
+            return Promise.sign(
+                self._key,
+                self._fed,
+                chain,
+                row.promised,
+                head.h,
+                head.hash,
+                certificate=certificate,
+            )
+        body = self._body(chain, lock.block)
+        assert body is not None, "a lock follows the storing of the body"
+        return Promise.sign(
+            self._key,
+            self._fed,
+            chain,
+            row.promised,
+            head.h,
+            head.hash,
+            LockAt(lock.h, lock.term, lock.block),
+            certificate=certificate,
+            lock_qc=lock.encode(),
+            lock_block=encode_proposed(body),
+        )
+
+    def _live_lock(self, chain: bytes, row: VoteRow) -> VoteQC | None:
+        """Return the lock at head + 1; one below is decided, one of a void epoch never counts.
+
+        Raises: NeedBlocks when it is above that: this node has lost blocks it once had.
+        """
+        lock = row.lock
+        h = self._h(chain) + 1
+        if lock is None or lock.h < h or self._void(chain, lock.c, lock.h):
+            return None
+        if lock.h > h:
+            # A promise that showed the head that is left would hide what was committed above it.
+            raise NeedBlocks(chain=chain, from_h=h)
+        return lock
+
+    def _live_vote(self, chain: bytes, row: VoteRow) -> Voted | None:
+        """Return the vote at head + 1, or None.
+
+        Raises: NeedBlocks when it is above that, as `_live_lock`.
+        """
+        vote = row.vote
+        h = self._h(chain) + 1
+        if vote is None or vote.h < h or self._void(chain, vote.c, vote.h):
+            return None
+        if vote.h > h:
+            raise NeedBlocks(chain=chain, from_h=h)
+        return vote
+
+    def _void(self, chain: bytes, c: int, h: int) -> bool:
+        return self._book.charter.void(chain, c, h)
+
+    # --- W2 -------------------------------------------------------------------------------------
+
+    def open(self, m: Opening, now: int) -> Step:
+        """W2: look at a quorum of promises, and keep what the term may propose."""
+        chain, term = m.chain, m.term
+        row = self.row(chain)
+        reason = self._no_writer(chain, term.key)
+        if reason:
+            return self._refuse(chain, term, self._book.charter.height, reason)
+        if self._below_promised(row, term):
+            return self._refuse_term(chain, term, row)
+        head = self._book.head(chain)
+        top = max(promise.head_h for promise in m.promises)
+        if top > head.h:
+            raise NeedBlocks(chain=chain, from_h=head.h + 1)
+        if row.opened is not None and row.opened.term == term:
+            if self._governing(chain, top + 1)[0] == row.opened.c:
+                return Step()
+        if not self._bucket(chain).take(bounds.PREPARE_TOKENS, now):
+            return self._refuse(chain, term, head.h, "quota")
+        promises = [
+            promise
+            for promise in signed_promises(m.promises, chain, term, self._fed, self._verify)
+            if self._book.hash_at(chain, promise.head_h) == promise.head
+        ]
+        try:
+            opened = self._opening(chain, term, promises)
+        except NoQuorum:
+            return self._refuse(chain, term, head.h, "not_opened")
+        if term != row.promised:
+            row = replace(row, promised=term, prepare=b"")
+        return self._keep(chain, replace(row, opened=opened))
+
+    def _opening(self, chain: bytes, term: Term, promises: list[Promise]) -> Opened:
+        return find_opening(
+            promises,
+            chain,
+            term,
+            fed=self._fed,
+            verify=self._verify,
+            governing=lambda h: self._governing(chain, h),
+        )
+
+    # --- W3 -------------------------------------------------------------------------------------
+
+    def propose(self, m: Propose, now: int) -> Step:
+        """W3: vote for a block, once in a term at a height, when its term may propose it."""
+        chain, term, h, block = m.chain, m.term, m.h, m.block
+        row = self.row(chain)
+        if self._forgot(chain, row, m.echo):
+            return self._stop(chain, m)
+        reason = self._no_writer(chain, term.key)
+        if reason:
+            return self._refuse(chain, term, self._book.charter.height, reason)
+        head = self._book.head(chain)
+        if h <= head.h:
+            return self._decided(chain, h)
+        if h > head.h + 1:
+            raise NeedBlocks(chain=chain, from_h=head.h + 1)
+        vote = self._live_vote(chain, row)
+        same = self._voted_in(vote, term)
+        if same is not None and same.block == block.hash:
+            return answer(self._vote(chain, row, same))
+        self._require_signed(m)
+        if same is not None:
+            return self._two_proposals(m, same)
+        if self._below_promised(row, term):
+            return self._refuse_term(chain, term, row)
+        c, committee = self._governing(chain, h)
+        if self._key.public not in committee:
+            return self._refuse(chain, term, head.h, "not_witness")
+        opened = row.opened
+        if opened is None or not self._is_opened(opened, c, term):
+            return self._refuse(chain, term, head.h, "not_opened")
+        if h < opened.start:
+            return self._refuse(chain, term, head.h, "height")
+        kept = self._is_kept(opened, h, block.hash)
+        if not kept and self._must_keep(opened, h):
+            return self._refuse(chain, term, head.h, "locked")
+        cost = 1 + len(block.body.entries)
+        if not kept and not self._bucket(chain).take(cost, now):
+            return self._refuse(chain, term, head.h, "quota")
+        try:
+            checked = self._check(block)
+        except MaillonError as error:
+            if error.pending:
+                raise
+            return self._refuse(chain, term, head.h, "invalid", told(error))
+        if not kept:
+            reason = self._may_refuse(chain, checked, now)
+            if reason:
+                return self._refuse(chain, term, head.h, reason)
+        return self._vote_for(m, checked, row, c)
+
+    def _voted_in(self, vote: Voted | None, term: Term) -> Voted | None:
+        """Return the vote when it was cast in this very term: a second one would be the end of
+        "one vote at (h, t)"."""
+        return vote if vote is not None and vote.term == term else None
+
+    def _is_opened(self, opened: Opened, c: int, term: Term) -> bool:
+        # Exactly (c, t): witnesses of another epoch promised nothing when J was made.
+        return opened.c == c and opened.term == term
+
+    def _must_keep(self, opened: Opened, h: int) -> bool:
+        return h == opened.start and opened.keep != b""
+
+    def _is_kept(self, opened: Opened, h: int, block: bytes) -> bool:
+        return self._must_keep(opened, h) and opened.keep == block
+
+    def _check(self, block: Block) -> AnyChecked:
+        known = self._checked.get(block.chain)
+        if isinstance(known, Checked) and known.block.hash == block.hash:
+            # Checked in an earlier term, after the same head: h is the same.
+            return known
+        checked = self._book.check(block)
+        self._checked[block.chain] = checked
+        return checked
+
+    def _vote_for(self, m: Propose, checked: AnyChecked, row: VoteRow, c: int) -> Step:
+        chain, block = m.chain, m.block
+        voted = Voted(c, m.h, m.term, block.hash, m.signature)
+        voids_h, voids = self._voids_after(row, m.h, checked)
+        after = replace(row, vote=voted, counter=row.counter + 1, voids_h=voids_h, voids=voids)
+        writes = self._store_body(chain, block, after) + self._drop_bodies(chain, row, after)
+        return self._keep(chain, after, *writes) + answer(self._vote(chain, after, voted))
+
+    def _vote(self, chain: bytes, row: VoteRow, voted: Voted) -> Vote:
+        return Vote.sign(
+            self._key,
+            self._fed,
+            voted.c,
+            chain,
+            voted.h,
+            voted.term,
+            voted.block,
+            row.counter,
+        )
+
+    def _voids_after(
+        self, row: VoteRow, h: int, checked: AnyChecked
+    ) -> tuple[int, frozenset[bytes] | None]:
+        """Return the holds that votes at `h` would void, this one's included."""
+        new = frozenset(checked.voids) if isinstance(checked, Checked) else frozenset[bytes]()
+        known = row.voids if row.voids_h == h else frozenset[bytes]()
+        if known is None or len(known | new) > VOIDS_MAX:
+            return h, None
+        return h, known | new
+
+    def _two_proposals(self, m: Propose, vote: Voted) -> Step:
+        a = (vote.block, vote.proposal)
+        b = (m.block.hash, m.signature)
+        if a > b:
+            a, b = b, a
+        proof = TwoProposals(m.chain, m.term, m.h, *a, *b)
+        refusal = self._refuse(m.chain, m.term, self._h(m.chain), "voted", proof.encode())
+        return self.frauds.take(proof) + refusal
+
+    # --- W4 -------------------------------------------------------------------------------------
+
+    def lock(self, m: Lock, now: int) -> Step:
+        """W4: keep a block that a quorum voted for, and commit to it."""
+        votes = m.votes
+        chain, term, h = votes.chain, votes.term, votes.h
+        if chain != self._fed and chain not in self._book.charter.latest.coops:
+            raise ChainUnknown(chain=chain)
+        row = self.row(chain)
+        head = self._book.head(chain)
+        if h <= head.h:
+            return self._decided(chain, h)
+        if h > head.h + 1:
+            raise NeedBlocks(chain=chain, from_h=head.h + 1)
+        self._live_vote(chain, row)
+        if self._below_promised(row, term):
+            return self._refuse_term(chain, term, row)
+        c, committee = self._governing(chain, h)
+        if self._key.public not in committee:
+            return self._refuse(chain, term, head.h, "not_witness")
+        lock = self._live_lock(chain, row)
+        if lock is not None and lock.term == term and lock.block == votes.block:
+            return answer(self._commit(lock))
+        if votes.c != c:
+            return self._refuse(chain, term, head.h, "not_opened")
+        if self._body(chain, votes.block) is None:
+            raise NeedBlocks(chain=chain, from_h=h)
+        votes.verify(committee, self._fed, self._verify)
+        if lock is not None and lock.term == term:
+            return self._two_quorums(lock, votes) + self._refuse(chain, term, head.h, "voted")
+        return self._lock(chain, row, votes)
+
+    def _lock(self, chain: bytes, row: VoteRow, votes: VoteQC) -> Step:
+        after = replace(row, lock=votes)
+        if votes.term != row.promised:
+            after = replace(after, promised=votes.term, prepare=b"")
+        drops = self._drop_bodies(chain, row, after)
+        return self._keep(chain, after, *drops) + answer(self._commit(votes))
+
+    def _commit(self, lock: VoteQC) -> Commit:
+        return Commit.sign(self._key, self._fed, lock.c, lock.chain, lock.h, lock.term, lock.block)
+
+    def _two_quorums(self, a: VoteQC | Certificate, b: VoteQC | Certificate) -> Step:
+        step = Step()
+        for proof in double_votes(a, b, fed=self._fed, book=self._book):
+            step += self.frauds.take(proof)
+        return step
+
+    # --- W5 -------------------------------------------------------------------------------------
+
+    def final(self, m: Final, now: int) -> Step:
+        """W5: take a certified block as the head."""
+        certificate = m.certificate
+        chain, h = certificate.chain, certificate.h
+        head = self._book.head(chain)
+        if h <= head.h:
+            if h == head.h and certificate.block != head.hash:
+                return self._fork(certificate, head.certificate, now)
+            return answer(Done(chain, head.h, head.hash)) if head.h else Step()
+        if h > head.h + 1:
+            raise NeedBlocks(chain=chain, from_h=head.h + 1)
+        block = self._body(chain, certificate.block)
+        if block is None:
+            raise NeedBlocks(chain=chain, from_h=h)
+        known = self._checked.get(chain)
+        given = known if known is not None and known.block.hash == block.hash else block
+        writes = self._book.apply(given, certificate)
+        self._checked.pop(chain, None)
+        self._bodies.pop(block.hash, None)
+        self._leases.end(chain)
+        notices = certified(block, certificate, head.adopted)
+        writes += self._confirmations.forget_closed(chain)
+        return Step(writes, (), tuple(notices)) + answer(Done(chain, h, block.hash))
+
+    def _fork(self, certificate: Certificate, head: Certificate | None, now: int) -> Step:
+        certificate.verify(
+            self._book.charter_state(certificate.c).committee(), self._fed, self._verify
+        )
+        step = Step() if head is None else self._two_quorums(certificate, head)
+        reason = "Two blocks are certified at one height: more witnesses lied than are borne."
+        return step + Step(notices=(Stuck(certificate.chain, reason, now),))
+
+    def _decided(self, chain: bytes, h: int) -> Step:
+        """Answer what comes too late: with the certificate when it is of the head."""
+        head = self._book.head(chain)
+        if h == head.h and isinstance(head.certificate, Certificate):
+            return answer(Final(head.certificate))
+        return answer(Done(chain, head.h, head.hash))
+
+    # --- W6 -------------------------------------------------------------------------------------
+
+    def _may_refuse(self, chain: bytes, checked: AnyChecked, now: int) -> str:
+        """W6: return a reason of this witness's own to refuse a fresh block, or nothing."""
+        header = checked.block.header
+        if self.frauds.frozen(chain) is not None:
+            return "frozen"
+        if header.time > now + self._settings.clock_ahead_s_max:
+            return "time"
+        if header.c2 < self._book.charter.height - bounds.CHARTER_BEHIND_MAX:
+            return "charter_old"
+        if isinstance(checked, Checked) and self._voids_confirmed(chain, checked):
+            return "confirmed_hold"
+        return ""
+
+    def _voids_confirmed(self, chain: bytes, checked: Checked) -> bool:
+        return any(
+            self._confirmations.get(chain, entry.hold) is not None
+            for entry in checked.entries
+            if isinstance(entry, Void) and entry.release is None
+        )
+
+    # --- W8 -------------------------------------------------------------------------------------
+
+    def _forgot(self, chain: bytes, row: VoteRow, echo: Echo | None) -> bool:
+        """W8: tell whether a writer holds a later vote of this witness than the witness does."""
+        if echo is None or echo.chain != chain or echo.counter <= row.counter:
+            return False
+        return all(self._verify([echo.check(self._fed, self._key.public)]))
+
+    def _stop(self, chain: bytes, m: Prepare | Propose) -> Step:
+        assert m.echo is not None
+        self.stopped = (
+            f"A vote with counter {m.echo.counter} on chain {chain.hex()} is signed with this key; "
+            f"the last one known here has {self.row(chain).counter}."
+        )
+        write = Write(SELF, _STOPPED, self.stopped.encode())
+        return Step((write,), (), (Stopped(self.stopped),)) + self._silent(m)
+
+    def _silent(self, m: Message) -> Step:
+        if isinstance(m, Prepare):
+            # Signing that it has stopped is the one thing that cannot hurt: it promises nothing.
+            return self._refuse(m.chain, m.term, 0, "counter")
+        return answer(Failure("witness_stopped", "This witness has stopped for good."))
+
+    # --- Confirmations --------------------------------------------------------------------------
+
+    def confirm(self, m: Confirm, now: int) -> Step:
+        """C1: acknowledge a confirmation, unless a vote of this witness may void the hold."""
+        chain, hold = m.chain, m.hold
+        if chain == self._fed or chain not in self._book.charter.latest.coops:
+            raise ChainUnknown(chain=chain)
+        row = self.row(chain)
+        c, committee = self._governing(chain, self._h(chain) + 1)
+        if self._key.public not in committee:
+            return self._no_ack(chain, "not_witness")
+        self._live_vote(chain, row)
+        forgotten = self._confirmations.forget_closed(chain)
+        if self._may_void(chain, row, hold):
+            return Step(forgotten) + self._no_ack(chain, "voted")
+        try:
+            self._confirmations.check(chain, hold, m.confirmation, now)
+            kept = self._confirmations.keep(chain, hold, m.confirmation)
+        except (HoldUnknown, BadConfirmation) as error:
+            return Step(forgotten) + self._no_ack(chain, "invalid", told(error))
+        except QuotaExceeded:
+            return Step(forgotten) + self._no_ack(chain, "quota")
+        named = confirmation_hash(m.confirmation)
+        ack = Ack.sign(self._key, self._fed, chain, hold, named, c)
+        return Step(forgotten + kept) + answer(ack)
+
+    def _may_void(self, chain: bytes, row: VoteRow, hold: bytes) -> bool:
+        """Tell whether a block at head + 1 that this witness voted for, in any term, voids it."""
+        if row.voids_h != self._h(chain) + 1:
+            return False
+        return row.voids is None or hold in row.voids
+
+    def _no_ack(self, chain: bytes, reason: str, evidence: bytes = b"") -> Step:
+        term = self.row(chain).promised
+        return self._refuse(chain, term, self._h(chain), reason, evidence)
+
+    # --- Misbehaviour ---------------------------------------------------------------------------
+
+    def fraud(self, m: FraudReport, now: int) -> Step:
+        """Take a fraud proof from somebody else."""
+        return self.frauds.take(decode_fraud(m.proof)) + answer(Ok())
+
+    # --- What all of them use -------------------------------------------------------------------
+
+    def _h(self, chain: bytes) -> int:
+        return self._book.head(chain).h
+
+    def _governing(self, chain: bytes, h: int) -> tuple[int, Committee]:
+        """Return charter height and committee of a block at `h`, head + 1 at most.
+
+        Raises: NeedBlocks, CharterUnknown.
+        """
+        if h == self._h(chain) + 1:
+            c = self._book.governing(chain)
+        else:
+            c = self._book.header_at(chain, h).c
+        found = self._committees.get(c)
+        if found is None:
+            if len(self._committees) >= 16:
+                self._committees.clear()
+            found = self._committees[c] = self._book.charter_state(c).committee()
+        return c, found
+
+    def _need_charter(self) -> Need:
+        return Need(self._fed, self._book.charter.height + 1)
+
+    def _bucket(self, chain: bytes) -> Bucket:
+        found = self._buckets.get(chain)
+        if found is None:
+            # Only chains of the charter come here, so there are as many as coops.
+            settings = self._settings
+            found = self._buckets[chain] = Bucket(settings.tokens_per_s, settings.tokens_burst)
+        return found
+
+    def _require_signed(self, m: Prepare | Propose) -> None:
+        if not all(self._verify([m.check(self._fed)])):
+            raise BadSignature(key=m.term.key)
+
+    def _refuse(self, chain: bytes, term: Term, h: int, reason: str, evidence: bytes = b"") -> Step:
+        return answer(Refuse.sign(self._key, self._fed, chain, term, h, reason, evidence))
+
+    def _refuse_term(self, chain: bytes, term: Term, row: VoteRow, reason: str = "term") -> Step:
+        evidence = b""
+        if row.prepare:
+            evidence = Prepare(chain, row.promised, row.prepare).encode()
+        return self._refuse(chain, term, self._h(chain), reason, evidence)
+
+    def _keep(self, chain: bytes, row: VoteRow, *more: Write) -> Step:
+        """Change what is promised, and say what has to be on the disk before the answer leaves."""
+        self._rows[chain] = row
+        return Step((*more, Write(VOTES, chain, row.encode())))
+
+    # --- Bodies ---------------------------------------------------------------------------------
+
+    def _body(self, chain: bytes, block: bytes) -> Block | None:
+        found = self._bodies.get(block)
+        if found is None:
+            data = self._disk.get(BODIES, chain + block)
+            if data is None:
+                return None
+            found = decode_proposed(data)
+            self._remember(found)
+        return found
+
+    def _remember(self, block: Block) -> None:
+        self._bodies[block.hash] = block
+        self._bodies.move_to_end(block.hash)
+        while len(self._bodies) > bounds.BODIES_CACHED_MAX:
+            self._bodies.popitem(last=False)
+
+    def _store_body(self, chain: bytes, block: Block, row: VoteRow) -> tuple[Write, ...]:
+        self._remember(block)
+        return (Write(BODIES, chain + block.hash, encode_proposed(block)),)
+
+    def _drop_bodies(self, chain: bytes, before: VoteRow, after: VoteRow) -> tuple[Write, ...]:
+        """Forget the bodies that neither vote nor lock names any more."""
+        kept = _bodies_of(after)
+        return tuple(Write(BODIES, chain + block, None) for block in _bodies_of(before) - kept)
+
+
+def _bodies_of(row: VoteRow) -> set[bytes]:
+    return {found.block for found in (row.vote, row.lock) if found is not None}
+
+
+_SIGNED_ANSWERS: Constant = (Prepare, Opening, Propose, Lock, Confirm)

@@ -1,0 +1,810 @@
+"""Have a chain's blocks certified, one after the other (spec/06-ledger.md, P1 to P6).
+
+The same machine serves a coop's chain, a trustee's, and an opener of the charter's chain: they
+differ in their source of blocks (`sources`, `opener`) only. Pure, as the witness is: messages and
+the time in, writes and messages out. One witness or three hundred, it is the same code.
+
+    idle → preparing → ready ⇄ voting → committing → ready      and from anywhere back → waiting
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+from typing import Final as Constant
+
+from maillon.ledger import _read as read
+from maillon.ledger import bounds
+from maillon.ledger.block import Block
+from maillon.ledger.book import Book
+from maillon.ledger.catchup import Catchup, certified
+from maillon.ledger.charter import CheckedCharter
+from maillon.ledger.check import Checked
+from maillon.ledger.errors import BadCertificate, NoQuorum
+from maillon.ledger.limits import COUNTER_MAX
+from maillon.ledger.messages import Blocks, Get, Message, Need, decode_message
+from maillon.ledger.openings import find_opening, lock_counts, without_copies
+from maillon.ledger.quorum import Certificate, Committee, Term, VoteQC
+from maillon.ledger.rounds import (
+    Commit,
+    Done,
+    Echo,
+    Final,
+    Lock,
+    Opening,
+    Prepare,
+    Promise,
+    Propose,
+    Refuse,
+    Vote,
+    read_vote,
+)
+from maillon.ledger.signing import Signer, Verify
+from maillon.ledger.sources import CoopSource, Salt, Source, Wish
+from maillon.ledger.steps import AnotherInstance, Disk, Notice, Send, Step, Stuck, Write
+from maillon.ledger.voterow import Opened
+from maillon.protocol import encoding
+from maillon.protocol.encoding import Encodable
+from maillon.protocol.errors import MaillonError
+from maillon.protocol.limits import WITNESSES_MAX
+
+SPACE: Constant = "term"
+_ROW_BYTES_MAX: Constant = WITNESSES_MAX * 300 + 64
+
+Phase = Literal["idle", "preparing", "ready", "voting", "committing", "waiting", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class WriterSettings:
+    """What an operator, or a simulation, may set differently.
+
+    `eager`: open a term at the start, before there is anything to propose; without it only when
+    there is. `stop_for_rival`: stop when another instance of the same writer shows up, rather than
+    back off.
+    """
+
+    eager: bool = True
+    stop_for_rival: bool = False
+    retry_s: int = bounds.RETRY_S
+    retry_s_max: int = bounds.RETRY_S_MAX
+    stuck_s: int = bounds.STUCK_S
+
+
+@dataclass(frozen=True, slots=True)
+class WriterStatus:
+    """Where a writer stands, for people. `waiting_for` are witnesses that have not answered."""
+
+    phase: Phase
+    term: Term | None
+    h: int
+    waiting: int
+    waiting_for: tuple[bytes, ...]
+    refusals: tuple[tuple[bytes, str], ...]
+    since: int
+
+
+@dataclass(slots=True)
+class _Flight:
+    """The block that is under way."""
+
+    block: Block
+    checked: Checked | CheckedCharter | None
+    fresh: bool
+    c: int
+    committee: Committee
+    propose: Propose
+    votes: dict[bytes, Vote] = field(default_factory=dict[bytes, Vote])
+    unverified: dict[bytes, Vote] = field(default_factory=dict[bytes, Vote])
+    lock: Lock | None = None
+    commits: dict[bytes, Commit] = field(default_factory=dict[bytes, Commit])
+
+
+class Writer:
+    """Write one chain. `nonce` (16 bytes) is fresh at each start of the process (P1).
+
+    `own` is the key of this node's own witness, which is never sent an echo: the two are committed
+    together. `salt(n)` returns fresh random bytes, `seed` decides how long it backs off. With a
+    `disk`, the counter and the last votes of the witnesses outlive the process.
+    """
+
+    def __init__(
+        self,
+        book: Book,
+        chain: bytes,
+        key: Signer,
+        nonce: bytes,
+        *,
+        verify: Verify,
+        salt: Salt,
+        seed: bytes = b"",
+        own: bytes = b"",
+        disk: Disk | None = None,
+        source: Source | None = None,
+        settings: WriterSettings | None = None,
+    ) -> None:
+        self._book = book
+        self._fed = book.fed
+        self._chain = chain
+        self._key = key
+        self._nonce = nonce
+        self._verify = verify
+        self._seed = seed + nonce
+        self._own = own
+        self.source: Source = source or CoopSource(book, chain, salt)
+        self._settings = settings or WriterSettings()
+        self._catchup = Catchup(book)
+        self._phase: Phase = "idle"
+        self._counter = 0
+        self._echoes: dict[bytes, Echo] = {}
+        if disk is not None:
+            self._load(disk.get(SPACE, chain))
+        self._term: Term | None = None
+        self._prepare: Prepare | None = None
+        self._promises: dict[bytes, Promise] = {}
+        self._opened: Opened | None = None
+        self._opening: Opening | None = None
+        self._keep: Block | None = None
+        self._flight: _Flight | None = None
+        self._refusals: dict[bytes, str] = {}
+        self._final: Final | None = None
+        self._undone: set[bytes] = set()
+        self._h = book.head(chain).h
+        self._failures = 0
+        self._drawn = 0
+        self._wait_until: int | None = None
+        self._retry_at: int | None = None
+        self._retry_s = self._settings.retry_s
+        self._repeats = 0
+        self._since = 0
+        self._told_stuck = False
+        self._needs: dict[bytes, tuple[int, int, tuple[bytes, int]]] = {}
+        self._remedies: dict[bytes, int] = {}
+        self._epoch: tuple[int, Committee] | None = None
+        self._now = 0
+        self._writes: list[Write] = []
+        self._sends: list[Send] = []
+        self._notices: list[Notice] = []
+        self._handlers: dict[type[Any], Callable[[bytes, Any], None]] = {
+            Promise: self._on_promise,
+            Refuse: self._on_refuse,
+            Vote: self._on_vote,
+            Commit: self._on_commit,
+            Final: self._on_final,
+            Done: self._on_done,
+            Need: self._on_need,
+            Blocks: self._on_blocks,
+        }
+
+    # --- Events ---------------------------------------------------------------------------------
+
+    def start(self, now: int) -> Step:
+        """P1: begin. Asks all witnesses for a term at once, if eager."""
+        self._since = now
+        return self.tick(now)
+
+    def submit(self, wish: Wish, now: int) -> Step:
+        """Queue a wish; when nothing is under way it is proposed at once.
+
+        Raises: QueueFull. TypeError for a writer without a queue.
+        """
+        if not isinstance(self.source, CoopSource):
+            raise TypeError("This writer takes no wishes.")
+        self.source.add(wish)
+        return self.tick(now)
+
+    def handle(self, witness: bytes, message: Message, now: int) -> Step:
+        """Take an answer; `witness` is the key of who gave it, as the transport has proven.
+
+        Answers that are out of place, or signed by another, change nothing.
+        """
+        self._now = now
+        handler = self._handlers.get(type(message))
+        if handler is not None and self._phase != "stopped":
+            signer = getattr(message, "witness", witness)
+            if signer == witness:
+                handler(witness, message)
+            self._advance()
+        return self._step()
+
+    def tick(self, now: int) -> Step:
+        """Do what is due: begin, go on, repeat what was not answered, tell what is stuck."""
+        self._now = now
+        if self._phase != "stopped":
+            self._advance()
+            self._repeat_due()
+            self._tell_stuck()
+        return self._step()
+
+    def next_wake(self, now: int) -> int | None:
+        """Return when `tick` has something to do next, or None when only messages matter."""
+        times = [self._wait_until, self._retry_at, self.source.wake(now)]
+        if self._busy() and not self._told_stuck:
+            times.append(self._since + self._settings.stuck_s)
+        return min((at for at in times if at is not None), default=None)
+
+    @property
+    def status(self) -> WriterStatus:
+        """Return where the writer stands."""
+        return WriterStatus(
+            self._phase,
+            self._term,
+            self._h,
+            len(self.source) if isinstance(self.source, CoopSource) else 0,
+            tuple(self._awaited()),
+            tuple(self._refusals.items()),
+            self._since,
+        )
+
+    # --- Going on -------------------------------------------------------------------------------
+
+    def _advance(self) -> None:
+        self._follow_head()
+        if self._wait_until is not None:
+            if self._now < self._wait_until:
+                return
+            self._wait_until = None
+            self._phase = "idle"
+        if self._phase == "idle" and (self._settings.eager or self._due()):
+            self._begin()
+        if self._phase == "ready":
+            self._propose_next()
+
+    def _due(self) -> bool:
+        return self.source.due(self._now)
+
+    def _busy(self) -> bool:
+        return self._phase in ("preparing", "voting", "committing")
+
+    def _follow_head(self) -> None:
+        """Take note of blocks that stand now, whoever had them certified."""
+        head = self._book.head(self._chain)
+        if head.h == self._h:
+            return
+        for block in self._book.blocks(self._chain, self._h + 1, head.h):
+            self._notices += self.source.decided(block)
+        self._h = head.h
+        self._failures = 0
+        self._progress()
+        if self._flight is not None:
+            self._flight = None
+            self._phase = "ready"
+        if self._phase == "preparing":
+            if self._settings.eager or self._due():
+                self._try_open()
+            else:
+                self._phase = "idle"
+
+    def _committee(self) -> tuple[int, Committee]:
+        """Return the charter that governs the next block, and its committee."""
+        c = self._book.governing(self._chain)
+        if self._epoch is None or self._epoch[0] != c:
+            self._epoch = c, self._book.charter_state(c).committee()
+        return self._epoch
+
+    # --- P1: a term -----------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        self._counter += 1
+        if self._counter > COUNTER_MAX:
+            self._phase = "stopped"
+            self._notices.append(Stuck(self._chain, "terms_used_up", self._now))
+            return
+        self._term = Term(self._counter, self._nonce, self._key.public)
+        self._prepare = Prepare.sign(self._key, self._fed, self._chain, self._term)
+        self._promises = {}
+        self._opened = None
+        self._opening = None
+        self._keep = None
+        self._flight = None
+        self._refusals = {}
+        self._remedies = {}
+        self._phase = "preparing"
+        self._progress()
+        for witness in self._committee()[1].keys:
+            self._send_prepare(witness)
+
+    def _send_prepare(self, witness: bytes) -> None:
+        assert self._prepare is not None
+        self._send(witness, replace(self._prepare, echo=self._echo(witness)))
+
+    def _echo(self, witness: bytes) -> Echo | None:
+        return None if witness == self._own else self._echoes.get(witness)
+
+    # --- P2: promises ---------------------------------------------------------------------------
+
+    def _on_promise(self, witness: bytes, promise: Promise) -> None:
+        if self._phase != "preparing" or promise.term != self._term:
+            return
+        if promise.chain != self._chain or witness not in self._committee()[1]:
+            return
+        if not all(self._verify([promise.check(self._fed)])):
+            return
+        head = self._book.head(self._chain)
+        if promise.head_h > head.h:
+            self._send(witness, Get(self._chain, head.h + 1, promise.head_h))
+        elif promise.head != self._book.hash_at(self._chain, promise.head_h):
+            # It has certified another block: it lies, or more lie than are borne.
+            return
+        elif promise.head_h < head.h:
+            if self._answers(witness, self._chain, promise.head_h + 1):
+                self._push(witness, self._chain, promise.head_h + 1)
+                self._send_prepare(witness)
+        self._promises[witness] = promise
+        self._refusals.pop(witness, None)
+        self._try_open()
+
+    def _lock_good(self, promise: Promise) -> bool:
+        """Tell whether a promise's lock has votes that count, and came with its block.
+
+        Without either the promise is worth nothing to a correct witness, or cannot be followed.
+        """
+        lock = promise.lock
+        if lock is None or lock.h <= self._h:
+            return True
+        c, committee = self._committee()
+        try:
+            votes = promise.lock_votes()
+            block = promise.locked_block()
+        except MaillonError:
+            return False
+        if block.hash != lock.block:
+            return False
+        return lock_counts(lock, votes, self._chain, c, committee, self._fed, self._verify)
+
+    def _try_open(self) -> None:
+        """Build J, once q promises of which the highest head is the book's head are there."""
+        if self._phase != "preparing" or self._term is None:
+            return
+        committee = self._committee()[1]
+        usable = [
+            promise
+            for promise in self._promises.values()
+            if promise.head_h <= self._h and self._lock_good(promise)
+        ]
+        usable.sort(key=lambda p: -p.head_h)
+        # Witnesses that are behind say nothing of the next height. With the highest head equal to
+        # the book's, S is the next height, and its charter is the one that governs S.
+        if len(usable) < committee.quorum or usable[0].head_h != self._h:
+            return
+        chosen = usable[: committee.quorum]
+        try:
+            opened = find_opening(
+                chosen,
+                self._chain,
+                self._term,
+                fed=self._fed,
+                verify=self._verify,
+                governing=lambda h: self._committee(),
+            )
+        except NoQuorum:
+            return
+        self._keep = next(
+            (p.locked_block() for p in chosen if p.lock and p.lock.block == opened.keep), None
+        )
+        self._opened = opened
+        self._opening = Opening(self._chain, self._term, without_copies(chosen))
+        self._promises = {}
+        self._refusals = {}
+        self._phase = "ready"
+        self._progress()
+        for witness in committee.keys:
+            self._send(witness, self._opening)
+
+    # --- P3: a block ----------------------------------------------------------------------------
+
+    def _propose_next(self) -> None:
+        """Propose K, or what the source builds; P6: open again first when the epoch has changed."""
+        assert self._opened is not None and self._term is not None
+        if self._needs_opening():
+            self._phase = "idle"
+            if self._settings.eager or self._due():
+                self._begin()
+            return
+        if self._keep is not None and self._opened.start == self._h + 1:
+            self._launch(self._keep, None, fresh=False)
+            return
+        if not self._due():
+            return
+        candidate, notices = self.source.build(self._now)
+        self._notices += notices
+        if candidate is not None:
+            self._launch(candidate.block, candidate.checked, fresh=True)
+
+    def _needs_opening(self) -> bool:
+        return self._opened is None or self._opened.c != self._committee()[0]
+
+    def _launch(
+        self, block: Block, checked: Checked | CheckedCharter | None, *, fresh: bool
+    ) -> None:
+        assert self._term is not None
+        c, committee = self._committee()
+        propose = Propose.sign(self._key, self._fed, self._term, block)
+        self._flight = _Flight(block, checked, fresh, c, committee, propose)
+        self._refusals = {}
+        self._phase = "voting"
+        self._progress()
+        for witness in committee.keys:
+            self._send_propose(witness)
+
+    def _send_propose(self, witness: bytes) -> None:
+        assert self._flight is not None
+        self._send(witness, replace(self._flight.propose, echo=self._echo(witness)))
+
+    # --- Votes and commits ----------------------------------------------------------------------
+
+    def _on_vote(self, witness: bytes, vote: Vote) -> None:
+        flight = self._flight
+        if flight is None or not self._about(flight, vote) or witness not in flight.committee:
+            return
+        self._echoes[witness] = vote.echo()
+        if flight.lock is not None or witness in flight.votes:
+            return
+        self._refusals.pop(witness, None)
+        flight.unverified[witness] = vote
+        if len(flight.votes) + len(flight.unverified) < flight.committee.quorum:
+            return
+        # All at once, and only when they may be enough: a batch costs less than its parts.
+        votes = list(flight.unverified.values())
+        flight.unverified = {}
+        good = self._verify([given.check(self._fed) for given in votes])
+        for given, valid in zip(votes, good, strict=True):
+            if valid:
+                flight.votes[given.witness] = given
+        if self._enough_votes(flight):
+            self._lock(flight)
+
+    def _about(self, flight: _Flight, given: Vote | Commit) -> bool:
+        return (given.c, given.chain, given.h, given.term, given.block) == (
+            flight.c,
+            self._chain,
+            flight.block.h,
+            self._term,
+            flight.block.hash,
+        )
+
+    def _enough_votes(self, flight: _Flight) -> bool:
+        return len(flight.votes) >= flight.committee.quorum
+
+    def _lock(self, flight: _Flight) -> None:
+        assert self._term is not None
+        votes = {key: (vote.counter, vote.signature) for key, vote in flight.votes.items()}
+        block = flight.block
+        flight.lock = Lock(
+            VoteQC.gather(
+                flight.committee, flight.c, self._chain, block.h, self._term, block.hash, votes
+            )
+        )
+        self._phase = "committing"
+        self._refusals = {}
+        self._progress()
+        for witness in flight.committee.keys:
+            self._send(witness, flight.lock)
+
+    def _on_commit(self, witness: bytes, commit: Commit) -> None:
+        flight = self._flight
+        if flight is None or not self._about(flight, commit) or witness not in flight.committee:
+            return
+        self._refusals.pop(witness, None)
+        flight.commits[witness] = commit
+        while len(flight.commits) >= flight.committee.quorum:
+            # Their signatures are verified once, as a certificate's.
+            signatures = {key: given.signature for key, given in flight.commits.items()}
+            certificate = Certificate.gather(
+                flight.committee,
+                flight.c,
+                self._chain,
+                flight.block.h,
+                commit.term,
+                flight.block.hash,
+                signatures,
+            )
+            try:
+                self._certify(flight.checked or flight.block, certificate)
+            except BadCertificate as error:
+                flight.commits.pop(error.facts["witness"])
+                continue
+            return
+
+    def _certify(self, given: Block | Checked | CheckedCharter, certificate: Certificate) -> None:
+        """Make a certified block the head, and tell everybody."""
+        block = given if isinstance(given, Block) else given.block
+        adopted = self._book.head(self._chain).adopted
+        committee = self._committee()[1]
+        self._writes += self._book.apply(given, certificate)
+        self._writes.append(self._row())
+        self._notices += certified(block, certificate, adopted)
+        self._final = Final(certificate)
+        self._undone = set(committee.keys)
+        self._repeats = 0
+        for witness in committee.keys:
+            self._send(witness, self._final)
+        self._follow_head()
+
+    # --- Certificates and blocks of others ------------------------------------------------------
+
+    def _on_final(self, witness: bytes, final: Final) -> None:
+        certificate = final.certificate
+        if certificate.chain != self._chain or certificate.h <= self._h:
+            return
+        flight = self._flight
+        if flight is None or flight.block.hash != certificate.block:
+            self._send(witness, Get(self._chain, self._h + 1, certificate.h))
+            return
+        try:
+            self._certify(flight.checked or flight.block, certificate)
+        except MaillonError:
+            return
+
+    def _on_done(self, witness: bytes, done: Done) -> None:
+        if done.chain != self._chain:
+            return
+        if done.h >= self._h:
+            self._undone.discard(witness)
+        if done.h > self._h:
+            self._send(witness, Get(self._chain, self._h + 1, done.h))
+
+    def _on_need(self, witness: bytes, need: Need) -> None:
+        if not self._answers(witness, need.chain, need.from_h):
+            return
+        if need.chain == self._chain and need.from_h > self._h:
+            # It lacks nothing but the body of what is under way.
+            self._resend(witness, from_the_body=True)
+            return
+        top = self._push(witness, need.chain, need.from_h)
+        if top:
+            # While there is more to come, one question is enough to have the next one asked.
+            known = need.chain != self._chain or top == self._h
+            self._resend(witness, from_the_body=known)
+
+    def _push(self, witness: bytes, chain: bytes, from_h: int) -> int:
+        """Send certified blocks from a height on; return the last one's height, 0 for none."""
+        blocks = self._catchup.above(chain, from_h)
+        if not blocks.blocks:
+            return 0
+        self._send(witness, blocks)
+        return blocks.blocks[-1].h
+
+    def _answers(self, witness: bytes, chain: bytes, from_h: int) -> bool:
+        """Count what a witness asks, so that a liar cannot have us send the same for ever."""
+        if witness not in self._committee()[1]:
+            return False
+        second, count, last = self._needs.get(witness, (self._now, 0, (b"", 0)))
+        if second != self._now:
+            count, last = 0, (b"", 0)
+        if count >= bounds.NEEDS_PER_S or last == (chain, from_h):
+            return False
+        self._needs[witness] = (self._now, count + 1, (chain, from_h))
+        return True
+
+    def _on_blocks(self, witness: bytes, blocks: Blocks) -> None:
+        if not blocks.blocks:
+            return
+        try:
+            step = self._catchup.take(blocks.blocks, witness)
+        except MaillonError:
+            return
+        self._writes += step.writes
+        self._notices += step.notices
+        self._follow_head()
+        if self._phase == "preparing":
+            self._reprepare()
+            self._try_open()
+
+    def _reprepare(self) -> None:
+        """Ask again whom a newer charter names, in the same term."""
+        committee = self._committee()[1]
+        for witness in committee.keys:
+            if witness not in self._promises:
+                self._send_prepare(witness)
+
+    # --- P4, P5: refusals -----------------------------------------------------------------------
+
+    def _on_refuse(self, witness: bytes, refuse: Refuse) -> None:
+        if refuse.chain != self._chain or refuse.term != self._term:
+            return
+        committee = self._flight.committee if self._flight else self._committee()[1]
+        if witness not in committee or not self._busy():
+            return
+        if not all(self._verify([refuse.check(self._fed)])):
+            return
+        if refuse.h > self._h and refuse.reason not in _CHARTER_REASONS:
+            self._send(witness, Get(self._chain, self._h + 1, refuse.h))
+        if refuse.reason == "term" and self._preempted(refuse):
+            return
+        if self._remedied(witness, refuse):
+            return
+        self._refusals[witness] = refuse.reason
+        if self._hopeless(committee):
+            self._give_up()
+
+    def _hopeless(self, committee: Committee) -> bool:
+        """P4: after n - q + 1 refusals, and not before, no quorum can come."""
+        return len(self._refusals) >= committee.refusals
+
+    def _remedied(self, witness: bytes, refuse: Refuse) -> bool:
+        """Send what a witness lacks, a bounded number of times; return whether there was anything.
+
+        A refusal that can be remedied is no refusal of the block.
+        """
+        tried = self._remedies.get(witness, 0)
+        if tried >= bounds.REMEDIES_MAX:
+            return False
+        self._remedies[witness] = tried + 1
+        if refuse.reason == "not_opened" and self._opening is not None:
+            self._resend(witness, from_the_body=True)
+            return True
+        if refuse.reason in _CHARTER_REASONS and refuse.h < self._book.charter.height:
+            if self._push(witness, self._fed, refuse.h + 1):
+                self._resend(witness, from_the_body=True)
+                return True
+        return False
+
+    def _preempted(self, refuse: Refuse) -> bool:
+        """P5: believe a refusal by a higher term only with that term's signed prepare."""
+        rival = self._rival(refuse)
+        if rival is None:
+            return False
+        self._counter = max(self._counter, rival.term.counter)
+        if rival.term.key == self._key.public:
+            self._notices.append(AnotherInstance(self._chain, refuse.evidence))
+            if self._settings.stop_for_rival:
+                self._phase = "stopped"
+                self._flight = None
+                return True
+        self._back_off()
+        return True
+
+    def _rival(self, refuse: Refuse) -> Prepare | None:
+        assert self._term is not None
+        try:
+            found = decode_message(refuse.evidence)
+        except MaillonError:
+            return None
+        if not isinstance(found, Prepare) or found.chain != self._chain:
+            return None
+        if found.term <= self._term:
+            return None
+        if found.term.key not in self._book.charter.latest.writers(self._chain):
+            return None
+        return found if all(self._verify([found.check(self._fed)])) else None
+
+    def _give_up(self) -> None:
+        """P4: drop the candidate, and open a new term."""
+        reasons = tuple(self._refusals.values())
+        if self._flight is not None:
+            self._notices += self.source.refused(self._flight.block, reasons)
+        if set(reasons) != {"lease"}:
+            # Another coop opens the charter's chain: that is no trouble.
+            why = ",".join(sorted(set(reasons)))
+            self._notices.append(Stuck(self._chain, why, self._since))
+        self._back_off(at_once="confirmed_hold" in reasons)
+
+    def _back_off(self, *, at_once: bool = False) -> None:
+        """Wait for a random time, on average twice as long with each failure, then begin anew."""
+        self._flight = None
+        self._opened = None
+        self._opening = None
+        self._phase = "waiting"
+        self._retry_at = None
+        longest = min(1 << self._failures, bounds.BACK_OFF_S_MAX)
+        self._failures = min(self._failures + 1, 16)
+        self._drawn += 1
+        drawn = hashlib.sha256(self._seed + self._drawn.to_bytes(8, "big")).digest()
+        wait = 1 + int.from_bytes(drawn[:4], "big") % (2 * longest)
+        self._wait_until = self._now + (0 if at_once else wait)
+
+    # --- Repeating ------------------------------------------------------------------------------
+
+    def _progress(self) -> None:
+        self._since = self._now
+        self._told_stuck = False
+        self._retry_s = self._settings.retry_s
+        self._retry_at = self._now + self._retry_s
+
+    def _awaited(self) -> Iterable[bytes]:
+        """Return the witnesses whose answer is missing."""
+        flight = self._flight
+        if self._phase == "preparing":
+            told = {key for key, given in self._promises.items() if given.head_h >= self._h}
+            return [key for key in self._committee()[1].keys if key not in told]
+        if flight is None:
+            return []
+        if flight.lock is None:
+            given: set[bytes] = set(flight.votes) | set(flight.unverified)
+        else:
+            given = set(flight.commits)
+        return [key for key in flight.committee.keys if key not in given]
+
+    def _repeat_due(self) -> None:
+        if self._retry_at is None or self._now < self._retry_at:
+            return
+        if not self._busy():
+            self._repeat_final()
+            return
+        self._refusals = {
+            key: why for key, why in self._refusals.items() if why not in _PASSING_REASONS
+        }
+        for witness in self._awaited():
+            if witness not in self._refusals:
+                self._resend(witness)
+        self._again()
+
+    def _repeat_final(self) -> None:
+        if self._final is None or not self._undone or self._repeats >= bounds.REPEATS_MAX:
+            self._retry_at = None
+            return
+        self._repeats += 1
+        for witness in sorted(self._undone):
+            self._send(witness, self._final)
+        self._again()
+
+    def _again(self) -> None:
+        self._retry_s = min(2 * self._retry_s, self._settings.retry_s_max)
+        self._retry_at = self._now + self._retry_s
+
+    def _resend(self, witness: bytes, *, from_the_body: bool = False) -> None:
+        """Send a witness what this phase asks of it; `from_the_body` what came before it too."""
+        if self._phase == "preparing":
+            self._send_prepare(witness)
+        if from_the_body and self._opening is not None:
+            self._send(witness, self._opening)
+        if self._flight is None:
+            return
+        if self._flight.lock is None or from_the_body:
+            self._send_propose(witness)
+        if self._flight.lock is not None:
+            self._send(witness, self._flight.lock)
+
+    def _tell_stuck(self) -> None:
+        if not self._busy() or self._told_stuck:
+            return
+        if self._now - self._since >= self._settings.stuck_s:
+            self._told_stuck = True
+            missing = len(list(self._awaited()))
+            reason = f"{self._phase}: {missing} witnesses do not answer"
+            self._notices.append(Stuck(self._chain, reason, self._since))
+
+    # --- Effects --------------------------------------------------------------------------------
+
+    def _send(self, witness: bytes, message: Message) -> None:
+        self._sends.append(Send(witness, message))
+
+    def _step(self) -> Step:
+        step = Step(tuple(self._writes), tuple(self._sends), tuple(self._notices))
+        self._writes, self._sends, self._notices = [], [], []
+        return step
+
+    def _row(self) -> Write:
+        """Return what outlives the process: the counter, and what to echo (W8).
+
+        Votes of the own witness are left out: it may be committed after this row.
+        """
+        echoes: list[Encodable] = [
+            [key, echo.array()] for key, echo in sorted(self._echoes.items()) if key != self._own
+        ]
+        value = encoding.encode([self._counter, echoes], bytes_max=_ROW_BYTES_MAX)
+        return Write(SPACE, self._chain, value)
+
+    def _load(self, value: bytes | None) -> None:
+        if value is None:
+            return
+        counter, echoes = read.items(
+            read.array(value, _ROW_BYTES_MAX, "term_row"), "term_row", 2, 2
+        )
+        self._counter = read.number(counter, "term_row")
+        for item in read.items(echoes, "term_row", 0, WITNESSES_MAX):
+            key, echo = read.items(item, "term_row", 2, 2)
+            c, chain, h, term, block, count, signature = read.items(echo, "term_row", 7, 7)
+            vote = read_vote([Vote.TYPE, c, chain, h, term, block, count, key, signature])
+            self._echoes[key] = vote.echo()
+
+
+_CHARTER_REASONS: Constant = ("unauthorised", "unknown_chain")
+"""Refusals whose height is the charter's that the witness knows."""
+
+_PASSING_REASONS: Constant = ("quota", "time", "not_opened", "term", "lease")
+"""Refusals that may be another answer a little later: asked again with the next repetition."""
+
+__all__ = ["Writer", "WriterSettings", "WriterStatus"]
