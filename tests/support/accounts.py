@@ -10,7 +10,7 @@ from maillon.ledger.block import Block
 from maillon.ledger.book import Book
 from maillon.ledger.build import Built, EntryWish, OrderWish, Wish, arrivals, build_block
 from maillon.ledger.check import Checked
-from maillon.ledger.entries import Entry, Open
+from maillon.ledger.entries import Entry, Open, carried, entry_leaf
 from maillon.ledger.limits import BALANCE_MAX
 from maillon.ledger.orders import NO_REF, Action, HoldAction, Order, PayAction, sign_order
 from maillon.ledger.signing import Verify, inline_verify
@@ -214,9 +214,6 @@ class Accounts:
                 position = account.positions.get(unit)
                 total += position.balance if position else 0
             for wish in arrivals(self.book, chain):
-                entry = wish.entry
-                from maillon.ledger.entries import carried, entry_leaf
-
-                message = carried(entry, entry_leaf(wish.salt, entry), 8, self.fed)
+                message = carried(wish.entry, entry_leaf(wish.salt, wish.entry), 8, self.fed)
                 total += message.amount if message.unit == unit else 0
         return total

@@ -28,11 +28,9 @@ from maillon.ledger.entries import (
     Settle,
 )
 from maillon.ledger.errors import (
-    AccountUnknown,
     BadEvidence,
     ChannelGap,
     CharterUnknown,
-    HoldUnknown,
     LedgerError,
 )
 from maillon.ledger.limits import BODY_BYTES_MAX, ENTRIES_MAX, ENTRY_SALT_BYTES
@@ -293,14 +291,10 @@ class _Builder:
             here = entry.to_coop == self.chain
             return replace(entry, n=0 if here else self._next(entry.to_coop))
         if isinstance(entry, Post):
-            account = self.state.account(entry.account)
-            if account is None:
-                raise AccountUnknown(account=entry.account)
-            held = account.holds.get(entry.hold)
-            if held is None:
-                raise HoldUnknown(account=entry.account, hold=entry.hold)
-            if held.to_coop == self.chain:
+            found = self.state.hold(entry.hold)
+            if found is None or found[1].to_coop == self.chain:
                 return replace(entry, n=0, order_body=b"")
+            held = found[1]
             body = entry.order_body or self._body(entry.hold)
             return replace(entry, n=self._next(held.to_coop), order_body=body)
         return entry

@@ -65,7 +65,7 @@ def close(state: ChainState, entry: Close, context: Context) -> None:
             balances=balances,
             holds=len(account.holds),
             expected=expected,
-            pending=len(pending),
+            recovery=len(pending),
         )
     changed = state.edit(entry.account)
     mature(changed, context.time)
