@@ -134,7 +134,8 @@ def decode_row(data: bytes) -> VoteRow:
             read.fixed(proposal, SIGNATURE_BYTES, "vote_row"),
         )
     lock_bytes = read.bounded(parts[3], VOTE_QC_BYTES_MAX, "vote_row")
-    voids_h, voids = 0, frozenset[bytes]()
+    voids_h = 0
+    voids: frozenset[bytes] | None = frozenset()
     if parts[5]:
         given = read.items(parts[5], "vote_row", 1, 2)
         voids_h = read.number(given[0], "vote_row", 1, HEIGHT_MAX)

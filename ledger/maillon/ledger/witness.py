@@ -10,20 +10,15 @@ one at a time and show that it notices.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 from typing import Final as Constant
 
 from maillon.ledger import bounds
 from maillon.ledger.block import Block
-from maillon.ledger.book import Book
-from maillon.ledger.bucket import Bucket
-from maillon.ledger.catchup import Catchup, certified
-from maillon.ledger.charter import CheckedCharter
+from maillon.ledger.catchup import certified
 from maillon.ledger.check import Checked
-from maillon.ledger.confirmations import Confirmations
 from maillon.ledger.entries import Void, confirmation_hash
 from maillon.ledger.errors import (
     BadConfirmation,
@@ -34,7 +29,6 @@ from maillon.ledger.errors import (
     NoQuorum,
 )
 from maillon.ledger.fraud import TwoProposals, decode_fraud
-from maillon.ledger.lease import Leases
 from maillon.ledger.messages import (
     Ack,
     AskHeads,
@@ -48,9 +42,9 @@ from maillon.ledger.messages import (
     Need,
     Ok,
 )
-from maillon.ledger.misbehaviour import Misbehaviour, double_votes
+from maillon.ledger.misbehaviour import double_votes
 from maillon.ledger.openings import find_opening, signed_promises
-from maillon.ledger.quorum import Certificate, Committee, Term, VoteQC
+from maillon.ledger.quorum import Certificate, Term, VoteQC
 from maillon.ledger.rounds import (
     Commit,
     Done,
@@ -62,99 +56,25 @@ from maillon.ledger.rounds import (
     Prepare,
     Promise,
     Propose,
-    Refuse,
     Vote,
-    decode_proposed,
     encode_proposed,
 )
-from maillon.ledger.signing import Signer, Verify
-from maillon.ledger.steps import Disk, Send, Step, Stopped, Stuck, Write
+from maillon.ledger.steps import Step, Stopped, Stuck, Write
 from maillon.ledger.told import told
-from maillon.ledger.voterow import VOIDS_MAX, Opened, Voted, VoteRow, decode_row
-from maillon.protocol.errors import BadSignature, MaillonError, QuotaExceeded
-
-VOTES: Constant = "vote"
-BODIES: Constant = "body"
-SELF: Constant = "self"
-_STOPPED: Constant = b"stopped"
-_STOPPED_BYTES_MAX: Constant = 500
-
-AnyChecked = Checked | CheckedCharter
-
-
-@dataclass(frozen=True, slots=True)
-class WitnessSettings:
-    """What an operator, or a simulation of small machines, may set differently."""
-
-    tokens_per_s: int = bounds.TOKENS_PER_S
-    tokens_burst: int = bounds.TOKENS_BURST
-    lease_s: int = bounds.LEASE_S
-    clock_ahead_s_max: int = bounds.CLOCK_AHEAD_S_MAX
+from maillon.ledger.voterow import VOIDS_MAX, Opened, Voted, VoteRow
+from maillon.ledger.witness_state import (
+    SELF,
+    STOPPED,
+    AnyChecked,
+    WitnessSettings,
+    WitnessState,
+    answer,
+)
+from maillon.protocol.errors import MaillonError, QuotaExceeded
 
 
-def answer(*messages: Message) -> Step:
-    """Return a step that answers whoever asked, and does nothing else."""
-    return Step(sends=tuple(Send(b"", message) for message in messages))
-
-
-class Witness:
-    """One witness, on all chains. `disk` is read at the start and for bodies; `handle` writes
-    nothing: it says what to write.
-
-    `stopped` says why the witness signs nothing any more (W8), or is None.
-    """
-
-    def __init__(
-        self,
-        book: Book,
-        key: Signer,
-        disk: Disk,
-        verify: Verify,
-        *,
-        frauds: Misbehaviour | None = None,
-        settings: WitnessSettings | None = None,
-    ) -> None:
-        self._book = book
-        self._fed = book.fed
-        self._key = key
-        self._disk = disk
-        self._verify = verify
-        self._settings = settings or WitnessSettings()
-        self.frauds = frauds or Misbehaviour(book, disk, verify)
-        self._catchup = Catchup(book)
-        self._confirmations = Confirmations(book, disk, verify)
-        self._leases = Leases(self._settings.lease_s)
-        self._rows = {chain: decode_row(value) for chain, value in disk.scan(VOTES)}
-        self._buckets: dict[bytes, Bucket] = {}
-        self._committees: dict[int, Committee] = {}
-        self._bodies: OrderedDict[bytes, Block] = OrderedDict()
-        # The last block checked of each chain, by hash: FINAL follows PROPOSE, and what was checked
-        # need not be checked again.
-        self._checked: dict[bytes, AnyChecked] = {}
-        reason = disk.get(SELF, _STOPPED)
-        self.stopped: str | None = None if reason is None else reason.decode()
-        self._handlers: dict[type[Any], Callable[[Any, int], Step]] = {
-            Prepare: self.prepare,
-            Opening: self.open,
-            Propose: self.propose,
-            Lock: self.lock,
-            Final: self.final,
-            Confirm: self.confirm,
-            FraudReport: self.fraud,
-            Get: lambda ask, now: answer(self._catchup.blocks(ask)),
-            AskHeads: lambda ask, now: answer(self._catchup.heads(ask)),
-            Blocks: lambda given, now: self._catchup.take(given.blocks),
-            Heads: lambda given, now: self._catchup.take_heads(given),
-        }
-
-    @property
-    def key(self) -> bytes:
-        """Return the witness's public key."""
-        return self._key.public
-
-    def row(self, chain: bytes) -> VoteRow:
-        """Return what is promised on a chain."""
-        return self._rows.get(chain, VoteRow())
+class Witness(WitnessState):
+    """One witness: what it answers to each message."""
 
     def handle(self, sender: bytes, message: Message, now: int) -> Step:
         """Take one message; answers go to b"". `now` in Unix seconds.
@@ -163,12 +83,13 @@ class Witness:
         who passes messages on may count it against `sender`. Messages that are no witness's
         business are answered so too.
         """
-        handler = self._handlers.get(type(message))
-        if handler is None:
+        name = _HANDLERS.get(type(message))
+        if name is None:
             return answer(Failure("unexpected", "A witness takes no such message."))
         if self.stopped is not None and type(message) in _SIGNED_ANSWERS:
             return self._silent(message)
         try:
+            handler: Callable[[Any, int], Step] = getattr(self, name)
             return handler(message, now)
         except NeedBlocks as need:
             return answer(Need(need.facts["chain"], need.facts["from_h"]))
@@ -206,14 +127,6 @@ class Witness:
         promise = self._promise(chain, row)
         return self._keep(chain, row) + answer(promise)
 
-    def _no_writer(self, chain: bytes, key: bytes) -> str:
-        latest = self._book.charter.latest
-        if chain != self._fed and chain not in latest.coops:
-            return "unknown_chain"
-        if key not in latest.writers(chain) or self.frauds.barred(chain, key):
-            return "unauthorised"
-        return ""
-
     def _below_promised(self, row: VoteRow, term: Term) -> bool:
         # Used by W1 to W4. A vote or a lock in a term below one that was promised would be a fact
         # that the promise did not show.
@@ -247,36 +160,6 @@ class Witness:
             lock_qc=lock.encode(),
             lock_block=encode_proposed(body),
         )
-
-    def _live_lock(self, chain: bytes, row: VoteRow) -> VoteQC | None:
-        """Return the lock at head + 1; one below is decided, one of a void epoch never counts.
-
-        Raises: NeedBlocks when it is above that: this node has lost blocks it once had.
-        """
-        lock = row.lock
-        h = self._h(chain) + 1
-        if lock is None or lock.h < h or self._void(chain, lock.c, lock.h):
-            return None
-        if lock.h > h:
-            # A promise that showed the head that is left would hide what was committed above it.
-            raise NeedBlocks(chain=chain, from_h=h)
-        return lock
-
-    def _live_vote(self, chain: bytes, row: VoteRow) -> Voted | None:
-        """Return the vote at head + 1, or None.
-
-        Raises: NeedBlocks when it is above that, as `_live_lock`.
-        """
-        vote = row.vote
-        h = self._h(chain) + 1
-        if vote is None or vote.h < h or self._void(chain, vote.c, vote.h):
-            return None
-        if vote.h > h:
-            raise NeedBlocks(chain=chain, from_h=h)
-        return vote
-
-    def _void(self, chain: bytes, c: int, h: int) -> bool:
-        return self._book.charter.void(chain, c, h)
 
     # --- W2 -------------------------------------------------------------------------------------
 
@@ -560,7 +443,7 @@ class Witness:
             f"A vote with counter {m.echo.counter} on chain {chain.hex()} is signed with this key; "
             f"the last one known here has {self.row(chain).counter}."
         )
-        write = Write(SELF, _STOPPED, self.stopped.encode())
+        write = Write(SELF, STOPPED, self.stopped.encode())
         return Step((write,), (), (Stopped(self.stopped),)) + self._silent(m)
 
     def _silent(self, m: Message) -> Step:
@@ -605,92 +488,45 @@ class Witness:
         term = self.row(chain).promised
         return self._refuse(chain, term, self._h(chain), reason, evidence)
 
-    # --- Misbehaviour ---------------------------------------------------------------------------
+    # --- What needs no office -------------------------------------------------------------------
 
     def fraud(self, m: FraudReport, now: int) -> Step:
         """Take a fraud proof from somebody else."""
         return self.frauds.take(decode_fraud(m.proof)) + answer(Ok())
 
-    # --- What all of them use -------------------------------------------------------------------
+    def get(self, m: Get, now: int) -> Step:
+        """W7: answer with certified blocks."""
+        return answer(self._catchup.blocks(m))
 
-    def _h(self, chain: bytes) -> int:
-        return self._book.head(chain).h
+    def ask_heads(self, m: AskHeads, now: int) -> Step:
+        """W7: answer with the heads above those named."""
+        return answer(self._catchup.heads(m))
 
-    def _governing(self, chain: bytes, h: int) -> tuple[int, Committee]:
-        """Return charter height and committee of a block at `h`, head + 1 at most.
+    def blocks(self, m: Blocks, now: int) -> Step:
+        """W7: take over certified blocks, whoever brings them."""
+        return self._catchup.take(m.blocks)
 
-        Raises: NeedBlocks, CharterUnknown.
-        """
-        if h == self._h(chain) + 1:
-            c = self._book.governing(chain)
-        else:
-            c = self._book.header_at(chain, h).c
-        found = self._committees.get(c)
-        if found is None:
-            if len(self._committees) >= 16:
-                self._committees.clear()
-            found = self._committees[c] = self._book.charter_state(c).committee()
-        return c, found
-
-    def _need_charter(self) -> Need:
-        return Need(self._fed, self._book.charter.height + 1)
-
-    def _bucket(self, chain: bytes) -> Bucket:
-        found = self._buckets.get(chain)
-        if found is None:
-            # Only chains of the charter come here, so there are as many as coops.
-            settings = self._settings
-            found = self._buckets[chain] = Bucket(settings.tokens_per_s, settings.tokens_burst)
-        return found
-
-    def _require_signed(self, m: Prepare | Propose) -> None:
-        if not all(self._verify([m.check(self._fed)])):
-            raise BadSignature(key=m.term.key)
-
-    def _refuse(self, chain: bytes, term: Term, h: int, reason: str, evidence: bytes = b"") -> Step:
-        return answer(Refuse.sign(self._key, self._fed, chain, term, h, reason, evidence))
-
-    def _refuse_term(self, chain: bytes, term: Term, row: VoteRow, reason: str = "term") -> Step:
-        evidence = b""
-        if row.prepare:
-            evidence = Prepare(chain, row.promised, row.prepare).encode()
-        return self._refuse(chain, term, self._h(chain), reason, evidence)
-
-    def _keep(self, chain: bytes, row: VoteRow, *more: Write) -> Step:
-        """Change what is promised, and say what has to be on the disk before the answer leaves."""
-        self._rows[chain] = row
-        return Step((*more, Write(VOTES, chain, row.encode())))
-
-    # --- Bodies ---------------------------------------------------------------------------------
-
-    def _body(self, chain: bytes, block: bytes) -> Block | None:
-        found = self._bodies.get(block)
-        if found is None:
-            data = self._disk.get(BODIES, chain + block)
-            if data is None:
-                return None
-            found = decode_proposed(data)
-            self._remember(found)
-        return found
-
-    def _remember(self, block: Block) -> None:
-        self._bodies[block.hash] = block
-        self._bodies.move_to_end(block.hash)
-        while len(self._bodies) > bounds.BODIES_CACHED_MAX:
-            self._bodies.popitem(last=False)
-
-    def _store_body(self, chain: bytes, block: Block, row: VoteRow) -> tuple[Write, ...]:
-        self._remember(block)
-        return (Write(BODIES, chain + block.hash, encode_proposed(block)),)
-
-    def _drop_bodies(self, chain: bytes, before: VoteRow, after: VoteRow) -> tuple[Write, ...]:
-        """Forget the bodies that neither vote nor lock names any more."""
-        kept = _bodies_of(after)
-        return tuple(Write(BODIES, chain + block, None) for block in _bodies_of(before) - kept)
+    def heads(self, m: Heads, now: int) -> Step:
+        """W7: tell what to ask for."""
+        return self._catchup.take_heads(m)
 
 
-def _bodies_of(row: VoteRow) -> set[bytes]:
-    return {found.block for found in (row.vote, row.lock) if found is not None}
-
+_HANDLERS: Constant[dict[type[Any], str]] = {
+    Prepare: "prepare",
+    Opening: "open",
+    Propose: "propose",
+    Lock: "lock",
+    Final: "final",
+    Confirm: "confirm",
+    FraudReport: "fraud",
+    Get: "get",
+    AskHeads: "ask_heads",
+    Blocks: "blocks",
+    Heads: "heads",
+}
+"""What takes which message: by name, so that a simulation can replace one method."""
 
 _SIGNED_ANSWERS: Constant = (Prepare, Opening, Propose, Lock, Confirm)
+"""Messages that a stopped witness answers no more."""
+
+__all__ = ["Witness", "WitnessSettings", "answer"]
