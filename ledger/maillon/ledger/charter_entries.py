@@ -250,17 +250,23 @@ def decode_charter_entry(data: bytes) -> CharterEntry:
         except Broken as broken:
             inside = "." + broken.field if broken.field else ""
             raise schema_error(name, field + inside, broken.rule, broken.limit) from None
-        if field in _KEYS and part:
-            _check_key(cast(bytes, part))
-    return make(*value[1:])
+    entry = make(*value[1:])
+    for key in _keys(entry):
+        if key and not key_ok(key):
+            raise BadKey(key=key)
+    return entry
 
 
-_KEYS: Final = frozenset({"root", "node_key", "writer", "witness", "key"})
-
-
-def _check_key(key: bytes) -> None:
-    if not key_ok(key):
-        raise BadKey(key=key)
+def _keys(entry: CharterEntry) -> tuple[bytes, ...]:
+    match entry:
+        case Admit():
+            return entry.root, entry.node_key, entry.writer, entry.witness
+        case SetKey():
+            return (entry.key,)
+        case Refound():
+            return tuple(key for _coop, *pair in entry.coops for key in pair)
+        case _:
+            return ()
 
 
 Check = Callable[[object], None]
@@ -293,12 +299,6 @@ def _rows(*columns: Check, high: int, low: int = 0) -> Check:
                 raise
 
     return check
-
-
-def _key_or_none(value: object) -> None:
-    _zero_or_32(value)
-    if value and not key_ok(cast(bytes, value)):
-        raise Broken("bad_key")
 
 
 _zero_or_32 = compile_type(Bytes((0, 32)))
@@ -390,7 +390,7 @@ _LAYOUTS: Final[dict[int, Layout]] = {
         "refound",
         (
             ("heads", _heads),
-            ("coops", _rows(_32, _key_or_none, _key_or_none, high=COOPS_MAX, low=1)),
+            ("coops", _rows(_32, _zero_or_32, _zero_or_32, high=COOPS_MAX, low=1)),
             ("quorum", _quorum),
         ),
         lambda heads, coops, quorum: Refound(
