@@ -297,8 +297,10 @@ def _refound(draft: _Draft, entry: Refound) -> None:
                 draft.check_new_key(key)
             elif key and key != (coop.writer if role == WRITER else coop.witness):
                 refuse("key_in_use", key=key)
-        for key in own - {writer, witness}:
-            draft.spend(key)
+        # In this order, not a set's: what was spent when is part of the state.
+        for key in (coop.writer, coop.witness):
+            if key not in (writer, witness):
+                draft.spend(key)
         draft.put(coop, writer=writer, witness=witness)
     draft.quorum = entry.quorum
     draft.refounded = draft.height
