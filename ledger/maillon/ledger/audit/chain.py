@@ -8,7 +8,7 @@ compare.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -85,8 +85,8 @@ class ChainAudit:
     """Feed it a chain's blocks in order; it says what is wrong, and what the chain leads to.
 
     After a finding that is an error it takes no more blocks: what follows rests on what is wrong.
-    Signatures are put off and verified in batches; `finish` settles them. `good` is the height up
-    to which everything holds, once finished.
+    Signatures are put off and verified in batches; `finish` settles them. When `bad_from` is set by
+    then, replay the blocks below it and feed that one with `strict`: it says which entry it is.
     """
 
     def __init__(self, chain: bytes, charters: CharterChain, verify: Verify) -> None:
@@ -105,6 +105,7 @@ class ChainAudit:
         self.statistics = Statistics()
         self.erased = 0
         self.bad_from: int | None = None
+        self.strict = False
         self._verify = verify
         self._pending: list[Check] = []
         self._places: list[int] = []
@@ -162,7 +163,10 @@ class ChainAudit:
         """Verify what was put off: now `bad_from` is the first block with a bad signature."""
         self._settle()
 
-    def _put_off(self, checks: Any) -> list[bool]:
+    def _put_off(self, checks: Sequence[Check]) -> list[bool]:
+        if self.strict:
+            self.statistics.signatures += len(checks)
+            return self._verify(checks)
         self._pending += checks
         self._places += [self.head.h + 1] * len(checks)
         return [True] * len(checks)
@@ -189,7 +193,8 @@ class ChainAudit:
         certificate = block.certified_by()
         if not certifies(certificate, block.header):
             raise BadCertificate(rule="block")
-        self._put_off(certificate.items(self.charters.state(c).committee(), self.fed))
+        if not all(self._put_off(certificate.items(self.charters.state(c).committee(), self.fed))):
+            raise BadCertificate(rule="signature")
 
     def _counts(self, header: Header) -> bool:
         charters = self.charters

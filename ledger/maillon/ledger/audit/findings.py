@@ -44,7 +44,7 @@ SEVERITIES: Final = {
     # Between chains
     "message_unknown": ERROR,
     "message_other": ERROR,
-    "not_closed": WARNING,
+    "not_closed": ERROR,
     "sum_not_zero": ERROR,
     "trade_differs": ERROR,
     "sum_unknown": WARNING,
