@@ -8,12 +8,27 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from maillon.ledger.block import Block
 from maillon.ledger.book import Book
-from maillon.ledger.build import EntryWish, OrderWish
+from maillon.ledger.build import EntryWish, OrderWish, build_block
 from maillon.ledger.entries import Entry, Open
 from maillon.ledger.limits import BALANCE_MAX
 from maillon.ledger.messages import Message, decode_message, encode_message
+from maillon.ledger.openings import without_copies
 from maillon.ledger.orders import NO_REF, Order, PayAction, sign_order
+from maillon.ledger.quorum import Certificate, Term, VoteQC
+from maillon.ledger.rounds import (
+    Commit,
+    Echo,
+    Final,
+    Lock,
+    Opening,
+    Prepare,
+    Promise,
+    Propose,
+    Refuse,
+    Vote,
+)
 from maillon.ledger.signing import Verify, inline_verify
 from maillon.ledger.sources import Source
 from maillon.ledger.steps import Notice, Step
@@ -166,6 +181,107 @@ class Rounds:
             self.take(pen, pen.writer.submit(wish, self.now))
         self.run()
         return names
+
+    # --- By hand ---
+
+    def ask(self, at: int, *messages: Message, sender: bytes = b"asker") -> list[Message]:
+        """Let a witness handle messages, each committed, and return all its answers."""
+        answers: list[Message] = []
+        place = self.places[at]
+        for message in messages:
+            step = place.witness.handle(sender, message, self.now)
+            place.disk.commit(step.writes)
+            answers += [send.message for send in step.sends]
+        return answers
+
+    def reason(self, at: int, message: Message) -> str:
+        """Return why a witness refuses a message."""
+        (answer,) = self.ask(at, message)
+        assert isinstance(answer, Refuse), answer
+        return answer.reason
+
+    def term(self, counter: int = 1, nonce: bytes = b"n" * 16, at: int = 0) -> Term:
+        return Term(counter, nonce, self.federation.coops[at].writer.public)
+
+    def signer(self, term: Term) -> SigningKey:
+        return next(c.writer for c in self.federation.coops if c.writer.public == term.key)
+
+    def prepare(self, term: Term, chain: bytes | None = None, echo: Echo | None = None) -> Prepare:
+        chain = self.chain(0) if chain is None else chain
+        return Prepare.sign(self.signer(term), self.fed, chain, term, echo)
+
+    def promises(self, term: Term, *at: int, chain: bytes | None = None) -> list[Promise]:
+        """Have witnesses promise a term."""
+        found: list[Promise] = []
+        for place in at:
+            (answer,) = self.ask(place, self.prepare(term, chain))
+            assert isinstance(answer, Promise), answer
+            found.append(answer)
+        return found
+
+    def open(self, term: Term, *at: int, chain: bytes | None = None) -> Opening:
+        """Have witnesses promise a term, and open it at each of them; return the OPEN."""
+        promises = self.promises(term, *at, chain=chain)
+        opening = Opening(promises[0].chain, term, without_copies(promises))
+        for place in at:
+            assert self.ask(place, opening) == []
+        return opening
+
+    def block(
+        self,
+        *given: Order | Entry,
+        at: int = 0,
+        book: int | None = None,
+        adopt: int = 0,
+        time: int | None = None,
+        salt: str = "salt",
+    ) -> Block:
+        """Build the next block of a coop's chain, as the node `book` (or its own) sees it."""
+        built = build_block(
+            self.places[at if book is None else book].book,
+            self.chain(at),
+            [OrderWish(w) if isinstance(w, Order) else EntryWish(w) for w in given],
+            time=self.now if time is None else time,
+            adopt=adopt,
+            salt=stream(salt),
+        )
+        for _, error in built.refused:
+            raise error
+        assert built.block is not None
+        return built.block
+
+    def propose(self, term: Term, block: Block, echo: Echo | None = None) -> Propose:
+        return Propose.sign(self.signer(term), self.fed, term, block, echo)
+
+    def votes(self, term: Term, block: Block, *at: int) -> Lock:
+        """Have witnesses vote for a block, and return the LOCK of their votes."""
+        votes: dict[bytes, tuple[int, bytes]] = {}
+        for place in at:
+            (vote,) = self.ask(place, self.propose(term, block))
+            assert isinstance(vote, Vote), vote
+            votes[vote.witness] = (vote.counter, vote.signature)
+        return Lock(self.gathered(term, block, votes))
+
+    def gathered(self, term: Term, block: Block, votes: dict[bytes, tuple[int, bytes]]) -> VoteQC:
+        committee = self.places[0].book.charter_state(block.header.c).committee()
+        return VoteQC.gather(
+            committee, block.header.c, block.chain, block.h, term, block.hash, votes
+        )
+
+    def commits(self, lock: Lock, *at: int) -> Final:
+        """Have witnesses commit, and return the FINAL of their commits."""
+        votes = lock.votes
+        commits: dict[bytes, bytes] = {}
+        for place in at:
+            (commit,) = self.ask(place, lock)
+            assert isinstance(commit, Commit), commit
+            commits[commit.witness] = commit.signature
+        committee = self.places[0].book.charter_state(votes.c).committee()
+        return Final(
+            Certificate.gather(
+                committee, votes.c, votes.chain, votes.h, votes.term, votes.block, commits
+            )
+        )
 
     def place_of(self, key: bytes) -> Place | None:
         return next((place for place in self.places if place.key == key), None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Protocol
 
@@ -19,7 +19,7 @@ from maillon.ledger.book import Book
 from maillon.ledger.build import EntryWish, InWish, OrderWish, Wish, arrivals, build_block
 from maillon.ledger.charter import CheckedCharter
 from maillon.ledger.check import Checked
-from maillon.ledger.entries import Void, decode_entry
+from maillon.ledger.entries import Entry, Post, Settle, Void, decode_entry
 from maillon.ledger.errors import HoldOpen, LedgerError
 from maillon.ledger.limits import ENTRIES_MAX
 from maillon.ledger.orders import Order
@@ -111,8 +111,10 @@ class CoopSource:
     def add(self, wish: Wish) -> bytes:
         """Queue a wish and return its id; one that waits already is queued once.
 
-        Raises: QueueFull.
+        Of entries that the builder completes, the id is that of `as_wished`. Raises: QueueFull.
         """
+        if isinstance(wish, EntryWish):
+            wish = EntryWish(as_wished(wish.entry))
         name = wish.id(self._book.fed)
         if name not in self._queue:
             if len(self._queue) >= self._wishes_max:
@@ -194,21 +196,25 @@ class CoopSource:
             return self._report(built.placed, built.refused, block.h)
         if not self._queue:
             return []
-        # Another process of this coop, or its trustee, built it: orders are known by their ids.
+        # Another process of this coop, or its trustee, built it.
         notices: list[Notice] = []
-        for index, name in enumerate(self._order_ids(block)):
+        for index, placed in enumerate(block.body.entries):
+            name = self._wished(placed.data) if isinstance(placed, Placed) else b""
             if name and self._queue.pop(name, None) is not None:
                 notices.append(OrderPlaced(name, block.h, index))
         return notices
 
-    def _order_ids(self, block: Block) -> list[bytes]:
-        found: list[bytes] = []
-        for placed in block.body.entries:
-            order = None
-            if isinstance(placed, Placed):
-                order = getattr(decode_entry(placed.data), "order", None)
-            found.append(order.id(self._book.fed) if isinstance(order, Order) else b"")
-        return found
+    def _wished(self, data: bytes) -> bytes:
+        """Return the id that an entry had as a wish.
+
+        What the builder fills in is taken out again: a payment of the commons that stands must not
+        be made a second time because its number differs from the one that waits.
+        """
+        entry = as_wished(decode_entry(data))
+        order = getattr(entry, "order", None)
+        if isinstance(order, Order):
+            return OrderWish(order).id(self._book.fed)
+        return EntryWish(entry).id(self._book.fed)
 
     def _report(
         self,
@@ -224,6 +230,15 @@ class CoopSource:
             if self._queue.pop(name, None) is not None:
                 notices.append(OrderRefused(name, _as_ledger_error(error)))
         return notices
+
+
+def as_wished(entry: Entry) -> Entry:
+    """Return an entry without what the builder fills in: a channel's number, a hold's order."""
+    if isinstance(entry, Settle):
+        return replace(entry, n=1)
+    if isinstance(entry, Post):
+        return replace(entry, n=0, order_body=b"")
+    return entry
 
 
 def _as_ledger_error(error: MaillonError) -> LedgerError:
@@ -285,4 +300,5 @@ __all__ = [
     "Salt",
     "Source",
     "Wish",
+    "as_wished",
 ]

@@ -9,17 +9,14 @@ the time in, writes and messages out. One witness or three hundred, it is the sa
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 from typing import Final as Constant
 
-from maillon.ledger import _read as read
 from maillon.ledger import bounds
 from maillon.ledger.block import Block
-from maillon.ledger.book import Book
-from maillon.ledger.catchup import Catchup, certified
+from maillon.ledger.catchup import certified
 from maillon.ledger.charter import CheckedCharter
 from maillon.ledger.check import Checked
 from maillon.ledger.errors import BadCertificate, NoQuorum
@@ -30,7 +27,6 @@ from maillon.ledger.quorum import Certificate, Committee, Term, VoteQC
 from maillon.ledger.rounds import (
     Commit,
     Done,
-    Echo,
     Final,
     Lock,
     Opening,
@@ -39,143 +35,20 @@ from maillon.ledger.rounds import (
     Propose,
     Refuse,
     Vote,
-    read_vote,
 )
-from maillon.ledger.signing import Signer, Verify
-from maillon.ledger.sources import CoopSource, Salt, Source, Wish
-from maillon.ledger.steps import AnotherInstance, Disk, Notice, Send, Step, Stuck, Write
-from maillon.ledger.voterow import Opened
-from maillon.protocol import encoding
-from maillon.protocol.encoding import Encodable
+from maillon.ledger.sources import CoopSource, Wish
+from maillon.ledger.steps import AnotherInstance, Step, Stuck
+from maillon.ledger.writer_state import Flight, WriterSettings, WriterState, WriterStatus
 from maillon.protocol.errors import MaillonError
-from maillon.protocol.limits import WITNESSES_MAX
-
-SPACE: Constant = "term"
-_ROW_BYTES_MAX: Constant = WITNESSES_MAX * 300 + 64
-
-Phase = Literal["idle", "preparing", "ready", "voting", "committing", "waiting", "stopped"]
 
 
-@dataclass(frozen=True, slots=True)
-class WriterSettings:
-    """What an operator, or a simulation, may set differently.
-
-    `eager`: open a term at the start, before there is anything to propose; without it only when
-    there is. `stop_for_rival`: stop when another instance of the same writer shows up, rather than
-    back off.
-    """
-
-    eager: bool = True
-    stop_for_rival: bool = False
-    retry_s: int = bounds.RETRY_S
-    retry_s_max: int = bounds.RETRY_S_MAX
-    stuck_s: int = bounds.STUCK_S
-
-
-@dataclass(frozen=True, slots=True)
-class WriterStatus:
-    """Where a writer stands, for people. `waiting_for` are witnesses that have not answered."""
-
-    phase: Phase
-    term: Term | None
-    h: int
-    waiting: int
-    waiting_for: tuple[bytes, ...]
-    refusals: tuple[tuple[bytes, str], ...]
-    since: int
-
-
-@dataclass(slots=True)
-class _Flight:
-    """The block that is under way."""
-
-    block: Block
-    checked: Checked | CheckedCharter | None
-    fresh: bool
-    c: int
-    committee: Committee
-    propose: Propose
-    votes: dict[bytes, Vote] = field(default_factory=dict[bytes, Vote])
-    unverified: dict[bytes, Vote] = field(default_factory=dict[bytes, Vote])
-    lock: Lock | None = None
-    commits: dict[bytes, Commit] = field(default_factory=dict[bytes, Commit])
-
-
-class Writer:
+class Writer(WriterState):
     """Write one chain. `nonce` (16 bytes) is fresh at each start of the process (P1).
 
     `own` is the key of this node's own witness, which is never sent an echo: the two are committed
     together. `salt(n)` returns fresh random bytes, `seed` decides how long it backs off. With a
     `disk`, the counter and the last votes of the witnesses outlive the process.
     """
-
-    def __init__(
-        self,
-        book: Book,
-        chain: bytes,
-        key: Signer,
-        nonce: bytes,
-        *,
-        verify: Verify,
-        salt: Salt,
-        seed: bytes = b"",
-        own: bytes = b"",
-        disk: Disk | None = None,
-        source: Source | None = None,
-        settings: WriterSettings | None = None,
-    ) -> None:
-        self._book = book
-        self._fed = book.fed
-        self._chain = chain
-        self._key = key
-        self._nonce = nonce
-        self._verify = verify
-        self._seed = seed + nonce
-        self._own = own
-        self.source: Source = source or CoopSource(book, chain, salt)
-        self._settings = settings or WriterSettings()
-        self._catchup = Catchup(book)
-        self._phase: Phase = "idle"
-        self._counter = 0
-        self._echoes: dict[bytes, Echo] = {}
-        if disk is not None:
-            self._load(disk.get(SPACE, chain))
-        self._term: Term | None = None
-        self._prepare: Prepare | None = None
-        self._promises: dict[bytes, Promise] = {}
-        self._opened: Opened | None = None
-        self._opening: Opening | None = None
-        self._keep: Block | None = None
-        self._flight: _Flight | None = None
-        self._refusals: dict[bytes, str] = {}
-        self._final: Final | None = None
-        self._undone: set[bytes] = set()
-        self._h = book.head(chain).h
-        self._failures = 0
-        self._drawn = 0
-        self._wait_until: int | None = None
-        self._retry_at: int | None = None
-        self._retry_s = self._settings.retry_s
-        self._repeats = 0
-        self._since = 0
-        self._told_stuck = False
-        self._needs: dict[bytes, tuple[int, int, tuple[bytes, int]]] = {}
-        self._remedies: dict[bytes, int] = {}
-        self._epoch: tuple[int, Committee] | None = None
-        self._now = 0
-        self._writes: list[Write] = []
-        self._sends: list[Send] = []
-        self._notices: list[Notice] = []
-        self._handlers: dict[type[Any], Callable[[bytes, Any], None]] = {
-            Promise: self._on_promise,
-            Refuse: self._on_refuse,
-            Vote: self._on_vote,
-            Commit: self._on_commit,
-            Final: self._on_final,
-            Done: self._on_done,
-            Need: self._on_need,
-            Blocks: self._on_blocks,
-        }
 
     # --- Events ---------------------------------------------------------------------------------
 
@@ -200,10 +73,11 @@ class Writer:
         Answers that are out of place, or signed by another, change nothing.
         """
         self._now = now
-        handler = self._handlers.get(type(message))
-        if handler is not None and self._phase != "stopped":
+        name = _HANDLERS.get(type(message))
+        if name is not None and self._phase != "stopped":
             signer = getattr(message, "witness", witness)
             if signer == witness:
+                handler: Callable[[bytes, Any], None] = getattr(self, name)
                 handler(witness, message)
             self._advance()
         return self._step()
@@ -217,25 +91,23 @@ class Writer:
             self._tell_stuck()
         return self._step()
 
+    def reconnected(self, witness: bytes, now: int) -> Step:
+        """Repeat at once what a witness has not answered, after its node has connected."""
+        self._now = now
+        if self._phase != "stopped":
+            if witness in self._undone and self._final is not None:
+                self._send(witness, self._final)
+            if witness in self._awaited():
+                self._refusals.pop(witness, None)
+                self._resend(witness, from_the_body=True)
+        return self._step()
+
     def next_wake(self, now: int) -> int | None:
         """Return when `tick` has something to do next, or None when only messages matter."""
         times = [self._wait_until, self._retry_at, self.source.wake(now)]
         if self._busy() and not self._told_stuck:
             times.append(self._since + self._settings.stuck_s)
         return min((at for at in times if at is not None), default=None)
-
-    @property
-    def status(self) -> WriterStatus:
-        """Return where the writer stands."""
-        return WriterStatus(
-            self._phase,
-            self._term,
-            self._h,
-            len(self.source) if isinstance(self.source, CoopSource) else 0,
-            tuple(self._awaited()),
-            tuple(self._refusals.items()),
-            self._since,
-        )
 
     # --- Going on -------------------------------------------------------------------------------
 
@@ -250,12 +122,6 @@ class Writer:
             self._begin()
         if self._phase == "ready":
             self._propose_next()
-
-    def _due(self) -> bool:
-        return self.source.due(self._now)
-
-    def _busy(self) -> bool:
-        return self._phase in ("preparing", "voting", "committing")
 
     def _follow_head(self) -> None:
         """Take note of blocks that stand now, whoever had them certified."""
@@ -275,13 +141,6 @@ class Writer:
                 self._try_open()
             else:
                 self._phase = "idle"
-
-    def _committee(self) -> tuple[int, Committee]:
-        """Return the charter that governs the next block, and its committee."""
-        c = self._book.governing(self._chain)
-        if self._epoch is None or self._epoch[0] != c:
-            self._epoch = c, self._book.charter_state(c).committee()
-        return self._epoch
 
     # --- P1: a term -----------------------------------------------------------------------------
 
@@ -308,9 +167,6 @@ class Writer:
     def _send_prepare(self, witness: bytes) -> None:
         assert self._prepare is not None
         self._send(witness, replace(self._prepare, echo=self._echo(witness)))
-
-    def _echo(self, witness: bytes) -> Echo | None:
-        return None if witness == self._own else self._echoes.get(witness)
 
     # --- P2: promises ---------------------------------------------------------------------------
 
@@ -421,7 +277,7 @@ class Writer:
         assert self._term is not None
         c, committee = self._committee()
         propose = Propose.sign(self._key, self._fed, self._term, block)
-        self._flight = _Flight(block, checked, fresh, c, committee, propose)
+        self._flight = Flight(block, checked, fresh, c, committee, propose)
         self._refusals = {}
         self._phase = "voting"
         self._progress()
@@ -455,7 +311,7 @@ class Writer:
         if self._enough_votes(flight):
             self._lock(flight)
 
-    def _about(self, flight: _Flight, given: Vote | Commit) -> bool:
+    def _about(self, flight: Flight, given: Vote | Commit) -> bool:
         return (given.c, given.chain, given.h, given.term, given.block) == (
             flight.c,
             self._chain,
@@ -464,10 +320,10 @@ class Writer:
             flight.block.hash,
         )
 
-    def _enough_votes(self, flight: _Flight) -> bool:
+    def _enough_votes(self, flight: Flight) -> bool:
         return len(flight.votes) >= flight.committee.quorum
 
-    def _lock(self, flight: _Flight) -> None:
+    def _lock(self, flight: Flight) -> None:
         assert self._term is not None
         votes = {key: (vote.counter, vote.signature) for key, vote in flight.votes.items()}
         block = flight.block
@@ -557,26 +413,6 @@ class Writer:
             # While there is more to come, one question is enough to have the next one asked.
             known = need.chain != self._chain or top == self._h
             self._resend(witness, from_the_body=known)
-
-    def _push(self, witness: bytes, chain: bytes, from_h: int) -> int:
-        """Send certified blocks from a height on; return the last one's height, 0 for none."""
-        blocks = self._catchup.above(chain, from_h)
-        if not blocks.blocks:
-            return 0
-        self._send(witness, blocks)
-        return blocks.blocks[-1].h
-
-    def _answers(self, witness: bytes, chain: bytes, from_h: int) -> bool:
-        """Count what a witness asks, so that a liar cannot have us send the same for ever."""
-        if witness not in self._committee()[1]:
-            return False
-        second, count, last = self._needs.get(witness, (self._now, 0, (b"", 0)))
-        if second != self._now:
-            count, last = 0, (b"", 0)
-        if count >= bounds.NEEDS_PER_S or last == (chain, from_h):
-            return False
-        self._needs[witness] = (self._now, count + 1, (chain, from_h))
-        return True
 
     def _on_blocks(self, witness: bytes, blocks: Blocks) -> None:
         if not blocks.blocks:
@@ -681,41 +517,7 @@ class Writer:
             self._notices.append(Stuck(self._chain, why, self._since))
         self._back_off(at_once="confirmed_hold" in reasons)
 
-    def _back_off(self, *, at_once: bool = False) -> None:
-        """Wait for a random time, on average twice as long with each failure, then begin anew."""
-        self._flight = None
-        self._opened = None
-        self._opening = None
-        self._phase = "waiting"
-        self._retry_at = None
-        longest = min(1 << self._failures, bounds.BACK_OFF_S_MAX)
-        self._failures = min(self._failures + 1, 16)
-        self._drawn += 1
-        drawn = hashlib.sha256(self._seed + self._drawn.to_bytes(8, "big")).digest()
-        wait = 1 + int.from_bytes(drawn[:4], "big") % (2 * longest)
-        self._wait_until = self._now + (0 if at_once else wait)
-
     # --- Repeating ------------------------------------------------------------------------------
-
-    def _progress(self) -> None:
-        self._since = self._now
-        self._told_stuck = False
-        self._retry_s = self._settings.retry_s
-        self._retry_at = self._now + self._retry_s
-
-    def _awaited(self) -> Iterable[bytes]:
-        """Return the witnesses whose answer is missing."""
-        flight = self._flight
-        if self._phase == "preparing":
-            told = {key for key, given in self._promises.items() if given.head_h >= self._h}
-            return [key for key in self._committee()[1].keys if key not in told]
-        if flight is None:
-            return []
-        if flight.lock is None:
-            given: set[bytes] = set(flight.votes) | set(flight.unverified)
-        else:
-            given = set(flight.commits)
-        return [key for key in flight.committee.keys if key not in given]
 
     def _repeat_due(self) -> None:
         if self._retry_at is None or self._now < self._retry_at:
@@ -766,40 +568,18 @@ class Writer:
             reason = f"{self._phase}: {missing} witnesses do not answer"
             self._notices.append(Stuck(self._chain, reason, self._since))
 
-    # --- Effects --------------------------------------------------------------------------------
 
-    def _send(self, witness: bytes, message: Message) -> None:
-        self._sends.append(Send(witness, message))
-
-    def _step(self) -> Step:
-        step = Step(tuple(self._writes), tuple(self._sends), tuple(self._notices))
-        self._writes, self._sends, self._notices = [], [], []
-        return step
-
-    def _row(self) -> Write:
-        """Return what outlives the process: the counter, and what to echo (W8).
-
-        Votes of the own witness are left out: it may be committed after this row.
-        """
-        echoes: list[Encodable] = [
-            [key, echo.array()] for key, echo in sorted(self._echoes.items()) if key != self._own
-        ]
-        value = encoding.encode([self._counter, echoes], bytes_max=_ROW_BYTES_MAX)
-        return Write(SPACE, self._chain, value)
-
-    def _load(self, value: bytes | None) -> None:
-        if value is None:
-            return
-        counter, echoes = read.items(
-            read.array(value, _ROW_BYTES_MAX, "term_row"), "term_row", 2, 2
-        )
-        self._counter = read.number(counter, "term_row")
-        for item in read.items(echoes, "term_row", 0, WITNESSES_MAX):
-            key, echo = read.items(item, "term_row", 2, 2)
-            c, chain, h, term, block, count, signature = read.items(echo, "term_row", 7, 7)
-            vote = read_vote([Vote.TYPE, c, chain, h, term, block, count, key, signature])
-            self._echoes[key] = vote.echo()
-
+_HANDLERS: Constant[dict[type[Any], str]] = {
+    Promise: "_on_promise",
+    Refuse: "_on_refuse",
+    Vote: "_on_vote",
+    Commit: "_on_commit",
+    Final: "_on_final",
+    Done: "_on_done",
+    Need: "_on_need",
+    Blocks: "_on_blocks",
+}
+"""What takes which message: by name, so that a simulation can replace one method."""
 
 _CHARTER_REASONS: Constant = ("unauthorised", "unknown_chain")
 """Refusals whose height is the charter's that the witness knows."""
