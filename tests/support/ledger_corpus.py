@@ -169,6 +169,11 @@ class Person:
     holds: list[tuple[bytes, bytes]] = field(default_factory=list[tuple[bytes, bytes]])
 
 
+def account_of(plan: Plan, place: int, number: int) -> bytes:
+    """Return the account of a member of the coop at a place."""
+    return hashlib.sha256(f"{plan.seed} {place} {number}".encode()).digest()[:16]
+
+
 def witness_keys(plan: Plan, epoch: int = 0) -> list[FastKey]:
     """Return the witnesses' keys, in charter order; from epoch 1 on the first is another."""
     return [
@@ -272,16 +277,13 @@ class ChainMaker:
         self.state = ChainState(self.chain)
         self.people = [
             Person(
-                hashlib.sha256(f"{plan.seed} {place} {i}".encode()).digest()[:16],
+                account_of(plan, place, i),
                 key_of(plan.seed, "member", place, i),
             )
             for i in range(plan.members)
         ]
         self.accounts = {
-            coop: [
-                hashlib.sha256(f"{plan.seed} {other} {i}".encode()).digest()[:16]
-                for i in range(plan.members)
-            ]
+            coop: [account_of(plan, other, i) for i in range(plan.members)]
             for other, coop in enumerate(self.coops)
         }
         self.opened = False

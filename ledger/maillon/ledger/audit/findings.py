@@ -34,6 +34,7 @@ SEVERITIES: Final = {
     "block_few": ERROR,
     "block_retired": ERROR,
     "block_void": ERROR,
+    "pin_missing": ERROR,
     "charter_ahead": ERROR,
     "time_ahead": WARNING,
     "erased": NOTE,

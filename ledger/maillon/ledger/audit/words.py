@@ -53,10 +53,10 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
         "{before}.",
     ),
     "block_missing": (
-        "{coop}: blocks are missing: after block {before} comes block {next}. Nothing after block "
-        "{before} is proven.",
-        "{coop} : il manque des blocs : après le bloc {before} vient le bloc {next}. Rien n'est "
-        "prouvé après le bloc {before}.",
+        "{coop}: block {height} is missing: after block {before} comes block {next}. Nothing after "
+        "block {before} is proven.",
+        "{coop} : il manque le bloc {height} : après le bloc {before} vient le bloc {next}. Rien "
+        "n'est prouvé après le bloc {before}.",
     ),
     "block_order": (
         "{coop}: where block {height} belongs stands another one (number {found}): the order was "
@@ -107,6 +107,12 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
         "it does not count.",
         "{coop} : le bloc {height} est au-delà du point d'où la fédération a été refondée : il ne "
         "compte pas.",
+    ),
+    "pin_missing": (
+        "{coop}: the chain ends at block {height}, before block {pinned} which the federation kept "
+        "when it retired old keys. What those keys certified is not proven.",
+        "{coop} : la chaîne s'arrête au bloc {height}, avant le bloc {pinned} que la fédération a "
+        "gardé en retirant d'anciennes clés. Ce que ces clés ont certifié n'est pas prouvé.",
     ),
     "charter_ahead": (
         "{coop}: block {height} rests on charter {needed}; the export's charter ends at {known}.",
