@@ -497,6 +497,9 @@ LEDGER_ANSWER_BYTES = 64 * 1_024
 LEDGER_HEADS_MAX = 512
 """Chains named in one comparison: as many as a federation has coops."""
 
+LEDGER_FETCHES_MAX = 2
+"""Peers that one chain is fetched from at once."""
+
 LEDGER_HINTS_BYTES_MAX = 60 * 1_024
 """Hints gathered in one gossip message, under the 64 KiB of a message."""
 
@@ -519,29 +522,33 @@ LEDGER_ORDERS_WAITING_MAX = 20_000
 LEDGER_ORDERS_ACCOUNT_MAX = 256
 """Orders of one account that wait."""
 
+LEDGER_READ_BLOCKS_MAX = 64
+"""Blocks of a chain taken into the index in one run: others have their turn."""
+
+LEDGER_ROUNDS_MAX = 8
+"""Times that one run looks again at what follows from what it did: a lone coop's transfer takes
+four."""
+
+LEDGER_RELOADS_MAX = 16
+"""Times that the ledger is loaded again after a fault of ours; then the node ends, and tells."""
+
+LEDGER_LOOK_AGAIN_S = 60
+"""Time between two looks for holds that have expired."""
+
 LEDGER_REFUSED_KEPT_MAX = 2_000
 """Refused orders that are kept with their reason, the latest."""
 
 LEDGER_ORDER_LIFETIME_S = 14 * 86_400
 """How long an order made here may wait for the network; then it is refused, and nothing moved."""
 
-LEDGER_INCOMING_MAX = 1_024
-"""Messages of other coops offered to the writer at once; the rest follows when these are in."""
-
-LEDGER_PROPOSALS_MAX = 64
-"""Charter proposals kept at once; the oldest with fewest approvals goes."""
-
-LEDGER_FRAUDS_MAX = 1_024
-"""Fraud proofs kept: one a chain and term is enough to freeze it."""
-
-LEDGER_CONFIRMATIONS_MAX = 4_096
-"""Confirmations of holds that are being gathered or made known."""
-
 LEDGER_LATENCIES_KEPT = 100
 """Transfers whose time to the certificate is remembered."""
 
 LEDGER_WAIT_S_MAX = 120.0
 """How long an answer of the interface may wait for a certificate."""
+
+LEDGER_REVOKE_WAIT_S = 10.0
+"""How long the end of a mandate is waited for: who ends one wants to know."""
 
 LEDGER_WAITERS_MAX = 1_024
 """Answers of the interface that wait at once."""

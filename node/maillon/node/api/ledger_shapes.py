@@ -370,6 +370,9 @@ class LedgerStatus(Struct):
     witnesses_needed: str
     """What the quorum means, in a sentence: how many may be away, how many may lie."""
     charter: int
+    writer_key: str
+    witness_key: str
+    """This node's own, also when the charter names another or none."""
     writer: WriterState
     witness: str
     """What this node's own witness does: working, stopped, none; with a reason after a colon."""

@@ -20,7 +20,7 @@ from maillon.node import bounds
 from maillon.node.engine.ingest import LOCAL, Ingest, Origin, Outcome, Prepared
 from maillon.node.engine.outbox import Outbox
 from maillon.node.engine.peers import Peers
-from maillon.node.engine.pending import PendingPool
+from maillon.node.engine.pending import PendingPool, record_token
 from maillon.node.engine.sync import Session, SyncInitiator, SyncResponder
 from maillon.node.engine.view import IdentityView
 from maillon.node.events import (
@@ -346,6 +346,13 @@ class Engine:
         faults.update((id, Refused(Superseded())) for id in outcome.stale)
         results = [self._fault_of(record, faults, unread) for record in records]
         return results, self._after(outcome, now)
+
+    def transfers_certain(self, ids: Sequence[bytes], now: float) -> list[Effect]:
+        """Be told of transfers that are certified now: what waited for them may count."""
+        waiting = [id for id in ids if self._ingest.pending.waits_for(record_token(id))]
+        if not waiting:
+            return []
+        return self._after(self._ingest.transfers_certain(waiting, now), now)
 
     def _fault_of(
         self, record: bytes, faults: dict[bytes | None, Refused], unread: list[Refused]

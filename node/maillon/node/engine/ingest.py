@@ -31,7 +31,7 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 from maillon.node import bounds
-from maillon.node.engine.pending import PendingPool, Waiting
+from maillon.node.engine.pending import PendingPool, Waiting, record_token
 from maillon.node.engine.refusals import Refusals
 from maillon.node.engine.view import INDEXED_KINDS, Change, IdentityView, missing_token
 from maillon.node.events import Effect, Gone, Penalise, Stored
@@ -302,6 +302,16 @@ class Ingest:
                 self._generation += 1
                 if changes:
                     self._settle(changes, now, outcome)
+        self._outward(LOCAL, Origin.LOCAL, outcome)
+        return outcome
+
+    def transfers_certain(self, ids: Sequence[bytes], now: float) -> Outcome:
+        """Judge what waited for transfers that the ledger knows now."""
+        self._repair()
+        outcome = Outcome(0)
+        tokens = tuple(record_token(id) for id in ids)
+        with self._transaction():
+            self._settle([Change(tokens=tokens)], now, outcome)
         self._outward(LOCAL, Origin.LOCAL, outcome)
         return outcome
 

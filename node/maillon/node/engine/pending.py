@@ -144,6 +144,10 @@ class PendingPool:
             return []
         return [waiting for id in list(ids) if (waiting := self.discard(id)) is not None]
 
+    def waits_for(self, token: bytes) -> bool:
+        """Tell whether anything waits for this."""
+        return token in self._by_token
+
     def expire(self, now: float) -> int:
         """Let go of what waited too long; return how many. A clock set back lets go of nothing."""
         gone = 0

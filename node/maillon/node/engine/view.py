@@ -10,7 +10,7 @@ judged differently now: a profile with a new telephone number concerns no other 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -77,12 +77,18 @@ def missing_token(fault: RemoteError, header: Header) -> bytes:
     return coop_token(facts.get("coop", header.coop))
 
 
+def _no_transfer(_id: bytes) -> TransferInfo | None:
+    return None
+
+
 class IdentityView:
     """Answer `View` from the live records of one store."""
 
     def __init__(self, founding: Founding, store: Store) -> None:
         self._founding = founding
         self._store = store
+        self.transfers: Callable[[bytes], TransferInfo | None] = _no_transfer
+        """Answers for certified transfers; a node with accounts puts its ledger here."""
         self.clear()
 
     def clear(self) -> None:
@@ -149,8 +155,8 @@ class IdentityView:
         return AttestationInfo(self._entries[id].subject)
 
     def transfer(self, id: bytes, /) -> TransferInfo | None:
-        """Return None: there is no ledger here yet, so no transfer is known."""
-        return None
+        """Return a certified transfer, as far as the ledger of this node knows it."""
+        return self.transfers(id)
 
     # --- For the engine -------------------------------------------------------------------------
 

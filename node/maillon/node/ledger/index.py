@@ -1,19 +1,21 @@
-"""Know where everything stands on the chains: transfers by id, lines by account, channel messages.
+"""Know where everything stands on the chains: transfers by id, lines by account.
 
 What is written here follows from certified blocks alone, and is written in the same commit as the
-block. Rows of four spaces of ledger.db; numbers in keys are big-endian, so that keys sort by them:
+block. Rows of spaces of ledger.db; numbers in keys are big-endian, so that keys sort by them:
 
     line      coop account h i k        what moved one balance of an account
     transfer  id                        a transfer, a hold, or a settlement
     arrival   id                        where its destination took it, or sent it back
     recent    coop h i                  the id of a transfer that this coop's chain sent or took
-    message   source destination n      where a channel's message stands: h, i
     balance   coop account unit         the balance after the last line
-    indexed   chain                     the last block that was read
+    closed    coop account              at which height an account was closed
+    settled   coop ref                  the id of a settlement
+    indexed   chain                     height and hash of the last block that was read
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final, cast
@@ -31,7 +33,6 @@ from maillon.ledger.entries import (
     Settle,
     Void,
     decode_entry,
-    message_of,
 )
 from maillon.ledger.orders import COMMONS, NO_REF, HoldAction, PayAction, read_body
 from maillon.ledger.steps import Write
@@ -189,7 +190,7 @@ class Line:
 def decode_line(key: bytes, data: bytes) -> Line:
     """Read a row that this module wrote."""
     parts = cast("list[Any]", decode(data, bytes_max=ROW_BYTES_MAX))
-    return Line(Place(*parts[0]), *parts[1:11], key)
+    return replace(Line(Place(*parts[0]), *parts[1:]), key=key)
 
 
 def _said(data: bytes) -> tuple[bytes, str]:
@@ -217,16 +218,26 @@ class Index:
     def __init__(self, fed: bytes, disk: LedgerDisk) -> None:
         self._fed = fed
         self._disk = disk
+        self._indexed: dict[bytes, tuple[int, bytes]] = {}
 
     # --- writing --------------------------------------------------------------------------------
 
-    def indexed(self, chain: bytes) -> int:
-        """Return the height of the last block of a chain that was read; 0 before the first."""
-        found = self._disk.get("indexed", chain)
-        return 0 if found is None else int.from_bytes(found, "big")
+    def indexed(self, chain: bytes) -> tuple[int, bytes]:
+        """Return height and hash of the last block of a chain that was read; 0 before any."""
+        known = self._indexed.get(chain)
+        if known is None:
+            found = self._disk.get("indexed", chain)
+            known = (0, b"") if found is None else (int.from_bytes(found[:8], "big"), found[8:])
+            self._indexed[chain] = known
+        return known
 
     def read_block(
-        self, chain: bytes, h: int, time: int, entries: Iterable[tuple[int, bytes, Entry]]
+        self,
+        chain: bytes,
+        h: int,
+        block: bytes,
+        time: int,
+        entries: Iterable[tuple[int, bytes, Entry]],
     ) -> list[bytes]:
         """Take in a block's entries, as (index, leaf, entry), erased ones left out.
 
@@ -236,20 +247,25 @@ class Index:
         for index, leaf, entry in entries:
             place = Place(chain, h, index, time)
             certain += self._entry(place, leaf, entry)
-        self._put("indexed", chain, number(h))
+        self._put("indexed", chain, number(h) + block)
+        self._indexed[chain] = (h, block)
         return certain
+
+    def forget(self, chain: bytes) -> None:
+        """Drop all that was read of a chain: its blocks were replaced, and are read again."""
+        for _, id in self._disk.scan("recent", chain):
+            row = self._disk.get("transfer", id)
+            if row is not None and decode_transfer(id, row).coop == chain:
+                self._disk.commit((Write("transfer", id, None),))
+        for space in ("line", "recent", "balance", "closed", "settled", "settled as", "indexed"):
+            gone = [Write(space, key, None) for key, _ in self._disk.scan(space, chain)]
+            self._disk.commit(gone)
+        self._indexed.pop(chain, None)
 
     def _put(self, space: str, key: bytes, value: bytes) -> None:
         self._disk.commit((Write(space, key, value),))
 
     def _entry(self, place: Place, leaf: bytes, entry: Entry) -> list[bytes]:
-        message = message_of(entry, leaf, self._fed)
-        if message is not None:
-            self._put(
-                "message",
-                place.chain + message.to_coop + number(message.n),
-                number(place.h) + number(place.index, 2),
-            )
         match entry:
             case Intra(order=order) | Out(order=order):
                 action = order.action
@@ -307,6 +323,8 @@ class Index:
                     CERTIFIED,
                 )
                 self._transfer(row)
+                wished = hashlib.sha256(replace(entry, n=1).encode()).digest()
+                self._put("settled as", place.chain + wished, leaf)
                 if entry.ref != NO_REF:
                     self._put("settled", place.chain + entry.ref, leaf)
                 self._paid(row, place, "settle")
@@ -444,16 +462,13 @@ class Index:
                 break
         return found
 
+    def settled_as(self, chain: bytes, wish: bytes) -> bytes | None:
+        """Return the id of the settlement that was asked for under this id."""
+        return self._disk.get("settled as", chain + wish)
+
     def settled(self, chain: bytes, ref: bytes) -> bytes | None:
         """Return the id of the settlement with this ref, once it is certified."""
         return self._disk.get("settled", chain + ref)
-
-    def message(self, source: bytes, destination: bytes, n: int) -> tuple[int, int] | None:
-        """Return (h, index) of a channel's message."""
-        found = self._disk.get("message", source + destination + number(n))
-        if found is None:
-            return None
-        return int.from_bytes(found[:8], "big"), int.from_bytes(found[8:], "big")
 
     def lines(
         self, coop: bytes, account: bytes, *, after: bytes = b"", reverse: bool = False

@@ -176,11 +176,11 @@ class OrderQueue:
         if item is not None and item.state == PLACED:
             item.state, item.h = WAITING, 0
 
-    def refused(self, id: bytes, fault: MaillonError, now: int) -> None:
-        """Note that something will never be carried out, and why."""
+    def refused(self, id: bytes, fault: MaillonError, now: int) -> bool:
+        """Note that something will never be carried out, and why; False when it is not here."""
         item = self._items.get(id)
         if item is None or item.state == REFUSED:
-            return
+            return False
         self._uncount(item)
         item.state = REFUSED
         item.ended_at = now
@@ -190,6 +190,7 @@ class OrderQueue:
         refused = [item for item in self._items.values() if item.state == REFUSED]
         if len(refused) > bounds.LEDGER_REFUSED_KEPT_MAX:
             self.forget(min(refused, key=lambda item: item.ended_at).id)
+        return True
 
     def certified(self, id: bytes) -> Queued | None:
         """Let go of what stands on a certified block now; return it."""

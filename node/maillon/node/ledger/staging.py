@@ -6,7 +6,7 @@ seen by the next step at once: so writes are staged here, read through, and made
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from maillon.ledger.steps import Write
@@ -61,28 +61,39 @@ class StagedDisk:
 
     def scan(self, space: str, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Yield the keys that begin so with their values, ascending."""
-        return self._merged(space, prefix, self._disk.scan(space, prefix))
+        fresh = self._fresh(space, lambda key: key.startswith(prefix))
+        return _merged(fresh, self._disk.scan(space, prefix), reverse=False)
 
-    def _merged(
-        self, space: str, prefix: bytes, stored: Iterator[tuple[bytes, bytes]]
+    def scan_between(
+        self, space: str, low: bytes, high: bytes | None, *, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
-        fresh = {
+        """Yield (key, value) from `low` to before `high` (None for no end), by key."""
+        fresh = self._fresh(space, lambda key: low <= key and (high is None or key < high))
+        stored = self._disk.scan_between(space, low, high, reverse=reverse)
+        return _merged(fresh, stored, reverse=reverse)
+
+    def _fresh(self, space: str, wanted: Callable[[bytes], bool]) -> dict[bytes, bytes | None]:
+        return {
             key: write.value
             for (where, key), write in self._staged.items()
-            if where == space and key.startswith(prefix)
+            if where == space and wanted(key)
         }
-        new = sorted(key for key, value in fresh.items() if value is not None)
-        place = 0
-        for key, value in stored:
-            while place < len(new) and new[place] < key:
-                yield new[place], fresh[new[place]] or b""
-                place += 1
-            if key in fresh:
-                changed = fresh[key]
-                if changed is not None:
-                    yield key, changed
-                    place += place < len(new) and new[place] == key
-                continue
+
+
+def _merged(
+    fresh: dict[bytes, bytes | None], stored: Iterator[tuple[bytes, bytes]], *, reverse: bool
+) -> Iterator[tuple[bytes, bytes]]:
+    """Yield what is stored with what is staged in its place, in one order."""
+    new = sorted((key for key, value in fresh.items() if value is not None), reverse=reverse)
+    place = 0
+    for key, value in stored:
+        while place < len(new) and (new[place] > key if reverse else new[place] < key):
+            yield new[place], fresh[new[place]] or b""
+            place += 1
+        if key not in fresh:
             yield key, value
-        for key in new[place:]:
+        elif place < len(new) and new[place] == key:
             yield key, fresh[key] or b""
+            place += 1
+    for key in new[place:]:
+        yield key, fresh[key] or b""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from maillon.ledger.messages import is_hints
 from maillon.node import bounds, clock, keyring
 from maillon.node.config import Config
 from maillon.node.engine import Engine
@@ -35,7 +36,8 @@ from maillon.node.home import Home, listen_socket, write_atomic
 from maillon.node.i18n import _
 from maillon.node.net import Libp2pNetwork, NetSettings, load_libraries, parse_address
 from maillon.node.ports import FrameStream
-from maillon.node.run import join, sync, timekeeping
+from maillon.node.run import accounts, join, sync, timekeeping
+from maillon.node.run.accounts import Ledger
 from maillon.node.run.arrivals import Arrivals
 from maillon.node.run.authoring import Authoring
 from maillon.node.run.catalogue import Catalogue
@@ -133,6 +135,7 @@ class Node:
         self.people = People(self)
         self.searching = Searching(self)
         self.timekeeping = Timekeeping(self.network, clock.now_ms)
+        self.ledger = Ledger(self, password)
         self._poke = trio.Event()
         self._publish_send, self._publish_receive = trio.open_memory_channel[bytes](
             PUBLISH_QUEUE_MAX
@@ -162,6 +165,7 @@ class Node:
     def close(self) -> None:
         """Close the databases."""
         self.searching.close()
+        self.ledger.close()
         self.store.close()
         self.register.close()
 
@@ -203,6 +207,9 @@ class Node:
                 self.network.set_handler(join.PROTOCOL, self._answer_join, strangers=True)
                 self.network.set_handler(INTRODUCE, self._answer_introduction, strangers=True)
                 self.network.set_handler(timekeeping.PROTOCOL, self.timekeeping.answer)
+                self.network.set_handler(accounts.PROTOCOL, self.ledger.serve)
+                # Before the network: what was asked goes on being asked, and answers at once.
+                nursery.start_soon(self.ledger.run)
                 self._dial_configured()
                 app = make_app(NodeService(self), version=self.version)
                 serve = partial(serve_api, app, listener, self._stop.wait)
@@ -299,6 +306,8 @@ class Node:
     def _judge(self, peer: bytes, data: bytes) -> bool:
         # What fails in here is our fault, not the peer's: nothing is relayed, and nobody blamed.
         with self.faults.contained("gossip"):
+            if is_hints(data):
+                return self.ledger.gossip(peer, data)
             verdict = self.engine.gossip(peer, data, self.now(), self.pool.verify_now)
             self.run_effects(verdict.effects)
             return verdict.relay
@@ -312,6 +321,7 @@ class Node:
             case PeerConnected(peer):
                 log.info("peer connected", peer=peer)
                 self.run_effects(self.engine.connected(peer, self.now()))
+                self.ledger.connected(peer)
                 if self._nursery is not None:
                     self._nursery.start_soon(self._introduce, peer)
             case PeerDisconnected(peer):

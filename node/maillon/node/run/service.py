@@ -11,6 +11,7 @@ import trio
 
 from maillon.node import clock
 from maillon.node.api import shapes
+from maillon.node.api.ledger_service import LedgerService
 from maillon.node.api.service import ListOptions, SearchOptions
 from maillon.node.i18n import _
 from maillon.node.run.admission import admission_draft, missing_founders
@@ -30,6 +31,10 @@ class NodeService:
 
     def __init__(self, node: Node) -> None:
         self._node = node
+
+    @property
+    def ledger(self) -> LedgerService:
+        return self._node.ledger.desk
 
     # --- the node -------------------------------------------------------------------------------
 

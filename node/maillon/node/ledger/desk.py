@@ -1,0 +1,479 @@
+"""Answer what people ask of the accounts through the local interface."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+from maillon.ledger.entries import (
+    Close,
+    Confirmation,
+    Entry,
+    Limit,
+    Open,
+    Post,
+    PreimageConfirmation,
+    Recover,
+    Settle,
+    Void,
+    sign_confirmation,
+    sign_release,
+)
+from maillon.ledger.orders import (
+    COMMONS,
+    HoldAction,
+    KeysAction,
+    MandateAction,
+    Order,
+    PayAction,
+    RevokeAction,
+    decode_order,
+)
+from maillon.node import bounds
+from maillon.node.api import ledger_shapes as shapes
+from maillon.node.api.ledger_service import (
+    AccountOptions,
+    StatementOptions,
+    TransferOptions,
+)
+from maillon.node.i18n import _
+from maillon.node.ledger import proving, statements
+from maillon.node.ledger.asking import PERSON_KINDS, Asking, AskingError, NoSuchAccount, bytes_of
+from maillon.node.ledger.elsewhere import Elsewhere
+from maillon.node.ledger.exporting import export
+from maillon.node.ledger.governing import Governing
+from maillon.node.ledger.host import Host
+from maillon.node.ledger.index import HELD, TransferRow
+from maillon.node.ledger.machine import Ended
+from maillon.node.ledger.queue import Queued
+from maillon.node.ledger.runner import LedgerRunner
+from maillon.node.ledger.showing import Showing
+from maillon.node.ledger.telling import Telling
+from maillon.protocol.errors import BadSignature, LocalError
+from maillon.protocol.keys import SigningKey
+
+PREFIX_CHARACTERS_MIN = 6
+
+
+class NoSuchTransfer(AskingError):
+    """No transfer fits what was written."""
+
+    code = "not_found"
+
+
+class Desk:
+    """Implements api.ledger_service.LedgerService."""
+
+    def __init__(
+        self, host: Host, runner: LedgerRunner, founding_file: Callable[[], bytes]
+    ) -> None:
+        self._host = host
+        self._runner = runner
+        self._founding_file = founding_file
+
+    # The machine may make its parts anew: they are looked up each time.
+
+    @property
+    def asking(self) -> Asking:
+        """Return what resolves names and signs."""
+        return Asking(self._host, self._runner.machine)
+
+    @property
+    def showing(self) -> Showing:
+        """Return what shows things by the present charter."""
+        machine = self._runner.machine
+        showing = Showing(self._host, machine.index, machine.book.hash_at)
+        showing.use(machine.book.charter.latest)
+        return showing
+
+    # --- accounts -------------------------------------------------------------------------------
+
+    def accounts(self, options: AccountOptions) -> shapes.Accounts:
+        """List the accounts of a coop."""
+        book = self._runner.machine.book
+        coop = self._host.coop
+        if options.coop:
+            fits = [id for id in book.chains() if id.hex().startswith(options.coop.lower())]
+            if len(fits) != 1:
+                raise NoSuchAccount(
+                    _("No coop of the accounts begins with {id}.").format(id=options.coop[:16])
+                )
+            coop = fits[0]
+        unit = self.asking.unit(options.unit) if options.unit else None
+        showing = self.showing
+        rows = [
+            showing.account(coop, account, unit)
+            for account in book.state(coop).accounts()
+            if (account.open or options.all)
+            and (unit is None or unit in account.positions or account.id == COMMONS)
+        ]
+        rows.sort(key=lambda row: (row.kind != "commons", row.name.lower(), row.account))
+        return shapes.Accounts(rows, book.head(coop).time)
+
+    async def open_account(self, request: shapes.AccountRequest) -> shapes.Placed:
+        """Open an account for a member, or for an organisation or a group."""
+        asking = self.asking
+        positions = asking.positions(request.positions)
+        if request.person is not None:
+            account = asking.own(request.person)
+        elif request.kind == "person":
+            raise AskingError(
+                _("Say for which member the account is."),
+                hint=_("Members are registered with: maillon member add"),
+            )
+        else:
+            account = self._host.random(16)
+        if request.key is not None:
+            key = bytes.fromhex(request.key)
+        else:
+            key = self._host.member_key(account) or asking.new_key(account, request.name)
+        kind = PERSON_KINDS[request.kind]
+        return await self._entry(
+            Open(account, kind, key, positions), request.wait_s, account=account
+        )
+
+    async def limit(self, account: str, request: shapes.LimitRequest) -> shapes.Placed:
+        """Set credit limit and maximum of an account in a unit."""
+        asking = self.asking
+        found = asking.account(account)
+        unit = asking.unit(request.unit)
+        entry = Limit(
+            found.id,
+            unit,
+            asking.amount(unit, request.limit),
+            asking.maximum(unit, request.max),
+        )
+        return await self._entry(entry, request.wait_s, account=found.id)
+
+    async def close(self, account: str, request: shapes.CloseRequest) -> shapes.Placed:
+        """Close an account."""
+        found = self.asking.account(account)
+        return await self._entry(Close(found.id), request.wait_s, account=found.id)
+
+    async def recover(self, account: str, request: shapes.RecoverRequest) -> shapes.Placed:
+        """Vouch for a new key of an account."""
+        asking = self.asking
+        found = asking.account(account)
+        if request.key is None:
+            key = asking.new_key(found.id, "")
+        else:
+            key = bytes.fromhex(request.key)
+        return await self._entry(Recover(found.id, key), request.wait_s, account=found.id)
+
+    async def keys(self, account: str, request: shapes.KeysRequest) -> shapes.Placed:
+        """Change the keys of an account."""
+        asking = self.asking
+        found = asking.account(account)
+        if not request.cancel and request.add is None and request.drop is None:
+            raise AskingError(_("Say which key to add or to drop."))
+        action = KeysAction(
+            b"" if request.add is None or request.cancel else bytes.fromhex(request.add),
+            b"" if request.drop is None or request.cancel else bytes.fromhex(request.drop),
+        )
+        order = asking.sign(found, action, asking.key_for(found))
+        return await self._order(order, request.wait_s)
+
+    async def give_mandate(
+        self, account: str, request: shapes.SpendingMandateRequest
+    ) -> shapes.Placed:
+        """Let another key pay from an account."""
+        asking = self.asking
+        found = asking.account(account)
+        if (request.key is None) == (request.delegate is None):
+            raise AskingError(_("Say who may pay: a member, or a key."))
+        if request.key is not None:
+            key = bytes.fromhex(request.key)
+        else:
+            assert request.delegate is not None
+            key = asking.key_of(request.delegate).public
+        limits: dict[int, int] = {}
+        for allowance in request.allowances:
+            unit = asking.unit(allowance.unit)
+            limits[unit] = asking.amount(unit, allowance.amount)
+        start = self._host.time() if request.start is None else request.start
+        end = start + 365 * 86_400 if request.end is None else request.end
+        mandate = asking.new_mandate()
+        action = MandateAction(
+            mandate, key, tuple(sorted(limits.items())), request.period_s, start, end
+        )
+        order = asking.sign(found, action, asking.key_for(found))
+        placed = await self._order(order, request.wait_s)
+        placed.mandate = mandate.hex()
+        return placed
+
+    async def revoke_mandate(self, account: str, mandate: str) -> shapes.Placed:
+        """End such a mandate."""
+        asking = self.asking
+        found = asking.account(account)
+        fits = [id for id in found.mandates if id.hex().startswith(mandate.lower())]
+        if len(fits) != 1 or len(mandate) < PREFIX_CHARACTERS_MIN:
+            raise NoSuchAccount(_("There is no such mandate on the account."))
+        order = asking.sign(found, RevokeAction(fits[0]), asking.key_for(found))
+        return await self._order(order, bounds.LEDGER_REVOKE_WAIT_S)
+
+    def statement(self, account: str, options: StatementOptions) -> shapes.Statement:
+        """List what moved an account's balance."""
+        asking = self.asking
+        found = asking.account(account)
+        unit = asking.unit(options.unit) if options.unit else None
+        machine = self._runner.machine
+        return statements.statement(
+            machine.index, self.showing, self._host.coop, found, options, unit
+        )
+
+    # --- transfers ------------------------------------------------------------------------------
+
+    async def transfer(self, request: shapes.TransferRequest) -> shapes.Placed:
+        """Pay, or reserve, from an account here."""
+        wish = self.asking.payment(request)
+        if isinstance(wish, Order):
+            return await self._order(wish, request.wait_s)
+        return await self._entry(wish, request.wait_s, account=COMMONS)
+
+    async def signed(self, request: shapes.SignedRequest) -> shapes.Placed:
+        """Take in an order that was signed on a device, for an account of any coop."""
+        order = decode_order(bytes.fromhex(request.order))
+        machine = self._runner.machine
+        if not machine.book.verify([order.check(machine.fed)])[0]:
+            raise BadSignature(key=order.key)
+        if request.memo and request.salt is not None:
+            salt = bytes.fromhex(request.salt)
+            ref = hashlib.sha256(salt + request.memo.encode()).digest()
+            action = order.action
+            if isinstance(action, PayAction | HoldAction) and action.ref == ref:
+                self._host.register.add_memo(ref, salt, request.memo, self._host.time())
+        if order.chain != self._host.coop:
+            return await Elsewhere(self._host, self._runner).hand_over(order)
+        return await self._order(order, request.wait_s)
+
+    def transfers(self, options: TransferOptions) -> shapes.Transfers:
+        """List transfers, the newest first: those that wait before those that are certain."""
+        return statements.transfers(
+            self._runner.machine, self.showing, self._host.coop, options
+        )
+
+    def show_transfer(self, id: str) -> shapes.TransferProof:
+        """Show a transfer with what proves it."""
+        machine = self._runner.machine
+        item, row = self._find(id)
+        if row is not None:
+            return proving.prove(machine.book, self.showing, row)
+        assert item is not None
+        return proving.not_yet(machine.book, self.showing, item)
+
+    def _find(self, text: str) -> tuple[Queued | None, TransferRow | None]:
+        """Return an order that waits or a certified transfer by its id or the beginning of it."""
+        machine = self._runner.machine
+        exact = bytes_of(text.lower())
+        if exact is not None and len(exact) == 32:
+            item = machine.queue.get(exact)
+            row = machine.index.transfer(exact)
+            if row is None and item is None:
+                settled = machine.index.settled_as(self._host.coop, exact)
+                row = None if settled is None else machine.index.transfer(settled)
+            if item is not None or row is not None:
+                return item, row
+        elif len(text) >= PREFIX_CHARACTERS_MIN and not set(text.lower()) - set("0123456789abcdef"):
+            even = bytes.fromhex(text[: len(text) // 2 * 2])
+            ids = [
+                id
+                for id in machine.index.transfers_beginning(even, 64)
+                if id.hex().startswith(text.lower())
+            ]
+            ids += [q.id for q in machine.queue if q.id.hex().startswith(text.lower())]
+            if len(set(ids)) > 1:
+                raise NoSuchTransfer(_("Several transfers begin with {id}.").format(id=text[:16]))
+            if ids:
+                return machine.queue.get(ids[0]), machine.index.transfer(ids[0])
+        raise NoSuchTransfer(
+            _("There is no transfer {id} here.").format(id=text[:16]),
+            hint=_("See them with: maillon transfer list"),
+        )
+
+    def _hold(self, id: str) -> TransferRow:
+        _item, row = self._find(id)
+        if row is None or row.status != HELD:
+            raise AskingError(
+                _("Nothing is reserved under {id}: it was paid, given back, or waits.").format(
+                    id=id[:16]
+                )
+            )
+        return row
+
+    async def confirm(self, id: str, request: shapes.ConfirmRequest) -> shapes.Placed:
+        """Confirm a hold with a key held here, or with the secret of its lock."""
+        row = self._hold(id)
+        machine = self._runner.machine
+        if request.preimage is not None:
+            secret = PreimageConfirmation(bytes.fromhex(request.preimage))
+            if not secret.opens(row.hashlock):
+                raise AskingError(_("This is not the secret that opens the reservation."))
+            confirmation: Confirmation = secret
+        else:
+            payer = machine.book.state(row.coop).account(row.account)
+            possible = [*(payer.keys if payer is not None else ()), row.arbiter]
+            held = (self._held_or_none(public) for public in possible if public)
+            key = next((found for found in held if found is not None), None)
+            if key is None:
+                raise AskingError(
+                    _("Your node holds no key that may confirm this."),
+                    hint=_("The payer confirms, or the arbiter whom both named."),
+                )
+            confirmation = sign_confirmation(key, machine.fed, row.coop, row.id)
+        if row.coop != self._host.coop:
+            return await Elsewhere(self._host, self._runner).confirm(row, confirmation)
+        post = Post(row.account, row.id, confirmation, 0)
+        return await self._entry(post, request.wait_s, account=row.account, shown=row.id)
+
+    def _held_or_none(self, public: bytes) -> SigningKey | None:
+        with contextlib.suppress(LocalError):
+            return self._host.register.held_key(public)
+        return None
+
+    async def release(self, id: str, request: shapes.ReleaseRequest) -> shapes.Placed:
+        """Give a hold back: with the payee's key, or because it expired."""
+        row = self._hold(id)
+        if row.coop != self._host.coop:
+            raise AskingError(
+                _("The payer's coop gives a reservation back: {coop}.").format(
+                    coop=self._host.coop_name(row.coop)
+                ),
+                hint=_("It does so by itself when the reservation expires."),
+            )
+        release = None
+        if row.expiry > self._host.time():
+            key = self._held_or_none(row.payee_key)
+            if key is None:
+                raise AskingError(
+                    _("Only the payee can give this back before it expires."),
+                    hint=_("It expires by itself; then it is given back at once."),
+                )
+            release = sign_release(key, self._runner.machine.fed, row.coop, row.id)
+        void = Void(row.account, row.id, release)
+        return await self._entry(void, request.wait_s, account=row.account, shown=row.id)
+
+    async def reverse(self, id: str, request: shapes.ReverseRequest) -> shapes.Placed:
+        """Send a transfer back: a new one, signed by who received it."""
+        _item, row = self._find(id)
+        if row is None or row.status == HELD:
+            raise AskingError(_("Only what is certain can be sent back."))
+        if row.to_coop != self._host.coop:
+            raise AskingError(
+                _("Who received it sends it back: an account of {coop}.").format(
+                    coop=self._host.coop_name(row.to_coop)
+                )
+            )
+        asking = self.asking
+        payer = asking.account(row.to_account.hex())
+        amount = row.amount
+        if request.amount is not None:
+            amount = asking.amount(row.unit, request.amount)
+        if request.memo:
+            asking.memo(request.memo)
+        # The reference of what is sent back is the first transfer's id: the two belong together.
+        if payer.id == COMMONS:
+            wish: Entry | Order = Settle(
+                COMMONS, row.unit, amount, row.coop, row.account, row.id, 1
+            )
+        else:
+            action = PayAction(row.coop, row.account, row.unit, amount, row.id)
+            wish = asking.sign(payer, action, asking.key_for(payer))
+        if isinstance(wish, Order):
+            return await self._order(wish, request.wait_s)
+        return await self._entry(wish, request.wait_s, account=COMMONS)
+
+    # --- what becomes of it ---------------------------------------------------------------------
+
+    async def _order(self, order: Order, wait_s: float) -> shapes.Placed:
+        id, ended = await self._runner.ask(order, wait_s)
+        placed = self._placed(id, ended, order.account)
+        if placed.status == "certified" and isinstance(order.action, HoldAction):
+            placed.status = "held"
+        return placed
+
+    async def _entry(
+        self, entry: Entry, wait_s: float, *, account: bytes, shown: bytes = b""
+    ) -> shapes.Placed:
+        id, ended = await self._runner.ask(entry, wait_s)
+        placed = self._placed(id, ended, account)
+        if shown:
+            placed.id = shown.hex()
+        elif isinstance(entry, Settle) and placed.status == "certified":
+            settled = self._runner.machine.index.settled(self._host.coop, entry.ref)
+            placed.id = (settled or id).hex()
+        return placed
+
+    def _placed(self, id: bytes, ended: Ended | None, account: bytes) -> shapes.Placed:
+        showing = self.showing
+        machine = self._runner.machine
+        if ended is not None and ended.fault is not None:
+            facts = showing.facts(ended.fault.facts)
+            return shapes.Placed(
+                id.hex(),
+                "refused",
+                account.hex(),
+                reason=ended.fault.code,
+                detail=str(ended.fault),
+                facts=facts,
+            )
+        if ended is not None:
+            header = machine.book.header_at(self._host.coop, ended.h)
+            block = shapes.BlockRef(
+                self._host.coop.hex(), ended.h, header.hash.hex(), header.time, ended.index
+            )
+            return shapes.Placed(id.hex(), "certified", account.hex(), block)
+        item = machine.queue.get(id)
+        if item is not None and item.state == "refused":
+            return shapes.Placed(
+                id.hex(),
+                "refused",
+                account.hex(),
+                reason=item.reason,
+                detail=item.detail,
+                facts=showing.facts(item.facts),
+            )
+        reason, detail = self._telling().why_waiting()
+        return shapes.Placed(
+            id.hex(),
+            "waiting" if item is None else item.state,
+            account.hex(),
+            reason=reason,
+            detail=detail,
+        )
+
+    # --- the ledger and the charter -------------------------------------------------------------
+
+    def _telling(self) -> Telling:
+        return Telling(self._host, self._runner, self.showing)
+
+    def status(self) -> shapes.LedgerStatus:
+        return self._telling().status()
+
+    def heads(self) -> shapes.Heads:
+        return shapes.Heads(self._telling().heads())
+
+    async def verify(self) -> shapes.VerifyReport:
+        return await self._telling().verify()
+
+    def fork_proofs(self) -> shapes.ForkProofs:
+        return self._telling().fork_proofs()
+
+    async def export(self, request: shapes.ExportRequest) -> shapes.LedgerExport:
+        return await export(self._runner, Path(request.directory), self._founding_file())
+
+    def charter(self) -> shapes.CharterOut:
+        return self._governing().show()
+
+    def _governing(self) -> Governing:
+        return Governing(self._host, self._runner, self.showing)
+
+    def proposals(self) -> shapes.Proposals:
+        return self._governing().proposals()
+
+    async def propose(self, request: shapes.ProposalRequest) -> shapes.ProposalOut:
+        return await self._governing().propose(request)
+
+    async def approve(self, hash: str) -> shapes.ProposalOut:
+        return await self._governing().approve(hash)

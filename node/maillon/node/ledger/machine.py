@@ -1,0 +1,578 @@
+"""Decide everything of a node's ledger and make it durable, without waiting for anything.
+
+Messages and wishes are put in an inbox. `run` looks at all that is there, commits once what follows
+from it, and only then gives out what may leave: answers, messages to witnesses, hints. Between this
+coop's writer and this node's witness messages pass inside a run, before the commit: nothing has
+left the process by then (spec/06, "Steps").
+"""
+
+# After an exception that no rule foresees (a bug), memory may be ahead of what is staged: a later
+# answer could leave without the write it rests on. So the machines are made anew from the disk, as
+# after a power cut, which is what they are built to survive.
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+from maillon.ledger.book import Book
+from maillon.ledger.build import EntryWish, OrderWish, Wish
+from maillon.ledger.catchup import Catchup
+from maillon.ledger.entries import Entry, Post
+from maillon.ledger.errors import ChainUnknown
+from maillon.ledger.fraud import FraudProof
+from maillon.ledger.messages import (
+    Ack,
+    AskHeads,
+    Blocks,
+    Confirm,
+    Done,
+    Failure,
+    FraudHint,
+    FraudReport,
+    Get,
+    HeadHint,
+    Heads,
+    Hint,
+    Message,
+    Ok,
+    Proposal,
+    ProposalHint,
+    Receipt,
+    Submit,
+    encode_message,
+)
+from maillon.ledger.opener import CharterSource
+from maillon.ledger.orders import Order
+from maillon.ledger.signing import Signer, Verify
+from maillon.ledger.sources import AdoptionSource, Source
+from maillon.ledger.steps import (
+    AnotherInstance,
+    Certified,
+    Fraud,
+    NeedsBlocks,
+    OrderPlaced,
+    OrderRefused,
+    Step,
+    Stopped,
+    Stuck,
+)
+from maillon.ledger.witness import Witness
+from maillon.ledger.writer import Writer, WriterSettings
+from maillon.node import bounds
+from maillon.node.ledger.changes import Changes
+from maillon.node.ledger.expiry import Expiry
+from maillon.node.ledger.index import Index
+from maillon.node.ledger.queue import CERTIFIED, REFUSED, OrderQueue, storable
+from maillon.node.ledger.reading import Reading, as_wished, wish_id
+from maillon.node.ledger.staging import LedgerDisk, StagedDisk
+from maillon.node.store.database import StoreError
+from maillon.protocol.encoding import Value
+from maillon.protocol.errors import MaillonError, RemoteError
+from maillon.protocol.founding import Founding
+
+log = logging.getLogger("maillon.ledger")
+
+# What no honest node sends, whatever it knows: codes of a witness's answer that count against it.
+PROVEN = frozenset(("bad_signature", "malformed", "not_canonical", "too_large", "bad_key"))
+
+
+class Untrue(RemoteError):
+    """What was gossiped is not so, or not any more."""
+
+    code = "untrue"
+    excusable = True
+    sentence = "What was told is not so."
+
+
+class Asker(Protocol):
+    """Somebody who sent a message and waits for an answer: a stream, or a test."""
+
+    @property
+    def peer(self) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class FromGuest:
+    """A message on a stream that another node opened."""
+
+    asker: Asker
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class FromWitness:
+    """What a witness answered."""
+
+    witness: bytes
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class FromPeer:
+    """What a peer answered to a question about chains: blocks or heads."""
+
+    peer: bytes
+    message: Blocks | Heads
+
+
+Event = FromGuest | FromWitness | FromPeer
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Something that was asked is certain (`h`, `index`), or refused."""
+
+    id: bytes
+    fault: MaillonError | None = None
+    h: int = 0
+    index: int = 0
+
+
+@dataclass(slots=True)
+class Out:
+    """What may leave after a run."""
+
+    sends: list[tuple[bytes, bytes]] = field(default_factory=list[tuple[bytes, bytes]])
+    """(witness, frame)."""
+    answers: list[tuple[Asker, bytes]] = field(default_factory=list[tuple[Asker, bytes]])
+    handled: list[Asker] = field(default_factory=list[Asker])
+    """Whose messages were looked at, once for each."""
+    hints: list[Hint] = field(default_factory=list[Hint])
+    needs: list[NeedsBlocks] = field(default_factory=list[NeedsBlocks])
+    ended: list[Ended] = field(default_factory=list[Ended])
+    certain: list[bytes] = field(default_factory=list[bytes])
+    """Ids of transfers that stand on a certified block now, of any chain."""
+    blocks: int = 0
+    offences: list[tuple[bytes, str]] = field(default_factory=list[tuple[bytes, str]])
+    """(peer, code) of who broke a rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What the machines are made of. `nonce` and `salt` draw random bytes."""
+
+    founding: Founding
+    coop: bytes
+    writer: Signer | None
+    witness: Signer
+    verify: Verify
+    random: Callable[[int], bytes]
+
+
+class Machine:
+    """The ledger of one node. Raises: NoLedger when the federation keeps no accounts."""
+
+    def __init__(self, setup: Setup, disk: LedgerDisk, now: int) -> None:
+        self._setup = setup
+        self._raw = disk
+        self._inbox: deque[Event] = deque()
+        self._out = Out()
+        self.reloads = 0
+        self.faults: list[str] = []
+        self._load(now)
+
+    def _load(self, now: int) -> None:
+        setup = self._setup
+        self.disk = StagedDisk(self._raw)
+        self.book = Book(setup.founding, self.disk, setup.verify)
+        self.fed = self.book.fed
+        self.catchup = Catchup(self.book)
+        self.witness = Witness(self.book, setup.witness, self.disk, setup.verify)
+        self.index = Index(self.fed, self.disk)
+        self.queue = OrderQueue(self.disk)
+        self.reading = Reading(self.book, self.index)
+        self.expiry = Expiry(self.book, setup.coop)
+        self.changes = Changes(self.book, setup, self.disk)
+        self.writers: dict[bytes, Writer] = {}
+        self.stuck: dict[bytes, Stuck] = {}
+        self.another: dict[bytes, bytes] = {}
+        self.answered: dict[bytes, int] = {}
+        """When each witness answered last, Unix seconds."""
+        self.done: dict[bytes, int] = {}
+        """The height of this coop's chain that each witness is at, as it said."""
+        self._local: deque[tuple[bytes, Message]] = deque()
+        self._started = False
+        self._loaded_at = now
+
+    # --- what is asked --------------------------------------------------------------------------
+
+    def put(self, event: Event) -> None:
+        """Put something in the inbox."""
+        self._inbox.append(event)
+
+    @property
+    def writer_key(self) -> bytes:
+        """Return the key that this node signs blocks with, b"" for none."""
+        return b"" if self._setup.writer is None else self._setup.writer.public
+
+    @property
+    def witness_key(self) -> bytes:
+        """Return the key of this node's witness, whatever the charter names."""
+        return self._setup.witness.public
+
+    @property
+    def waiting(self) -> int:
+        """Return how many events wait."""
+        return len(self._inbox)
+
+    def ask(self, wish: Order | Entry, now: int) -> bytes:
+        """Take in something for this coop's chain; it is durable after the next `run`.
+
+        Return its id. Raises: QueueFull.
+        """
+        id = wish_id(wish, self.fed)
+        if isinstance(wish, Order) and self.index.transfer(id) is not None:
+            return id  # carried out already: asking twice is asking once
+        self.queue.add(id, wish if isinstance(wish, Order) else as_wished(wish), now)
+        return id
+
+    # --- a run ----------------------------------------------------------------------------------
+
+    def run(self, now: int) -> Out:
+        """Look at what came in, commit, and return what may leave.
+
+        Raises: what the disk raises; nothing of this run has left then, and the process ends.
+        """
+        handled: list[Asker] = []
+        if not self._started:
+            self._guarded(now, lambda: self._start(now))
+        for _ in range(min(len(self._inbox), bounds.LEDGER_BATCH_MAX)):
+            event = self._inbox.popleft()
+            self._guarded(now, partial(self._event, event, now))
+            if isinstance(event, FromGuest):
+                handled.append(event.asker)
+        self._guarded(now, lambda: self._progress(now))
+        self.disk.flush()
+        out, self._out = self._out, Out()
+        out.handled = handled
+        return out
+
+    def next_wake(self, now: int) -> int | None:
+        """Return when `run` is due without anything coming in, or None."""
+        if self._inbox or not self._started:
+            return now
+        times = [writer.next_wake(now) for writer in self.writers.values()]
+        times.append(self.expiry.next_wake(now))
+        due = [time for time in times if time is not None]
+        return min(due) if due else None
+
+    def _guarded(self, now: int, step: Callable[[], None]) -> bool:
+        """Do a step; False when it broke and everything was made anew from the disk."""
+        try:
+            step()
+        except StoreError:
+            raise
+        except Exception as fault:
+            self.reloads += 1
+            self.faults = [*self.faults, repr(fault)][-8:]
+            log.error("the ledger is loaded again after a fault", exc_info=True)
+            if self.reloads > bounds.LEDGER_RELOADS_MAX:
+                raise
+            # What was decided since the last commit is undone, and must not leave.
+            self._out = Out()
+            self._load(now)
+            return False
+        return True
+
+    def _start(self, now: int) -> None:
+        self._started = True
+        self._read_new(now)
+        self._write(now)
+        for item in self.queue.waiting():
+            self._submit(item.id, item.wish, now)
+
+    def _event(self, event: Event, now: int) -> None:
+        match event:
+            case FromGuest(asker, message):
+                try:
+                    self._from_guest(asker, message, now)
+                except MaillonError as fault:
+                    if not (fault.excusable or fault.pending or fault.benign):
+                        self._out.offences.append((asker.peer, fault.code))
+                    self._out.answers.append((asker, encode_message(failure(fault))))
+            case FromWitness(witness, message):
+                self.answered[witness] = now
+                if isinstance(message, Done) and message.chain == self._setup.coop:
+                    self.done[witness] = message.h
+                try:
+                    self._to_writer(witness, message, now)
+                except MaillonError as fault:
+                    log.info("a witness answered wrongly: %s", fault.code)
+            case FromPeer(peer, message):
+                try:
+                    if isinstance(message, Heads):
+                        step = self.catchup.take_heads(message, peer)
+                    else:
+                        step = self.catchup.take(message.blocks, peer)
+                    self._follow(step, None, now)
+                except MaillonError as fault:
+                    self._out.offences.append((peer, fault.code))
+        self._local_traffic(now)
+
+    def _from_guest(self, asker: Asker, message: Message, now: int) -> None:
+        match message:
+            case Get():
+                answer: Message = self.catchup.blocks(message)
+                self._out.answers.append((asker, encode_message(answer)))
+            case AskHeads():
+                self._out.answers.append((asker, encode_message(self.catchup.heads(message))))
+            case Proposal():
+                self._follow(self.changes.take(message), None, now)
+                self._out.answers.append((asker, encode_message(Ok())))
+            case Submit(order):
+                self._out.answers.append((asker, encode_message(self._submitted(order, now))))
+            case _:
+                step = self.witness.handle(asker.peer, message, now)
+                for send in step.sends:
+                    if isinstance(send.message, Failure) and send.message.code in PROVEN:
+                        self._out.offences.append((asker.peer, send.message.code))
+                self._follow(step, asker, now)
+                if isinstance(message, Confirm):
+                    self._confirmed(message, step, now)
+
+    def _to_writer(self, witness: bytes, message: Message, now: int) -> None:
+        chain = getattr(message, "chain", None)
+        writer = self.writers.get(chain) if isinstance(chain, bytes) else None
+        if writer is not None:
+            self._follow(writer.handle(witness, message, now), None, now)
+
+    def _local_traffic(self, now: int) -> None:
+        own = self._setup.witness.public
+        while self._local:
+            to, message = self._local.popleft()
+            if to == own:
+                step = self.witness.handle(own, message, now)
+                self._keep(step, now)
+                for send in step.sends:
+                    if send.to == b"":
+                        self._to_writer(own, send.message, now)
+                    else:
+                        self._send(send.to, send.message)
+
+    def _follow(self, step: Step, asker: Asker | None, now: int) -> None:
+        """Stage what a step writes, and keep what it sends until the commit."""
+        self._keep(step, now)
+        for send in step.sends:
+            if send.to == b"":
+                if asker is not None:
+                    self._out.answers.append((asker, encode_message(send.message)))
+            else:
+                self._send(send.to, send.message)
+
+    def _send(self, to: bytes, message: Message) -> None:
+        if to == self._setup.witness.public:
+            self._local.append((to, message))
+        else:
+            self._out.sends.append((to, encode_message(message)))
+
+    def _keep(self, step: Step, now: int) -> None:
+        self.disk.commit(step.writes)
+        for notice in step.notices:
+            match notice:
+                case Certified(chain, h, _block, _certificate):
+                    self._out.blocks += 1
+                    self.stuck.pop(chain, None)
+                    if chain in self.writers:
+                        header = self.book.header_at(chain, h)
+                        certificate = self.book.block(chain, h).certificate
+                        self._out.hints.append(HeadHint(header, certificate))
+                case OrderPlaced(id, h):
+                    self.queue.placed(id, h)
+                case OrderRefused(id, error):
+                    self._refused(id, error, now)
+                case AnotherInstance(chain, evidence):
+                    self.another[chain] = evidence
+                    log.warning("another process writes this coop's chain")
+                case Fraud(proof):
+                    self._convicted(proof)
+                case Stuck(chain):
+                    self.stuck[chain] = notice
+                case NeedsBlocks():
+                    self._out.needs.append(notice)
+                case Stopped(reason):
+                    log.error("this node's witness stops for good: %s", reason)
+                case _:
+                    pass
+
+    def _convicted(self, proof: FraudProof) -> None:
+        self._out.hints.append(FraudHint(proof.encode()))
+
+    def _refused(self, id: bytes, fault: MaillonError, now: int) -> None:
+        if self.queue.refused(id, fault, now):
+            self._out.ended.append(Ended(id, fault))
+        else:
+            log.info("what nobody asked for was refused: %s", fault.code)
+
+    # --- what follows from what came ------------------------------------------------------------
+
+    def _progress(self, now: int) -> None:
+        """Read what is certified now, and let the writers go on, until nothing moves."""
+        for _ in range(bounds.LEDGER_ROUNDS_MAX):
+            moved = self._read_new(now)
+            self._write(now)
+            own = self.writers.get(self._setup.coop)
+            if own is not None:
+                for wish in self.expiry.wishes(now):
+                    self._follow(own.submit(wish, now), None, now)
+            for writer in list(self.writers.values()):
+                due = writer.next_wake(now)
+                if moved or (due is not None and due <= now):
+                    self._follow(writer.tick(now), None, now)
+            self._local_traffic(now)
+            if not moved and not self._unread():
+                break
+        self._out.hints += self.changes.news
+        self.changes.news = []
+
+    def _unread(self) -> bool:
+        return any(self.reading.behind(chain) for chain in self.book.chains())
+
+    def _read_new(self, now: int) -> bool:
+        """Index certified blocks that were not read yet; tell who waited for them."""
+        moved = False
+        for chain in self.book.chains():
+            for read in self.reading.new_blocks(chain):
+                moved = True
+                self._out.certain += read.certain
+                if chain == self._setup.coop:
+                    for id, index in read.ids:
+                        if self.queue.certified(id) is not None:
+                            self._out.ended.append(Ended(id, None, read.h, index))
+        return moved
+
+    def _write(self, now: int) -> None:
+        """Have a writer for each chain that this coop should write now."""
+        key = self._setup.writer
+        if key is None:
+            return
+        wanted = self.changes.chains_to_write()
+        for chain in [chain for chain in self.writers if chain not in wanted]:
+            if self.writers[chain].status.phase in ("idle", "ready", "stopped"):
+                del self.writers[chain]
+        for chain in wanted:
+            if chain in self.writers:
+                continue
+            source: Source | None = None
+            if chain == self.fed:
+                source = CharterSource(self.book, self._setup.coop)
+            elif chain != self._setup.coop:
+                source = AdoptionSource(self.book, chain, self._setup.random)
+            writer = Writer(
+                self.book,
+                chain,
+                key,
+                self._setup.random(16),
+                verify=self._setup.verify,
+                salt=self._setup.random,
+                seed=self._setup.random(8),
+                own=self._setup.witness.public,
+                disk=self.disk,
+                source=source,
+                settings=WriterSettings(eager=source is None),
+            )
+            self.writers[chain] = writer
+            self._follow(writer.start(now), None, now)
+
+    def submit(self, id: bytes, now: int) -> None:
+        """Hand what `ask` queued to the writer; what follows leaves with the next run."""
+        item = self.queue.get(id)
+        if item is None:
+            # Carried out before: whoever asks again is told so.
+            known = self.index.transfer(id)
+            if known is not None:
+                self._out.ended.append(Ended(id, None, known.place.h, known.place.index))
+        elif item.state == REFUSED:
+            pass
+        else:
+            self._guarded(now, partial(self._submit, id, item.wish, now))
+
+    def told(self, message: Confirm | FraudReport | ProposalHint, peer: bytes, now: int) -> bool:
+        """Take what gossip says; True when it is new here and proven.
+
+        Raises: what is wrong with it.
+        """
+        if isinstance(message, ProposalHint):
+            self.changes.take(message)
+            return bool(self.changes.news)
+        step = self.witness.handle(peer, message, now)
+        for send in step.sends:
+            if isinstance(send.message, Failure):
+                raise Untrue(send.message.text, told=send.message.code)
+        self._keep(step, now)
+        if isinstance(message, Confirm):
+            self._confirmed(message, step, now)
+        return bool(step.writes)
+
+    def _say_again(
+        self, say: Callable[[bytes, int], Step], witness: bytes, now: int
+    ) -> None:
+        self._follow(say(witness, now), None, now)
+
+    def local(self, message: Message, now: int) -> Message | None:
+        """Return what this node's witness answers; what it rests on is durable after the next run.
+        """
+        step = self.witness.handle(self._setup.witness.public, message, now)
+        self._keep(step, now)
+        return next((send.message for send in step.sends if send.to == b""), None)
+
+    def _confirmed(self, message: Confirm, step: Step, now: int) -> None:
+        """Have a hold of this coop posted, once its confirmation was found good."""
+        if message.chain != self._setup.coop or self._setup.coop not in self.writers:
+            return
+        if not any(isinstance(send.message, Ack) for send in step.sends):
+            return
+        found = self.book.state(message.chain).hold(message.hold)
+        if found is not None:
+            wish = Post(found[0].id, message.hold, message.confirmation, 0)
+            self.submit(self.ask(wish, now), now)
+
+    def height(self, chain: bytes) -> int:
+        """Return the height of a chain's head; 0 for one that is not known."""
+        try:
+            return self.book.head(chain).h
+        except ChainUnknown:
+            return 0
+
+    def reconnected(self, witness: bytes, now: int) -> None:
+        """Be told that a witness can be reached again: it is told at once what it missed."""
+        for writer in self.writers.values():
+            say_again = getattr(writer, "reconnected", None)
+            if say_again is not None:
+                self._guarded(now, partial(self._say_again, say_again, witness, now))
+
+    def _submit(self, id: bytes, wish: Order | Entry, now: int) -> None:
+        writer = self.writers.get(self._setup.coop)
+        if writer is None:
+            return
+        made: Wish = OrderWish(wish) if isinstance(wish, Order) else EntryWish(wish)
+        self._follow(writer.submit(made, now), None, now)
+
+    def _submitted(self, order: Order, now: int) -> Receipt:
+        """Take in an order that another node hands over; it is acknowledged after the commit."""
+        id = order.id(self.fed)
+        if order.chain != self._setup.coop:
+            return Receipt(id, REFUSED, {"code": "ledger_coop_unknown"})
+        known = self.queue.get(id)
+        if known is None and self.index.transfer(id) is not None:
+            return Receipt(id, CERTIFIED, {})
+        if known is None:
+            good = self._setup.verify([order.check(self.fed)])[0]
+            if not good:
+                return Receipt(id, REFUSED, {"code": "bad_signature"})
+            known = self.queue.add(id, order, now)
+            self._submit(id, order, now)
+        facts: dict[str, Value] = dict(storable(known.facts))
+        if known.reason:
+            facts["code"] = known.reason
+        return Receipt(id, known.state, facts)
+
+
+def failure(fault: MaillonError) -> Failure:
+    """Return the message that tells a fault."""
+    return Failure(fault.code[:64], str(fault)[:200])
+

@@ -1,0 +1,85 @@
+"""Read certified blocks once, in order: for the index, and for whoever waits for an entry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import cast
+
+from maillon.ledger.block import Placed
+from maillon.ledger.book import Book
+from maillon.ledger.build import EntryWish
+from maillon.ledger.entries import Entry, In, Post, Return, Settle, decode_entry
+from maillon.ledger.orders import Order
+from maillon.node import bounds
+from maillon.node.ledger.index import Index
+
+
+def as_wished(entry: Entry) -> Entry:
+    """Return an entry without what only its block could say: the number in a channel."""
+    if isinstance(entry, Settle):
+        return replace(entry, n=1)
+    if isinstance(entry, Post):
+        return replace(entry, n=0, order_body=b"")
+    return entry
+
+
+def wish_id(wish: Order | Entry, fed: bytes) -> bytes:
+    """Return by which id something asked is known: an order's own, else the entry's hash."""
+    if isinstance(wish, Order):
+        return wish.id(fed)
+    order = getattr(wish, "order", None)
+    if order is not None:
+        return cast("Order", order).id(fed)
+    return EntryWish(as_wished(wish)).id(fed)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBlock:
+    """What a block says. `ids` are of what was asked of its coop, with their places."""
+
+    h: int
+    ids: tuple[tuple[bytes, int], ...]
+    entries: tuple[Entry, ...]
+    certain: tuple[bytes, ...]
+
+
+class Reading:
+    """Take every chain's certified blocks into the index."""
+
+    def __init__(self, book: Book, index: Index) -> None:
+        self._book = book
+        self._index = index
+
+    def behind(self, chain: bytes) -> bool:
+        """Tell whether a chain has blocks that were not read, or was replaced."""
+        head = self._book.head(chain)
+        return self._index.indexed(chain) != (head.h, head.hash)
+
+    def new_blocks(self, chain: bytes) -> Iterator[ReadBlock]:
+        """Read on, at most LEDGER_READ_BLOCKS_MAX blocks."""
+        if not self.behind(chain):
+            return
+        h, known = self._index.indexed(chain)
+        head = self._book.head(chain)
+        if h and (h > head.h or self._book.hash_at(chain, h) != known):
+            # A retirement or a re-founding put other blocks in the place of these.
+            self._index.forget(chain)
+            h = 0
+        top = min(head.h, h + bounds.LEDGER_READ_BLOCKS_MAX)
+        for block in self._book.blocks(chain, h + 1, top):
+            found: list[tuple[int, bytes, Entry]] = []
+            ids: list[tuple[bytes, int]] = []
+            for place, placed in enumerate(block.body.entries):
+                if not isinstance(placed, Placed):
+                    continue
+                entry = decode_entry(placed.data)
+                found.append((place, placed.leaf(), entry))
+                if not isinstance(entry, In | Return):
+                    ids.append((wish_id(entry, self._book.fed), place))
+            certain = self._index.read_block(
+                chain, block.h, block.hash, block.header.time, found
+            )
+            yield ReadBlock(
+                block.h, tuple(ids), tuple(entry for _, _, entry in found), tuple(certain)
+            )

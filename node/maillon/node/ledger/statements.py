@@ -1,0 +1,113 @@
+"""List what moved an account's balance, and the transfers of a coop."""
+
+from __future__ import annotations
+
+from maillon.ledger.state import Account
+from maillon.node.api import ledger_shapes as shapes
+from maillon.node.api.ledger_service import StatementOptions, TransferOptions
+from maillon.node.i18n import _
+from maillon.node.ledger.index import STATUS_NAMES, Index
+from maillon.node.ledger.machine import Machine
+from maillon.node.ledger.queue import REFUSED
+from maillon.node.ledger.showing import Showing
+from maillon.protocol.errors import LocalError
+
+
+class BadCursor(LocalError):
+    """What is to continue a list does not come from one."""
+
+    code = "request"
+
+
+def _cursor(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise BadCursor(_("`after` is what an earlier answer gave as `next`.")) from None
+
+
+def statement(
+    index: Index,
+    showing: Showing,
+    coop: bytes,
+    account: Account,
+    options: StatementOptions,
+    unit: int | None,
+) -> shapes.Statement:
+    """Return a page of an account's lines between two times, the oldest first.
+
+    `opening` are the balances before the first line of the page, `closing` after the last.
+    """
+    lines: list[shapes.StatementLine] = []
+    balances: dict[int, int] = {}
+    opening: dict[int, int] = {}
+    after = _cursor(options.after)
+    more = b""
+    for line in index.lines(coop, account.id, after=after):
+        if unit is not None and line.unit != unit:
+            continue
+        if line.place.time >= options.end:
+            break
+        if line.place.time < options.start:
+            balances[line.unit] = line.balance
+            continue
+        if len(lines) >= options.limit:
+            break
+        opening.setdefault(line.unit, line.balance - line.amount)
+        balances[line.unit] = line.balance
+        lines.append(showing.line(coop, line))
+        more = line.key
+    else:
+        more = b""
+    if after and not lines:
+        more = b""
+    units = sorted({*account.positions, *balances} if unit is None else {unit})
+    now = {place: index.balance(coop, account.id, place) for place in units}
+    whole = not options.after and not more and options.end >= 1 << 40
+    return shapes.Statement(
+        account=showing.account(coop, account, unit),
+        lines=lines,
+        opening=[
+            showing.balance(place, opening.get(place, balances.get(place, 0))) for place in units
+        ],
+        closing=[
+            showing.balance(place, now[place] if whole else balances.get(place, 0))
+            for place in units
+        ],
+        next=more.hex() if more and len(lines) >= options.limit else None,
+    )
+
+
+def transfers(
+    machine: Machine, showing: Showing, coop: bytes, options: TransferOptions
+) -> shapes.Transfers:
+    """Return a page of a coop's transfers: what waits or was refused, then what is certain."""
+    if options.status and options.status not in (*STATUS_NAMES, "waiting", "placed", REFUSED):
+        raise BadCursor(
+            _("There is no status {status}.").format(status=options.status[:20]),
+            hint=_("There are: {names}.").format(
+                names=", ".join(("waiting", "placed", "refused", *dict.fromkeys(STATUS_NAMES)))
+            ),
+        )
+    found: list[shapes.Transfer] = []
+    if not options.after:
+        for item in sorted(machine.queue, key=lambda item: -item.number):
+            shown = showing.queued(item)
+            if shown is not None and options.status in ("", shown.status):
+                found.append(shown)
+        found = found[: options.limit]
+    more: str | None = None
+    seen: set[bytes] = set()
+    before = _cursor(options.after)
+    key = before
+    for key, id in machine.index.recent(coop, before):
+        if len(found) >= options.limit:
+            more = (key + b"\0").hex()
+            break
+        row = machine.index.transfer(id)
+        if row is None or id in seen:
+            continue
+        seen.add(id)
+        if options.status in ("", STATUS_NAMES[row.status]):
+            found.append(showing.transfer(row))
+    return shapes.Transfers(found, more)
