@@ -1,11 +1,11 @@
 """Hold what a witness has promised on one chain, as it stands on its disk (spec/06-ledger.md).
 
 One row a chain: the promised term, the opening, the vote, the lock, the counter of votes, and the
-proof that froze the chain. A row is a value; each step of the witness makes a new one, which is
+holds it voted to void. A row is a value; each step of the witness makes a new one, which is
 committed before the answer that depends on it leaves.
 
     row = [[t, prepare signature] | [], [c, t, S, K | b""] | [], [c, h, t, H, signature] | [],
-           lock QC | b"", counter, [h, hold ids joined] | [h] | [], fraud proof | b""]
+           lock QC | b"", counter, [h, hold ids joined] | [h] | []]
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from typing import Final
 from maillon.ledger import _read as read
 from maillon.ledger.limits import (
     COUNTER_MAX,
-    FRAUD_BYTES_MAX,
     HASH_BYTES,
     HEIGHT_MAX,
     VOTE_QC_BYTES_MAX,
@@ -30,7 +29,7 @@ VOIDS_MAX: Final = 2_048
 """Holds that a witness remembers to have voted to void at one height, over all terms: eight full
 blocks. Beyond, it acknowledges no confirmation until the height is decided."""
 
-ROW_BYTES_MAX: Final = VOTE_QC_BYTES_MAX + FRAUD_BYTES_MAX + VOIDS_MAX * 34 + 1_024
+ROW_BYTES_MAX: Final = VOTE_QC_BYTES_MAX + VOIDS_MAX * 34 + 1_024
 """A vote row: the lock's votes weigh most."""
 
 
@@ -74,7 +73,6 @@ class VoteRow:
     counter: int = 0
     voids_h: int = 0
     voids: frozenset[bytes] | None = field(default_factory=frozenset[bytes])
-    fraud: bytes = b""
 
     def encode(self) -> bytes:
         """Return the row's bytes."""
@@ -97,7 +95,6 @@ class VoteRow:
                 b"" if self.lock is None else self.lock.encode(),
                 self.counter,
                 voids,
-                self.fraud,
             ],
             bytes_max=ROW_BYTES_MAX,
         )
@@ -108,7 +105,7 @@ def decode_row(data: bytes) -> VoteRow:
 
     Raises: Malformed when the disk gives back something else: the witness must not start then.
     """
-    parts = read.items(read.array(data, ROW_BYTES_MAX, "vote_row"), "vote_row", 7, 7)
+    parts = read.items(read.array(data, ROW_BYTES_MAX, "vote_row"), "vote_row", 6, 6)
     promised, prepare = ZERO_TERM, b""
     if parts[0]:
         term, signature = read.items(parts[0], "vote_row", 2, 2)
@@ -155,5 +152,4 @@ def decode_row(data: bytes) -> VoteRow:
         read.number(parts[4], "vote_row", 0, COUNTER_MAX),
         voids_h,
         voids,
-        read.bounded(parts[6], FRAUD_BYTES_MAX, "vote_row"),
     )

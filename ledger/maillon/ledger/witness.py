@@ -307,7 +307,7 @@ class Witness(WitnessState):
         known = row.voids if row.voids_h == h else frozenset[bytes]()
         if known is None or len(known | new) > VOIDS_MAX:
             return h, None
-        return h, known | new
+        return (h, known | new) if known or new else (0, known)
 
     def _two_proposals(self, m: Propose, vote: Voted) -> Step:
         a = (vote.block, vote.proposal)
