@@ -1,0 +1,562 @@
+"""A node's machine around the real book, witness and writers: what the node's own glue does.
+
+Each event goes to one state machine. What it decides is written, and only then sent. The power may
+go before the write, between the two files, or after the write and before anything has left.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from maillon.ledger import messages as wire
+from maillon.ledger import steps
+from maillon.ledger.block import Block
+from maillon.ledger.book import Book
+from maillon.ledger.build import EntryWish, InWish, OrderWish, Wish, arrivals, build_block
+from maillon.ledger.catchup import Catchup
+from maillon.ledger.charter import approve, decode_proposal
+from maillon.ledger.charter_entries import CharterEntry
+from maillon.ledger.entries import Confirmation, Entry, Post
+from maillon.ledger.errors import LedgerError
+from maillon.ledger.fraud import fraud_hash
+from maillon.ledger.messages import Message
+from maillon.ledger.opener import CharterSource
+from maillon.ledger.orders import Order
+from maillon.ledger.sources import AdoptionSource, Source
+from maillon.ledger.steps import Step
+from maillon.ledger.witness import Witness
+from maillon.ledger.writer import Writer, WriterSettings
+from maillon.protocol.errors import MaillonError
+from simulation.ledger.disk import PowerCut, SimDisk
+from simulation.ledger.keys import SimKey, same_key
+from simulation.ledger.liars import LyingWitness, LyingWriter, spoilt
+
+if TYPE_CHECKING:
+    from simulation.ledger.world import Coop, World
+
+SYNC_MS = 7_000
+RESTART_MS = 8_000
+
+
+class Salts:
+    """Draw salts for entries, the same in each run."""
+
+    def __init__(self, seed: bytes) -> None:
+        self._seed = seed
+        self._count = 0
+
+    def __call__(self, size: int) -> bytes:
+        self._count += 1
+        return hashlib.shake_256(self._seed + self._count.to_bytes(8, "big")).digest(size)
+
+
+class Machine:
+    """A running node of a coop, or one of its two instances, or a witness alone."""
+
+    def __init__(
+        self,
+        world: World,
+        number: int,
+        coop: Coop,
+        *,
+        disk: SimDisk,
+        witness_key: SimKey | None,
+        writes: bool,
+        liar: bool = False,
+    ) -> None:
+        self.world = world
+        self.number = number
+        self.coop = coop
+        self.name = f"{coop.name}/{number}"
+        self.disk = disk
+        self.writes = writes
+        self.liar = liar
+        """Its witness or its writer lies: what it says of itself proves nothing."""
+        self.up = False
+        self.over = False
+        """It is switched off for good."""
+        self.skew_s = 0
+        self.starts = 0
+        self.crash_at = ""
+        self.asked: set[bytes] = set()
+        self._signed: list[tuple[bytes, str, bytes]] = []
+        self._witness_key = (
+            same_key(witness_key, self._on_sign) if witness_key is not None else None
+        )
+        self.writer_key = same_key(coop.writer, self._on_sign)
+
+    # --- Starting and stopping ------------------------------------------------------------------
+
+    def boot(self) -> None:
+        """Start from what is on the disk."""
+        if self.over or self.up:
+            return
+        world = self.world
+        self.up = True
+        self.starts += 1
+        self.crash_at = ""
+        self._signed.clear()
+        self.disk.power_off()
+        self.book = Book(world.founding, self.disk, world.verify)
+        self.catchup = Catchup(self.book)
+        self.witness = self._make_witness()
+        self.writers: dict[bytes, Writer] = {}
+        self.liars: dict[bytes, LyingWriter] = {}
+        self.seen: dict[bytes, int] = {}
+        self.taken: list[InWish] = []
+        self.echoes: dict[tuple[bytes, bytes], int] = {}
+        """Highest counter of a vote that this machine's writers hold, by witness and chain."""
+        self._wakes: dict[bytes, int] = {}
+        world.clock.note(self.name, "starts", self.starts)
+        self.news()
+        self.start_writers()
+        world.clock.after(world.rng.randrange(SYNC_MS), self._sync, self.starts)
+
+    def _make_witness(self) -> Witness | LyingWitness | None:
+        if self._witness_key is None:
+            return None
+        if self.coop.liar:
+            return LyingWitness(self.book, self._witness_key, self.world.rng)
+        return Witness(self.book, self._witness_key, self.disk, self.world.verify)
+
+    def power_off(self, restart_ms: int | None) -> None:
+        """Lose power, and perhaps come back."""
+        if not self.up:
+            return
+        self.up = False
+        self._signed.clear()
+        self.disk.power_off()
+        self.world.count("power cuts")
+        self.world.clock.note(self.name, "loses power")
+        if restart_ms is not None:
+            self.world.clock.after(restart_ms, self.boot)
+
+    def switch_off(self) -> None:
+        """Stop for good."""
+        self.power_off(None)
+        self.over = True
+
+    @property
+    def witness_key(self) -> bytes:
+        """Return the public key of its witness, or nothing."""
+        return self._witness_key.public if self._witness_key is not None else b""
+
+    @property
+    def now(self) -> int:
+        """Return this machine's clock."""
+        return self.world.clock.now_ms // 1_000 + self.skew_s
+
+    def chains(self) -> list[bytes]:
+        """Return the chains that this machine knows of."""
+        return [self.book.fed, *self.book.chains()]
+
+    @property
+    def in_charter(self) -> bool:
+        """Say whether its coop is in the charter that this machine knows."""
+        known = self.book.charter.latest.coops.get(self.coop.id)
+        return known is not None and not known.removed
+
+    def _on_sign(self, key: bytes, purpose: str, body: bytes) -> None:
+        self._signed.append((key, purpose, body))
+
+    # --- Writers --------------------------------------------------------------------------------
+
+    def start_writers(self) -> None:
+        """Start to write on the chains this coop may write on."""
+        if not self.up or not self.writes:
+            return
+        latest = self.book.charter.latest
+        mine = self.writer_key.public
+        chains = [chain for chain in self.book.chains() if mine in latest.writers(chain)]
+        if mine in latest.writers(self.book.fed):
+            chains.append(self.book.fed)
+        for chain in chains:
+            if chain not in self.writers and self._wanted(chain):
+                self._start_writer(chain)
+        for chain in list(self.writers):
+            if chain not in chains:
+                del self.writers[chain]
+
+    def _wanted(self, chain: bytes) -> bool:
+        if chain == self.coop.id or chain == self.book.fed:
+            return True
+        return self.world.needs_trustee(chain)
+
+    def _start_writer(self, chain: bytes) -> None:
+        rng, book = self.world.rng, self.book
+        salts = Salts(rng.randbytes(16))
+        source: Source | None = None
+        if chain == book.fed:
+            source = CharterSource(book, self.coop.id)
+        elif chain != self.coop.id:
+            source = AdoptionSource(book, chain, salts)
+            self.world.count("trustees' writers started")
+        writer = Writer(
+            book,
+            chain,
+            self.writer_key,
+            rng.randbytes(16),
+            verify=self.world.verify,
+            salt=salts,
+            seed=rng.randbytes(16),
+            own=self.witness_key,
+            disk=self.disk,
+            source=source,
+            settings=WriterSettings(eager=chain == self.coop.id),
+        )
+        self.writers[chain] = writer
+        self.do(lambda: writer.start(self.now), chain)
+        if self.coop.crook and chain == self.coop.id:
+            self.liars[chain] = LyingWriter(book, chain, self.writer_key, rng)
+            self.world.clock.after(500, self._lie, chain, self.starts)
+
+    def charter_news(self) -> None:
+        """Take up a new writer key once the charter names it (the coop put it in place)."""
+        if self.writer_key.public != self.coop.writer.public and not self.over:
+            self.writer_key = same_key(self.coop.writer, self._on_sign)
+            if self.up:
+                self.power_off(1_000)
+
+    # --- Doing what the machines decide ---------------------------------------------------------
+
+    def do(
+        self, event: Callable[[], Step], chain: bytes, asker: Machine | None = None
+    ) -> None:
+        """Let a machine decide something; write it, then send it, unless the power goes."""
+        if not self.up:
+            return
+        starts = self.starts
+        step = event()
+        self.disk.cut_before = self.crash_at == "before" and bool(step.writes)
+        self.disk.cut_after_ledger = self.crash_at == "between" and bool(step.writes)
+        try:
+            if step.writes:
+                self.disk.commit(step.writes)
+        except PowerCut:
+            self.power_off(RESTART_MS)
+            return
+        signed, self._signed = self._signed, []
+        for key, purpose, body in signed:
+            self.world.observer.signed(key, purpose, body)
+        sends = step.sends
+        if self.crash_at == "after" and sends:
+            sends = sends[: self.world.rng.randrange(len(sends))]
+        for send in sends:
+            self._send(send, chain, asker)
+        if self.crash_at == "after" and step.sends:
+            self.power_off(RESTART_MS)
+            return
+        for notice in step.notices:
+            if self.up and self.starts == starts:
+                self._notice(notice, chain)
+        if self.up and self.starts == starts:
+            self.news()
+            self._plan_wake()
+
+    def _send(self, send: steps.Send, chain: bytes, asker: Machine | None) -> None:
+        world = self.world
+        other = asker if send.to == b"" else world.by_witness.get(send.to)
+        message = send.message
+        if other is None:
+            return
+        if isinstance(message, wire.Propose):
+            block = message.block
+            world.observer.saw(block.hash, block.header.encoded, block.body.encode())
+        if world.plan.wire:
+            message = wire.decode_message(wire.encode_message(message))
+        world.net.carry(self.number, other.number, other.receive, self, message, send.to == b"")
+
+    def receive(self, sender: Machine, message: Message, answer: bool) -> None:
+        """Take a message from the network."""
+        if not self.up:
+            return
+        self.world.clock.note(
+            sender.number, self.number, type(message).__name__, getattr(message, "chain", b"")
+        )
+        if answer:
+            self._answered(sender, message)
+        else:
+            self._asked(sender, message)
+
+    def _asked(self, sender: Machine, message: Message) -> None:
+        chain: bytes = getattr(message, "chain", b"")
+        if isinstance(message, wire.Proposal):
+            self._proposal(message)
+            return
+        witness = self.witness
+        if witness is None:
+            # No witness here; but blocks and heads are anybody's to give.
+            if isinstance(message, wire.Get | wire.AskHeads):
+                self.do(lambda: self._serve(message), chain, sender)
+            return
+        self.do(lambda: witness.handle(sender.coop.id, message, self.now), chain, sender)
+
+    def _answered(self, sender: Machine, message: Message) -> None:
+        if isinstance(message, wire.Heads):
+            self._heads(sender, message)
+            return
+        if isinstance(message, wire.Blocks):
+            self._blocks(sender, message)
+            return
+        if isinstance(message, wire.Ack | wire.Done | wire.Ok | wire.Failure) and not isinstance(
+            message, wire.Done
+        ):
+            return
+        chain: bytes = getattr(message, "chain", b"")
+        if isinstance(message, wire.Lock):
+            chain = message.votes.chain
+        key = sender.witness_key
+        if isinstance(message, wire.Vote) and message.witness == key:
+            held = self.echoes.get((key, chain), 0)
+            self.echoes[(key, chain)] = max(held, message.counter)
+        liar = self.liars.get(chain)
+        if liar is not None:
+            self.do(lambda: liar.handle(key, message, self.now), chain)
+        writer = self.writers.get(chain)
+        if writer is not None:
+            self.do(lambda: writer.handle(key, message, self.now), chain)
+
+    # --- Catching up ----------------------------------------------------------------------------
+
+    def _sync(self, starts: int) -> None:
+        if not self.up or starts != self.starts:
+            return
+        others = [m for m in self.world.machines if m is not self and m.up]
+        if others:
+            other = self.world.rng.choice(others)
+            self._tell(other, self.catchup.ask())
+            for gathered in self.book.charter.proposals():
+                pairs = gathered.approvals
+                self._tell(other, wire.Proposal(gathered.proposal.encode(), pairs))
+        self.world.clock.after(SYNC_MS, self._sync, starts)
+
+    def _tell(self, other: Machine, message: Message) -> None:
+        self.world.net.carry(self.number, other.number, other.receive, self, message, False)
+
+    def _heads(self, sender: Machine, message: wire.Heads) -> None:
+        # Only a hint: what it leads to is certified or not taken.
+        self.do(lambda: self.catchup.take_heads(message, sender.witness_key), self.book.fed)
+
+    def _fetch(self, chain: bytes, other: Machine) -> None:
+        low = self.book.head(chain).h + 1
+        self._tell(other, wire.Get(chain, low, low + 15))
+
+    def _blocks(self, sender: Machine, message: wire.Blocks) -> None:
+        def take() -> Step:
+            try:
+                return self.catchup.take(message.blocks, sender.witness_key)
+            except MaillonError as error:
+                self.world.count("blocks refused when fetched")
+                self.world.clock.note(self.name, "refuses", message.chain, error.code)
+                return Step()
+
+        self.do(take, message.chain)
+
+    def _serve(self, message: wire.Get | wire.AskHeads) -> Step:
+        answer = (
+            self.catchup.blocks(message)
+            if isinstance(message, wire.Get)
+            else self.catchup.heads(message)
+        )
+        return Step(sends=(steps.Send(b"", answer),))
+
+    # --- News -----------------------------------------------------------------------------------
+
+    def news(self) -> None:
+        """Look at what is certified here now: check it, find what is sent to this coop."""
+        book, world = self.book, self.world
+        fresh = False
+        for chain in [book.fed, *book.chains()]:
+            head = book.head(chain)
+            seen = self.seen.get(chain, 0)
+            if head.h == seen:
+                continue
+            for h in range(min(seen, head.h) + 1, head.h + 1):
+                if not self.liar:
+                    world.observer.head(self.name, chain, h, book.hash_at(chain, h))
+            self.seen[chain] = head.h
+            if chain == book.fed:
+                world.clock.after(1, world.charter_known, head.h)
+                world.clock.after(1, self.start_writers)
+            fresh = True
+        if fresh and self.writes:
+            world.clock.after(1, self._offer_messages_later, self.starts)
+
+    def _offer_messages_later(self, starts: int) -> None:
+        if self.up and starts == self.starts:
+            self._offer_messages()
+
+    def _offer_messages(self) -> None:
+        """Let the writers look at what came; now and then offer what was taken already."""
+        chain = self.coop.id
+        if chain not in self.writers or chain not in self.book.chains():
+            return
+        for wish in arrivals(self.book, chain):
+            self.taken.append(wish)
+        if self.taken and self.world.rng.random() < 0.3:
+            self.submit(self.world.rng.choice(self.taken))
+        for other in list(self.writers):
+            self._tick(other)
+
+    # --- Wishes ---------------------------------------------------------------------------------
+
+    def submit(self, wish: Wish) -> None:
+        """Hand a wish to the writer of the own chain."""
+        writer = self.writers.get(self.coop.id)
+        if writer is not None:
+            self.do(lambda: writer.submit(wish, self.now), self.coop.id)
+
+    def wish(self, entry: Entry) -> None:
+        """Wish for an entry of the coop's own."""
+        self.submit(EntryWish(entry))
+
+    def order(self, order: Order) -> None:
+        """Take a member's order."""
+        self.submit(OrderWish(order))
+
+    def post(self, account: bytes, hold: bytes, confirmation: Confirmation) -> None:
+        """Wish to post a hold."""
+        body = self.book.hold_body(self.coop.id, hold) or b""
+        self.wish(Post(account, hold, confirmation, 0, body))
+
+    def confirm(self, chain: bytes, hold: bytes, confirmation: Confirmation) -> None:
+        """Show all witnesses a confirmation."""
+        if not self.up:
+            return
+        self.world.count("confirmations shown")
+        for machine in self.world.machines:
+            if machine.up and machine.witness is not None:
+                self._tell(machine, wire.Confirm(chain, hold, confirmation))
+
+    # --- The charter ----------------------------------------------------------------------------
+
+    def propose(self, entries: Sequence[CharterEntry], voters: Sequence[Coop], *, enough: bool) -> None:
+        """Make a proposal, approved by some coops, and begin to open the charter's chain."""
+        if not self.up:
+            return
+        charter = self.book.charter
+        try:
+            proposal = charter.propose(entries)
+        except LedgerError as error:
+            self.world.count(f"charter proposals refused: {error.facts.get('reason')}")
+            return
+        approvals = [approve(self.book.fed, proposal.hash, c.id, c.writer) for c in voters]
+        if not approvals:
+            return
+        self._proposal(wire.Proposal(proposal.encode(), tuple(approvals)))
+
+    def _proposal(self, message: wire.Proposal) -> None:
+        def keep() -> Step:
+            try:
+                found = decode_proposal(message.proposal)
+                return Step(writes=self.book.charter.keep(found, message.approvals))
+            except MaillonError:
+                return Step()
+
+        self.do(keep, self.book.fed)
+        self.start_writers()
+
+    # --- Time -----------------------------------------------------------------------------------
+
+    def _plan_wake(self) -> None:
+        now = self.now
+        for chain, writer in list(self.writers.items()):
+            at = writer.next_wake(now)
+            if at is None:
+                continue
+            at = max(at, now + 1)
+            planned = self._wakes.get(chain, 0)
+            if now < planned <= at:
+                continue
+            self._wakes[chain] = at
+            self.world.clock.after((at - now) * 1_000, self._wake, chain, self.starts, at)
+
+    def _wake(self, chain: bytes, starts: int, at: int) -> None:
+        if not self.up or starts != self.starts or self._wakes.get(chain) != at:
+            return
+        self._wakes.pop(chain)
+        self._tick(chain)
+        writer = self.writers.get(chain)
+        if self.up and writer is not None:
+            again = writer.next_wake(self.now)
+            if again is not None and again <= self.now:
+                # A node that slept until then would not sleep at all.
+                self.world.count("wakes asked for in the past, after a tick")
+                self.world.clock.note(self.name, "wake in the past", chain, writer.status.phase)
+
+    def _tick(self, chain: bytes) -> None:
+        writer = self.writers.get(chain)
+        if self.up and writer is not None:
+            self.do(lambda: writer.tick(self.now), chain)
+
+    # --- Notices --------------------------------------------------------------------------------
+
+    def _notice(self, notice: steps.Notice, chain: bytes) -> None:
+        world = self.world
+        name = type(notice).__name__
+        if isinstance(notice, steps.Fraud):
+            self._fraud(notice)
+        elif isinstance(notice, steps.NeedsBlocks):
+            other = world.by_witness.get(notice.from_whom)
+            if other is None:
+                others = [m for m in world.machines if m is not self and m.up]
+                other = world.rng.choice(others) if others else None
+            if other is not None:
+                self._fetch(notice.chain, other)
+        elif isinstance(notice, steps.OrderRefused):
+            world.count(f"refused: {notice.error.code}")
+        elif isinstance(notice, steps.Stopped):
+            world.witness_stopped(self)
+        elif isinstance(notice, steps.OrderPlaced):
+            world.count("wishes placed")
+        else:
+            world.count(f"notices: {name}")
+
+    def _fraud(self, notice: steps.Fraud) -> None:
+        proof = notice.proof
+        world = self.world
+        data = proof.encode()
+        if data in self.asked:
+            return
+        self.asked.add(data)
+        what = "writer" if type(proof).__name__ == "TwoProposals" else "witness"
+        world.observer.accused(proof.accused, what)
+        for machine in world.machines:
+            if machine is not self and machine.up:
+                self._tell(machine, wire.FraudReport(data))
+        if what == "writer":
+            world.convicted(proof.chain, fraud_hash(proof))
+
+    # --- Lying ----------------------------------------------------------------------------------
+
+    def _lie(self, chain: bytes, starts: int) -> None:
+        liar = self.liars.get(chain)
+        if not self.up or starts != self.starts or liar is None or not self.coop.crook:
+            return
+        writer = self.writers.get(chain)
+        rng = self.world.rng
+        if writer is not None and not self.world.healed:
+            liar.make_blocks = self._blocks_to_lie_with(chain)
+            self.do(lambda: liar.tick(self.now), chain)
+        self.world.clock.after(rng.choice((400, 1_000, 3_000)), self._lie, chain, starts)
+
+    def _blocks_to_lie_with(self, chain: bytes) -> list[Block]:
+        rng = self.world.rng
+        wishes = self.world.clients.wishes_of(self.coop.number)
+        made: list[Block] = []
+        for _ in range(2):
+            some = [wish for wish in wishes if rng.random() < 0.5]
+            try:
+                built = build_block(
+                    self.book, chain, some, time=self.now, adopt=self.book.governing(chain),
+                    salt=Salts(rng.randbytes(16)),
+                )  # fmt: skip
+            except MaillonError:
+                continue
+            if built.block is not None:
+                made.append(built.block)
+                if rng.random() < 0.15:
+                    made.append(spoilt(built.block, rng))
+        return made
