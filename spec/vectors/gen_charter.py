@@ -144,7 +144,7 @@ def _bad_entries(f: LedgerFederation) -> Iterator[tuple[str, Encodable]]:
     yield "a key of small order", [3, a, "writer", weak]
     yield "a limit below zero", [4, a, 0, -1]
     yield "a limit that is true", [4, a, 0, True]
-    yield "unit 64", [4, a, 64, 5]
+    yield "unit 16", [4, a, 16, 5]
     yield "a trustee of 16 bytes", [5, a, b[:16]]
     yield "quorum 0", [6, 0]
     yield "quorum 65", [6, 65]
@@ -196,6 +196,9 @@ def _changes(f: LedgerFederation) -> Iterator[Vector]:
     left, fraud = Remove(a, b), b"f" * 32
     keys = sorted((x.id, x.writer.public, x.witness.public) for x in f.coops)
     two = [row for row in keys if row[0] in (a, b)]
+
+    def unit(at: int) -> AddUnit:
+        return AddUnit(Unit(f"u{at}", "count", 0, f"Unit {at}"))
 
     def refound(rows: Sequence[tuple[bytes, bytes, bytes]], q: int) -> Refound:
         return Refound(heads, tuple(rows), q)
@@ -250,6 +253,8 @@ def _changes(f: LedgerFederation) -> Iterator[Vector]:
         ("a unit twice", [], [AddUnit(Unit("heure", "credit", 2, "Autre"))]),
         ("a limit in no unit", [], [SetLimit(a, 3, 5)]),
         ("a limit in what only counts", [], [SetLimit(a, 2, 5)]),
+        ("as many units as there may be", [[unit(at) for at in range(12)]], [unit(12)]),
+        ("a unit too many", [[unit(at) for at in range(13)]], [unit(13)]),
         ("a number that stands already", [], [SetRule("approvals", 2)]),
         ("retiring the first epoch in its own block", [], [retire]),
         ("retiring twice", [[tomato], [retire]], [retire]),

@@ -25,6 +25,7 @@ from maillon.ledger.charter_entries import (
     decode_charter_entry,
     encode_charter_entry,
 )
+from maillon.ledger.limits import UNITS_MAX
 from maillon.protocol.encoding import encode
 from maillon.protocol.errors import BadKey, Malformed, RemoteError, SchemaError
 from maillon.protocol.founding import Unit
@@ -89,7 +90,7 @@ BROKEN: list[tuple[str, Any, type[Exception], str]] = [
     ("a key of 31 bytes", [3, A, "writer", K1[:31]], SchemaError, "size"),
     ("a key of small order", [3, A, "writer", WEAK], BadKey, ""),
     ("a negative limit", [4, A, 0, -1], SchemaError, "range"),
-    ("unit 64", [4, A, 64, 5], SchemaError, "range"),
+    ("a unit beyond", [4, A, UNITS_MAX, 5], SchemaError, "range"),
     ("a limit that is true", [4, A, 0, True], SchemaError, "type"),
     ("quorum 0", [6, 0], SchemaError, "range"),
     ("quorum 65", [6, 65], SchemaError, "range"),
@@ -120,7 +121,7 @@ BROKEN: list[tuple[str, Any, type[Exception], str]] = [
     ("a newcomer without a name", admit(5, ""), SchemaError, "too_short"),
     ("limits in another order", admit(6, [[1, 5], [0, 5]]), SchemaError, "order"),
     ("a limit twice", admit(6, [[1, 5], [1, 6]]), SchemaError, "order"),
-    ("a limit of a unit beyond", admit(6, [[64, 5]]), SchemaError, "range"),
+    ("a limit of a unit beyond", admit(6, [[UNITS_MAX, 5]]), SchemaError, "range"),
     ("accounts beyond a million", admit(7, 1_000_001), SchemaError, "range"),
 ]  # fmt: skip
 

@@ -29,6 +29,7 @@ from maillon.ledger.charter_rules import (
 )
 from maillon.ledger.charter_state import CharterState, founding_state
 from maillon.ledger.errors import CharterRefused
+from maillon.ledger.limits import UNITS_MAX
 from maillon.ledger.quorum import Committee, default_quorum
 from maillon.protocol.errors import MaillonError
 from maillon.protocol.founding import Unit
@@ -114,7 +115,7 @@ REFUSED: list[tuple[str, CharterState, list[CharterEntry]]] = [
     ("unit_unknown", STATE, [F.admit(NEW, limits=((3, 5),))]),
     ("unit_count", STATE, [SetLimit(A, 2, 5)]),
     ("unit_count", STATE, [F.admit(NEW, limits=((2, 5),))]),
-    ("units_full", dataclasses.replace(STATE, units=STATE.units[:1] * 64), [TOMATO]),
+    ("units_full", dataclasses.replace(STATE, units=STATE.units[:1] * UNITS_MAX), [TOMATO]),
     ("rule_same", STATE, [SetRule("approvals", 2)]),
     ("epoch", STATE, [RETIRE]),
     ("epoch", GROWN, [retire(2)]),

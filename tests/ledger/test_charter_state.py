@@ -11,6 +11,7 @@ from maillon.ledger.charter_entries import Refound, Remove, Retire, SetKey, SetT
 from maillon.ledger.charter_rules import heads_root, next_state
 from maillon.ledger.charter_state import STATE_BYTES_MAX, CharterCoop, founding_state, new_coop
 from maillon.ledger.errors import NoLedger
+from maillon.ledger.limits import UNITS_MAX
 from maillon.protocol.encoding import decode
 from maillon.protocol.limits import ACCOUNTS_MAX, COOPS_MAX
 from support.charters import LedgerFederation
@@ -122,7 +123,7 @@ def test_a_re_founding_retires_every_epoch_before_it() -> None:
 
 
 def test_the_largest_charter_fits_its_bound() -> None:
-    limits = tuple((unit, 2**53 - 1) for unit in range(64))
+    limits = tuple((unit, 2**53 - 1) for unit in range(UNITS_MAX))
     coops: dict[bytes, CharterCoop] = {}
     for at in range(2 * COOPS_MAX):
         keys = tuple(hashlib.sha256(b"%d/%d" % (at, key)).digest() for key in range(4))
@@ -131,7 +132,7 @@ def test_the_largest_charter_fits_its_bound() -> None:
     full = dataclasses.replace(
         STATE,
         coops=coops,
-        units=STATE.units[:1] * 64,
+        units=STATE.units[:1] * UNITS_MAX,
         retired_heads={coop: (2**53 - 1, bytes(32)) for coop in coops},
         cleared=((bytes(32), bytes(32)),) * 1_000,
         spent=(bytes(32),) * 1_000,

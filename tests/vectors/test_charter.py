@@ -129,7 +129,7 @@ def test_every_kind_of_entry_and_every_reason_of_entries_has_a_vector() -> None:
     given = {vector.get("reason") for vector in ALL["changes"]} - {None}
     # What stands in these needs hundreds of coops, other chains, or is about proposals.
     elsewhere = {
-        "coops_full", "witnesses_full", "units_full", "not_adopted", "stale", "proposal_unknown",
+        "coops_full", "witnesses_full", "not_adopted", "stale", "proposal_unknown",
         "approval_missing", "proposals_full", "last_witness",
     }  # fmt: skip
     assert given == set(REASONS) - elsewhere
