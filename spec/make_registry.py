@@ -12,8 +12,12 @@ import pkgutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
+import maillon.ledger
 import maillon.protocol
+from maillon.ledger import limits as ledger_limits
+from maillon.ledger import messages, signing
 from maillon.protocol import cards, envelope, founding, gossip, limits
 from maillon.protocol.errors import LocalError, MaillonError, RemoteError
 from maillon.protocol.records import DAY_S, KINDS, UNKNOWN_LIFETIME_S_MAX, tag
@@ -71,6 +75,21 @@ when every field fits by itself, in the order of the table.
 """
 
 
+SIGNED_FOR = {
+    "prepare": "a writer asks for promises",
+    "propose": "a writer proposes a block",
+    "promise": "a witness promises to follow a term",
+    "vote": "a witness votes for a block",
+    "commit": "a witness locks a block; a quorum of these certifies it",
+    "refuse": "a witness refuses",
+    "order": "a person orders a payment or says who may; also hashed to the order's id",
+    "confirm": "a payer or an arbiter confirms a reserved amount",
+    "release": "a payee gives a reserved amount back",
+    "approve": "a coop approves a charter proposal",
+    "ack": "a witness acknowledges a confirmation",
+    "refound": "a coop's root re-founds the chains",
+}
+
 RANDOM_SERIES = "the tag, then 14 random bytes"
 
 # What the node's package names, and this script does not import: the protocol's own package knows
@@ -81,6 +100,7 @@ PROTOCOLS = (
     ("/maillon/1/introduce", "introduction", "04"),
     ("/maillon/1/join", "joining", "10"),
     ("/maillon/1/time", "comparing clocks", "10"),
+    ("/maillon/1/ledger", "accounts", "06"),
 )
 NETWORK_CODES = (
     ("card", "The card is not valid, or not that of the connection.", "10"),
@@ -97,7 +117,8 @@ NETWORK_CODES = (
 
 def text() -> str:
     """Return the whole file."""
-    parts = [HEAD, TYPES, _kinds(), _shared(), _founding(), _errors(), _limits(), _names()]
+    parts = [HEAD, TYPES, _kinds(), _shared(), _founding(), _errors(), _limits(), _ledger_limits(),
+             _messages(), _names()]  # fmt: skip
     return "\n".join(part.rstrip() + "\n" for part in parts)
 
 
@@ -202,13 +223,16 @@ def _founding() -> str:
 
 
 def _classes(base: type[MaillonError]) -> Iterator[type[MaillonError]]:
-    for name in sorted(module.name for module in pkgutil.iter_modules(maillon.protocol.__path__)):
-        if not name.startswith("_"):
-            importlib.import_module(f"maillon.protocol.{name}")
+    for package in (maillon.protocol, maillon.ledger):
+        for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda each: each.name):
+            if not module.ispkg and not module.name.startswith("_"):
+                importlib.import_module(f"{package.__name__}.{module.name}")
     waiting = [base]
     while waiting:
         for found in waiting.pop(0).__subclasses__():
-            if found.__module__.startswith("maillon.protocol"):
+            # What the auditor and the node say to their own people stands in packages of theirs.
+            package, _, _ = found.__module__.rpartition(".")
+            if package == "maillon.ledger" or package.startswith("maillon.protocol"):
                 yield found
                 waiting.append(found)
 
@@ -243,9 +267,18 @@ def _errors() -> str:
 
 
 def _limits() -> str:
-    """Read names, values and reasons out of limits.py, in its order."""
-    source = Path(limits.__file__).read_text("utf-8")
-    lines = ["## Limits", "", "| limit | value | why |", "|---|---|---|"]
+    return _limits_of(limits, "## Limits")
+
+
+def _ledger_limits() -> str:
+    return _limits_of(ledger_limits, "## Limits of the ledger")
+
+
+def _limits_of(module: ModuleType, heading: str) -> str:
+    """Read names, values and reasons out of a module of limits, in its order."""
+    assert module.__file__
+    source = Path(module.__file__).read_text("utf-8")
+    lines = [heading, "", "| limit | value | why |", "|---|---|---|"]
     body = ast.parse(source).body
     for place, node in enumerate(body):
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
@@ -253,8 +286,31 @@ def _limits() -> str:
             after = body[place + 1] if place + 1 < len(body) else None
             if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
                 reason = " ".join(str(after.value.value).split())
-            value = getattr(limits, node.target.id)
+            value = getattr(module, node.target.id)
             lines.append(f"| `{node.target.id}` | {value:,} | {_cell(reason)} |")
+    return "\n".join(lines)
+
+
+# The message's name where it is not that of its class, and the purpose it is signed for.
+MESSAGE_NAMES = {"Opening": "OPEN", "AskHeads": "HEADS?", "Submit": "ORDER", "FraudReport": "FRAUD",
+                 "Failure": "ERROR"}  # fmt: skip
+MESSAGE_PURPOSES = {"Ack": signing.ACK, "Commit": signing.COMMIT, "Prepare": signing.PREPARE,
+                    "Promise": signing.PROMISE, "Propose": signing.PROPOSE,
+                    "Refuse": signing.REFUSE, "Vote": signing.VOTE}  # fmt: skip
+
+
+def _messages() -> str:
+    lines = ["## Messages of the ledger", "", "Each is an array that begins with its number "
+             "(06-blocks).", "", "| number | message | what it says | signed for |",
+             "|---|---|---|---|"]  # fmt: skip
+    for kind in messages.Message.__args__:
+        name = MESSAGE_NAMES.get(kind.__name__, kind.__name__.upper())
+        sentence = " ".join((kind.__doc__ or "").split("\n\n")[0].split())
+        sentence = sentence.removeprefix(f"{name}: ")
+        sentence = sentence[0].upper() + sentence[1:]
+        purpose = MESSAGE_PURPOSES.get(kind.__name__)
+        signed = f"`{purpose}`" if purpose else ""
+        lines.append(f"| {kind.TYPE} | {name} | {_cell(sentence)} | {signed} |")
     return "\n".join(lines)
 
 
@@ -267,6 +323,12 @@ def _names() -> str:
         ("`maillon/1/federation`", "a founding document is hashed to the federation's id", "02"),
         ("`maillon/1/series`", "a kind is hashed to its tag, a subject to its series", "03"),
         ("`maillon/1/thing`", "author and series are hashed to a thing's id", "03"),
+        *((f"`maillon/1/{purpose}`", SIGNED_FOR[purpose], "06") for purpose in signing.PURPOSES),
+        ("`maillon/1/genesis`", "federation and chain are hashed to height 0's hash", "06"),
+        ("`maillon/1/block`", "a header is hashed to the block's hash", "06"),
+        ("`maillon/1/proposal`", "a charter proposal is hashed", "06"),
+        ("`maillon/1/charter-salt`", "the salts of a charter block's entries are derived", "06"),
+        ("`maillon/1/fraud`", "a fraud proof is hashed", "06"),
         ("`maillon/1/sign`", "recovery words give the signing key", "02"),
         ("`maillon/1/seal`", "recovery words give the sealing key", "02"),
     ]

@@ -357,7 +357,7 @@ class Refuse(Frame):
 
 @dataclass(frozen=True, slots=True)
 class Opening(Frame):
-    """OPEN (W2): a writer shows the promises, at least a quorum, that its term stands on."""
+    """OPEN: W2: a writer shows the promises, at least a quorum, that its term stands on."""
 
     TYPE: ClassVar[int] = 4
     chain: bytes

@@ -43,7 +43,6 @@ CONFIRM: Final = "confirm"
 RELEASE: Final = "release"
 APPROVE: Final = "approve"
 ACK: Final = "ack"
-CHECKPOINT: Final = "checkpoint"
 REFOUND: Final = "refound"
 
 PURPOSES: Final = (
@@ -58,7 +57,6 @@ PURPOSES: Final = (
     RELEASE,
     APPROVE,
     ACK,
-    CHECKPOINT,
     REFOUND,
 )
 
