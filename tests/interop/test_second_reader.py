@@ -20,6 +20,7 @@ SPEC = TOP / "spec"
 
 # What each file has at least; a file that shrinks below it has lost cases, or is not read whole.
 LEAST = {
+    "charter.json": 220,
     "encoding.json": 240,
     "founding.json": 120,
     "gossip.json": 19,

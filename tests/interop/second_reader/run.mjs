@@ -6,6 +6,7 @@ import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 
+import * as charter from './charter.mjs'
 import { Refused, cutAt, decode, encode } from './encoding.mjs'
 import { readCard, readDocument, readFile, readInvitation } from './founding.mjs'
 import { readJoining } from './joining.mjs'
@@ -73,6 +74,16 @@ function run(file, list, vectors, step) {
   report.push({ file, list, count: vectors.length, differing, otherRules })
 }
 
+/** What a step answers, a refusal with its reason where the specification gives one. */
+function reasoned(step) {
+  try {
+    return step()
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error
+    return { expect: error.code, ...(error.rule && { reason: error.rule }) }
+  }
+}
+
 const FILES = {
   'unicode14-unassigned.json'(file, all) {
     run(file, 'nfc', all.nfc, ({ bytes: data }) => void decode(bytes(data), 262144))
@@ -136,6 +147,39 @@ const FILES = {
       if (!text.startsWith('maillon-invite:')) return { root: hex(readCard(text).root) }
       return { fed: hex(readInvitation(text, all.now).fed) }
     })
+  },
+
+  'charter.json'(file, all) {
+    const fed = bytes(all.fed)
+    const first = charter.foundingState(bytes(all.founding))
+    run(file, 'founding', [{ name: 'charter 0', ...all }], () => ({
+      state: hex(charter.encodeState(first)),
+      root: hex(charter.stateRoot(first)),
+      coops: first.coops.map((coop) => hex(coop.id)),
+    }))
+    run(file, 'proposal', [{ name: 'the proposal', ...all.proposal }], (vector) => {
+      const { base, entries, title, hash } = charter.readProposal(bytes(vector.bytes))
+      return { base, entries: entries.map(hex), title, hash: hex(hash) }
+    })
+    run(file, 'entries', all.entries, ({ entry }) => ({ kind: charter.readEntry(bytes(entry)).kind }))
+    run(file, 'changes', all.changes, ({ before, entries }) => reasoned(() => {
+      const read = (list) => list.map((entry) => charter.readEntry(bytes(entry)))
+      const made = charter.nextState(before.reduce((state, list) => charter.nextState(state, read(list)), first), read(entries))
+      return {
+        state: hex(charter.encodeState(made)),
+        root: hex(charter.stateRoot(made)),
+        witnesses: charter.witnesses(made).map(hex),
+        writers: Object.fromEntries(made.coops.map((coop) => [hex(coop.id), charter.writers(made, coop.id)])),
+      }
+    }))
+    run(file, 'approvals', all.approvals, ({ proposal, coop, signature }) =>
+      void charter.checkApproval(first, fed, bytes(proposal), bytes(coop), bytes(signature)))
+    run(file, 'blocks', all.blocks, ({ after, block }) => reasoned(() => {
+      const chain = new charter.Chain(fed, bytes(all.founding))
+      for (const one of after) chain.take(bytes(one))
+      return { hash: hex(chain.take(bytes(block))) }
+    }))
+    run(file, 'quorums', all.quorums, ({ witnesses, quorum }) => charter.bears(witnesses, quorum))
   },
 
   'records.json'(file, all) {
