@@ -209,7 +209,7 @@ def test_a_second_quorum_of_votes_in_a_term_locks_nothing_and_convicts_the_voter
     lock = rounds.votes(rounds.term(), first, 0, 1, 2)
     rounds.ask(0, lock)
     # Witnesses 1 to 3 all lie, one more than are borne: otherwise there is no second quorum.
-    votes = {}
+    votes: dict[bytes, tuple[int, bytes]] = {}
     for coop in rounds.federation.coops[1:]:
         body = vote_body(0, rounds.chain(0), 1, rounds.term(), second.hash, 9)
         votes[coop.witness.public] = (9, sign(coop.witness, VOTE, rounds.fed, body))

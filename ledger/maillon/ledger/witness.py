@@ -34,7 +34,6 @@ from maillon.ledger.messages import (
     AskHeads,
     Blocks,
     Confirm,
-    Failure,
     FraudReport,
     Get,
     Heads,
@@ -59,16 +58,19 @@ from maillon.ledger.rounds import (
     Vote,
     encode_proposed,
 )
-from maillon.ledger.steps import Step, Stopped, Stuck, Write
+from maillon.ledger.steps import NeedsBlocks, Step, Stopped, Stuck, Write
 from maillon.ledger.told import told
 from maillon.ledger.voterow import VOIDS_MAX, Opened, Voted, VoteRow
 from maillon.ledger.witness_state import (
     SELF,
     STOPPED,
     AnyChecked,
+    UnexpectedMessage,
     WitnessSettings,
     WitnessState,
+    WitnessStopped,
     answer,
+    failure,
 )
 from maillon.protocol.errors import MaillonError, QuotaExceeded
 
@@ -85,7 +87,7 @@ class Witness(WitnessState):
         """
         name = _HANDLERS.get(type(message))
         if name is None:
-            return answer(Failure("unexpected", "A witness takes no such message."))
+            return failure(UnexpectedMessage())
         if self.stopped is not None and type(message) in _SIGNED_ANSWERS:
             return self._silent(message)
         try:
@@ -96,7 +98,7 @@ class Witness(WitnessState):
         except CharterUnknown:
             return answer(self._need_charter())
         except MaillonError as error:
-            return answer(Failure(error.code, error.message[:200]))
+            return failure(error)
 
     # --- W1 -------------------------------------------------------------------------------------
 
@@ -450,7 +452,7 @@ class Witness(WitnessState):
         if isinstance(m, Prepare):
             # Signing that it has stopped is the one thing that cannot hurt: it promises nothing.
             return self._refuse(m.chain, m.term, 0, "counter")
-        return answer(Failure("witness_stopped", "This witness has stopped for good."))
+        return failure(WitnessStopped())
 
     # --- Confirmations --------------------------------------------------------------------------
 
@@ -503,8 +505,10 @@ class Witness(WitnessState):
         return answer(self._catchup.heads(m))
 
     def blocks(self, m: Blocks, now: int) -> Step:
-        """W7: take over certified blocks, whoever brings them."""
-        return self._catchup.take(m.blocks)
+        """W7: take over certified blocks, whoever brings them, and ask for what they rest on."""
+        step = self._catchup.take(m.blocks)
+        needs = [Need(n.chain, n.from_h) for n in step.notices if isinstance(n, NeedsBlocks)]
+        return step + answer(*needs)
 
     def heads(self, m: Heads, now: int) -> Step:
         """W7: tell what to ask for."""

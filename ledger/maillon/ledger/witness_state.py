@@ -18,16 +18,16 @@ from maillon.ledger.catchup import Catchup
 from maillon.ledger.charter import CheckedCharter
 from maillon.ledger.check import Checked
 from maillon.ledger.confirmations import Confirmations
-from maillon.ledger.errors import NeedBlocks
+from maillon.ledger.errors import LedgerError, NeedBlocks
 from maillon.ledger.lease import Leases
-from maillon.ledger.messages import Message, Need
+from maillon.ledger.messages import TEXT_BYTES_MAX, Failure, Message, Need
 from maillon.ledger.misbehaviour import Misbehaviour
 from maillon.ledger.quorum import Committee, Term, VoteQC
 from maillon.ledger.rounds import Prepare, Propose, Refuse, decode_proposed, encode_proposed
 from maillon.ledger.signing import Signer, Verify
 from maillon.ledger.steps import Disk, Send, Step, Write
 from maillon.ledger.voterow import Voted, VoteRow, decode_row
-from maillon.protocol.errors import BadSignature
+from maillon.protocol.errors import BadSignature, MaillonError
 
 VOTES: Final = "vote"
 BODIES: Final = "body"
@@ -38,6 +38,21 @@ _COMMITTEES_MAX: Final = 16
 """Committees kept at hand: chains are governed by the last few charters."""
 
 AnyChecked = Checked | CheckedCharter
+
+
+class UnexpectedMessage(LedgerError):
+    """A message came to who has no business with it, or out of its place."""
+
+    code = "unexpected_message"
+    sentence = "Nobody here takes such a message."
+
+
+class WitnessStopped(LedgerError):
+    """W8: the witness has lost votes it gave, and signs nothing more."""
+
+    code = "witness_stopped"
+    sentence = "This witness has stopped for good."
+    excusable = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +68,12 @@ class WitnessSettings:
 def answer(*messages: Message) -> Step:
     """Return a step that answers whoever asked, and does nothing else."""
     return Step(sends=tuple(Send(b"", message) for message in messages))
+
+
+def failure(error: MaillonError) -> Step:
+    """Return a step that answers with an error."""
+    text = error.message.encode()[:TEXT_BYTES_MAX].decode(errors="ignore")
+    return answer(Failure(error.code, text))
 
 
 class WitnessState:

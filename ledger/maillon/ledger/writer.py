@@ -482,7 +482,11 @@ class Writer(WriterState):
         rival = self._rival(refuse)
         if rival is None:
             return False
+        # A key that was replaced tells as well how far the terms have come; that alone is no
+        # reason to give way.
         self._counter = max(self._counter, rival.term.counter)
+        if rival.term.key not in self._book.charter.latest.writers(self._chain):
+            return False
         if rival.term.key == self._key.public:
             self._notices.append(AnotherInstance(self._chain, refuse.evidence))
             if self._settings.stop_for_rival:
@@ -493,6 +497,7 @@ class Writer(WriterState):
         return True
 
     def _rival(self, refuse: Refuse) -> Prepare | None:
+        """Return the signed prepare of a higher term that a refusal encloses, or None."""
         assert self._term is not None
         try:
             found = decode_message(refuse.evidence)
@@ -500,9 +505,9 @@ class Writer(WriterState):
             return None
         if not isinstance(found, Prepare) or found.chain != self._chain:
             return None
-        if found.term <= self._term:
+        if not 0 <= found.term.counter - self._counter <= bounds.TERM_JUMP_MAX:
             return None
-        if found.term.key not in self._book.charter.latest.writers(self._chain):
+        if found.term <= self._term:
             return None
         return found if all(self._verify([found.check(self._fed)])) else None
 

@@ -143,7 +143,7 @@ class WriterState:
         self._repeats = 0
         self._since = 0
         self._told_stuck = False
-        self._needs: dict[bytes, tuple[int, int, tuple[bytes, int]]] = {}
+        self._needs: dict[bytes, tuple[int, int, tuple[bytes, int, int]]] = {}
         self._remedies: dict[bytes, int] = {}
         self._epoch: tuple[int, Committee] | None = None
         self._now = 0
@@ -192,12 +192,13 @@ class WriterState:
         """Count what a witness asks, so that a liar cannot have us send the same for ever."""
         if witness not in self._committee()[1]:
             return False
-        second, count, last = self._needs.get(witness, (self._now, 0, (b"", 0)))
+        asked = (chain, from_h, self._h)
+        second, count, last = self._needs.get(witness, (self._now, 0, (b"", 0, 0)))
         if second != self._now:
-            count, last = 0, (b"", 0)
-        if count >= bounds.NEEDS_PER_S or last == (chain, from_h):
+            count, last = 0, (b"", 0, 0)
+        if count >= bounds.NEEDS_PER_S or last == asked:
             return False
-        self._needs[witness] = (self._now, count + 1, (chain, from_h))
+        self._needs[witness] = (self._now, count + 1, asked)
         return True
 
     def _back_off(self, *, at_once: bool = False) -> None:
