@@ -68,6 +68,7 @@ def examine(
     findings += _founding(home)
     findings += _disk(home)
     findings += _databases(home)
+    findings += _votes(home, password)
     findings += _clock()
     running = is_locked(home)
     if running and client is not None:
@@ -117,6 +118,7 @@ def _keys(home: Home, password: bytes | None) -> Iterator[Finding]:
         "node": keyring.open_node,
         "sealing": keyring.open_sealing,
         "root": keyring.open_root,
+        "writer": keyring.open_writer,
     }
     for name, opener in openers.items():
         path = home.key(name)
@@ -127,6 +129,13 @@ def _keys(home: Home, password: bytes | None) -> Iterator[Finding]:
                     "note",
                     _("The root key is not on this machine."),
                     _("It is needed to renew the coop's profile; keep it where you find it."),
+                )
+            elif name == "writer":
+                yield Finding(
+                    "keys",
+                    "note",
+                    _("The writer key is not there; the node makes one when it starts."),
+                    _("If the coop kept accounts before, bring it back from a backup first."),
                 )
             else:
                 yield Finding(
@@ -208,6 +217,17 @@ def _databases(home: Home) -> Iterator[Finding]:
             home.private,
             _("Stop the node and bring private.db back from a backup: it exists nowhere else."),
         ),
+        (
+            home.ledger,
+            _("Stop the node and bring ledger.db back from a backup; it fetches what is newer."),
+        ),
+        (
+            home.votes,
+            _(
+                "Stop the node and move votes.db away. Its witness gets a new key, which the other "
+                "coops approve: maillon charter replace-key"
+            ),
+        ),
     ):
         if not path.exists():
             continue
@@ -232,6 +252,66 @@ def _databases(home: Home) -> Iterator[Finding]:
                 _("Others can read {path}.").format(path=path),
                 _("Run: chmod 600 {path}").format(path=path),
             )
+
+
+def _votes(home: Home, password: bytes | None) -> Iterator[Finding]:
+    from maillon.node.store.ledgerdisk import has_witness_key, open_witness_key
+
+    if is_locked(home) or not home.founding.is_file():
+        return  # the running node tells of itself; before a federation there is nothing to sign
+    try:
+        if not has_witness_key(home.path):
+            advice = _(
+                "It makes one when it starts. If the coop kept accounts before (a restored or "
+                "moved node), the other coops approve the new one: maillon charter replace-key"
+            )
+            yield Finding("witness", "note", _("This node has no key as a witness."), advice)
+        elif password is not None:
+            open_witness_key(home.path, password)
+            yield Finding("witness", "good", _("The witness key opens."))
+    except MaillonError as fault:
+        hint = fault.hint if isinstance(fault, LocalError) else None
+        yield Finding("witness", "bad", str(fault), hint or "")
+
+
+def _ledger(client: Client) -> Iterator[Finding]:
+    try:
+        status = client.get("/v1/ledger")
+    except LocalError as fault:
+        yield Finding("ledger", "bad", str(fault), fault.hint or "")
+        return
+    if not status["enabled"]:
+        yield Finding("ledger", "good", _("The federation keeps no accounts."))
+        return
+    writer = status["writer"]
+    if writer["state"] == "stuck" or writer["state"] == "stopped":
+        yield Finding(
+            "ledger",
+            "bad",
+            _("This coop's accounts do not come forward: {reason}.").format(
+                reason=writer["reason"] or writer["state"]
+            ),
+            _("See which witnesses are missing with: maillon ledger status"),
+        )
+    reachable = sum(witness["reachable"] for witness in status["witnesses"])
+    message = _("{n} of {m} witnesses can be reached; {quorum} are needed.").format(
+        n=reachable, m=len(status["witnesses"]), quorum=status["quorum"]
+    )
+    if reachable < status["quorum"]:
+        advice = _("Payments are kept and go through when enough of them are back.")
+        yield Finding("ledger", "bad", message, advice)
+    else:
+        yield Finding("ledger", "good", message)
+    if any(chain["frozen"] for chain in status["chains"]):
+        names = ", ".join(chain["name"] for chain in status["chains"] if chain["frozen"])
+        yield Finding(
+            "ledger",
+            "bad",
+            _("Frozen, because somebody signed two blocks at one place: {names}.").format(
+                names=names
+            ),
+            _("The coops clear it together: maillon charter propose"),
+        )
 
 
 def _clock() -> Iterator[Finding]:
@@ -304,6 +384,7 @@ def _running(client: Callable[[], Client]) -> Iterator[Finding]:
             _("The coop's profile ends soon, and everything it vouches for ends with it."),
             _("Put the root key back into keys/ and start the node once."),
         )
+    yield from _ledger(client())
     for notice in status["notices"]:
         yield Finding("notice", "note", notice)
 

@@ -146,6 +146,8 @@ class PublishRequest(Request):
     as_member: Id | None = None
     mandate: Id | None = None
     replaces: Id | None = None
+    refs: Annotated[list[Hex32], Meta(max_length=8)] = []
+    """What the record refers to; of an attestation its transfer, when left out."""
 
 
 class Published(Struct):

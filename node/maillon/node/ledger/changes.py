@@ -40,28 +40,30 @@ class Changes:
         self.news: list[ProposalHint] = []
         """Proposals and approvals to make known."""
 
-    def propose(self, entries: list[CharterEntry], title: str) -> bytes:
-        """Propose a change and approve it for this coop; return its hash.
+    def propose(self, entries: list[CharterEntry], title: str) -> Gathered:
+        """Propose a change and approve it for this coop; return what is gathered now.
 
         Raises: CharterRefused and what else the change breaks; KeyError without a writer key.
         """
         proposal = self._book.charter.propose(entries, title)
-        self._approve(proposal.hash, proposal.encode())
-        return proposal.hash
+        return self._approve(proposal.hash, proposal.encode())
 
-    def approve(self, hash: bytes) -> None:
+    def approve(self, hash: bytes) -> Gathered:
         """Approve an open proposal for this coop. Raises: CharterRefused."""
         gathered = self._book.charter.proposal(hash)
         if gathered is None:
             raise CharterRefused(reason="stale")
-        self._approve(hash, gathered.proposal.encode())
+        return self._approve(hash, gathered.proposal.encode())
 
-    def _approve(self, hash: bytes, data: bytes) -> None:
+    def _approve(self, hash: bytes, data: bytes) -> Gathered:
         key = self._speaker.writer
         assert key is not None
         signature = signing.sign(key, signing.APPROVE, self._book.fed, hash)
         approval = Approval(self._speaker.coop, signature)
         self.take(Proposal(data, (approval,)))
+        gathered = self._book.charter.proposal(hash)
+        assert gathered is not None, "what was taken is open"
+        return gathered
 
     def take(self, message: Proposal | ProposalHint) -> Step:
         """Keep a proposal and its approvals; what is new of them is made known to all.

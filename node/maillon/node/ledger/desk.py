@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from maillon.ledger.entries import (
@@ -21,6 +21,7 @@ from maillon.ledger.entries import (
     sign_confirmation,
     sign_release,
 )
+from maillon.ledger.limits import BALANCE_MAX
 from maillon.ledger.orders import (
     COMMONS,
     HoldAction,
@@ -44,9 +45,9 @@ from maillon.node.ledger.asking import PERSON_KINDS, Asking, AskingError, NoSuch
 from maillon.node.ledger.elsewhere import Elsewhere
 from maillon.node.ledger.exporting import export
 from maillon.node.ledger.governing import Governing
+from maillon.node.ledger.happenings import Ended
 from maillon.node.ledger.host import Host
 from maillon.node.ledger.index import HELD, TransferRow
-from maillon.node.ledger.machine import Ended
 from maillon.node.ledger.queue import Queued
 from maillon.node.ledger.runner import LedgerRunner
 from maillon.node.ledger.showing import Showing
@@ -130,9 +131,19 @@ class Desk:
         else:
             key = self._host.member_key(account) or asking.new_key(account, request.name)
         kind = PERSON_KINDS[request.kind]
+        await self._open_commons([unit for unit, _limit, _maximum in positions])
         return await self._entry(
             Open(account, kind, key, positions), request.wait_s, account=account
         )
+
+    async def _open_commons(self, units: Sequence[int]) -> None:
+        """Keep the coop's own account in every unit that its members have, with no credit."""
+        machine = self._runner.machine
+        commons = machine.book.state(self._host.coop).account(COMMONS)
+        for unit in units:
+            kept = not machine.book.charter.latest.units[unit].kind == "count"
+            if commons is not None and unit not in commons.positions and kept:
+                await self._runner.ask(Limit(COMMONS, unit, 0, BALANCE_MAX), 0)
 
     async def limit(self, account: str, request: shapes.LimitRequest) -> shapes.Placed:
         """Set credit limit and maximum of an account in a unit."""

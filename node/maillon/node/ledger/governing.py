@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
+from maillon.ledger.block import Block, Placed
 from maillon.ledger.charter_entries import (
     AddUnit,
     Admit,
@@ -174,9 +175,9 @@ class Governing:
         if machine.writer_key not in machine.book.charter.latest.writers(self._host.coop):
             raise BadProposal(_("Only coops that the charter names can change it."))
         entries = [self._entry(words) for words in request.entries]
-        hash = machine.changes.propose(entries, request.title)
+        gathered = machine.changes.propose(entries, request.title)
         await self._runner.stored()
-        return self._after(hash)
+        return self._after(gathered)
 
     async def approve(self, text: str) -> shapes.ProposalOut:
         """Approve an open proposal for this coop."""
@@ -188,18 +189,19 @@ class Governing:
                 _("No open proposal begins with {id}.").format(id=text[:16]),
                 hint=_("See them with: maillon charter proposals"),
             )
-        gathered = machine.book.charter.proposal(fits[0])
-        machine.changes.approve(fits[0])
+        gathered = machine.changes.approve(fits[0])
         await self._runner.stored()
-        assert gathered is not None
-        return self._after(fits[0], gathered)
+        return self._after(gathered)
 
-    def _after(self, hash: bytes, before: Gathered | None = None) -> shapes.ProposalOut:
-        gathered = self._runner.machine.book.charter.proposal(hash)
+    def _after(self, before: Gathered) -> shapes.ProposalOut:
+        """Return a proposal as it stands now: a lone coop's is certified at once."""
+        charter = self._runner.machine.book.charter
+        gathered = charter.proposal(before.proposal.hash)
         if gathered is not None:
             return self._shown(gathered, "open")
-        assert before is not None
-        return self._shown(before, "certified")
+        h = before.proposal.base + 1
+        made = charter.height >= h and _entries_of(charter.block(h)) == before.proposal.entries
+        return self._shown(before, "certified" if made else "outdated")
 
     def _entry(self, words: Mapping[str, Any]) -> CharterEntry:
         """Return what an entry says. Raises: BadProposal naming the field."""
@@ -305,6 +307,10 @@ class Governing:
             for chain in sorted(book.chains())
         )
         return Retire(below, heads_root(heads), heads)
+
+
+def _entries_of(block: Block) -> tuple[bytes, ...]:
+    return tuple(entry.data for entry in block.body.entries if isinstance(entry, Placed))
 
 
 def _text(words: Mapping[str, Any], field: str) -> str:

@@ -15,9 +15,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
 
 from maillon.ledger.book import Book
 from maillon.ledger.build import EntryWish, OrderWish, Wish
@@ -28,7 +26,6 @@ from maillon.ledger.fraud import FraudProof
 from maillon.ledger.messages import (
     Ack,
     AskHeads,
-    Blocks,
     Confirm,
     Done,
     Failure,
@@ -37,7 +34,6 @@ from maillon.ledger.messages import (
     Get,
     HeadHint,
     Heads,
-    Hint,
     Message,
     Ok,
     Proposal,
@@ -48,8 +44,7 @@ from maillon.ledger.messages import (
 )
 from maillon.ledger.opener import CharterSource
 from maillon.ledger.orders import Order
-from maillon.ledger.signing import Signer, Verify
-from maillon.ledger.sources import AdoptionSource, Source
+from maillon.ledger.sources import AdoptionSource, Source, as_wished
 from maillon.ledger.steps import (
     AnotherInstance,
     Certified,
@@ -66,14 +61,23 @@ from maillon.ledger.writer import Writer, WriterSettings
 from maillon.node import bounds
 from maillon.node.ledger.changes import Changes
 from maillon.node.ledger.expiry import Expiry
+from maillon.node.ledger.happenings import (
+    Asker,
+    Ended,
+    Event,
+    FromGuest,
+    FromPeer,
+    FromWitness,
+    Out,
+    Setup,
+)
 from maillon.node.ledger.index import Index
 from maillon.node.ledger.queue import CERTIFIED, REFUSED, OrderQueue, storable
-from maillon.node.ledger.reading import Reading, as_wished, wish_id
+from maillon.node.ledger.reading import Reading, wish_id
 from maillon.node.ledger.staging import LedgerDisk, StagedDisk
 from maillon.node.store.database import StoreError
 from maillon.protocol.encoding import Value
 from maillon.protocol.errors import MaillonError, RemoteError
-from maillon.protocol.founding import Founding
 
 log = logging.getLogger("maillon.ledger")
 
@@ -87,81 +91,6 @@ class Untrue(RemoteError):
     code = "untrue"
     excusable = True
     sentence = "What was told is not so."
-
-
-class Asker(Protocol):
-    """Somebody who sent a message and waits for an answer: a stream, or a test."""
-
-    @property
-    def peer(self) -> bytes: ...
-
-
-@dataclass(frozen=True, slots=True)
-class FromGuest:
-    """A message on a stream that another node opened."""
-
-    asker: Asker
-    message: Message
-
-
-@dataclass(frozen=True, slots=True)
-class FromWitness:
-    """What a witness answered."""
-
-    witness: bytes
-    message: Message
-
-
-@dataclass(frozen=True, slots=True)
-class FromPeer:
-    """What a peer answered to a question about chains: blocks or heads."""
-
-    peer: bytes
-    message: Blocks | Heads
-
-
-Event = FromGuest | FromWitness | FromPeer
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """Something that was asked is certain (`h`, `index`), or refused."""
-
-    id: bytes
-    fault: MaillonError | None = None
-    h: int = 0
-    index: int = 0
-
-
-@dataclass(slots=True)
-class Out:
-    """What may leave after a run."""
-
-    sends: list[tuple[bytes, bytes]] = field(default_factory=list[tuple[bytes, bytes]])
-    """(witness, frame)."""
-    answers: list[tuple[Asker, bytes]] = field(default_factory=list[tuple[Asker, bytes]])
-    handled: list[Asker] = field(default_factory=list[Asker])
-    """Whose messages were looked at, once for each."""
-    hints: list[Hint] = field(default_factory=list[Hint])
-    needs: list[NeedsBlocks] = field(default_factory=list[NeedsBlocks])
-    ended: list[Ended] = field(default_factory=list[Ended])
-    certain: list[bytes] = field(default_factory=list[bytes])
-    """Ids of transfers that stand on a certified block now, of any chain."""
-    blocks: int = 0
-    offences: list[tuple[bytes, str]] = field(default_factory=list[tuple[bytes, str]])
-    """(peer, code) of who broke a rule."""
-
-
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """What the machines are made of. `nonce` and `salt` draw random bytes."""
-
-    founding: Founding
-    coop: bytes
-    writer: Signer | None
-    witness: Signer
-    verify: Verify
-    random: Callable[[int], bytes]
 
 
 class Machine:
@@ -508,10 +437,8 @@ class Machine:
             self._confirmed(message, step, now)
         return bool(step.writes)
 
-    def _say_again(
-        self, say: Callable[[bytes, int], Step], witness: bytes, now: int
-    ) -> None:
-        self._follow(say(witness, now), None, now)
+    def _say_again(self, writer: Writer, witness: bytes, now: int) -> None:
+        self._follow(writer.reconnected(witness, now), None, now)
 
     def local(self, message: Message, now: int) -> Message | None:
         """Return what this node's witness answers; what it rests on is durable after the next run.
@@ -540,10 +467,8 @@ class Machine:
 
     def reconnected(self, witness: bytes, now: int) -> None:
         """Be told that a witness can be reached again: it is told at once what it missed."""
-        for writer in self.writers.values():
-            say_again = getattr(writer, "reconnected", None)
-            if say_again is not None:
-                self._guarded(now, partial(self._say_again, say_again, witness, now))
+        for writer in list(self.writers.values()):
+            self._guarded(now, partial(self._say_again, writer, witness, now))
 
     def _submit(self, id: bytes, wish: Order | Entry, now: int) -> None:
         writer = self.writers.get(self._setup.coop)

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import cast
 
 from maillon.ledger.block import Placed
 from maillon.ledger.book import Book
 from maillon.ledger.build import EntryWish
-from maillon.ledger.entries import Entry, In, Post, Return, Settle, decode_entry
+from maillon.ledger.entries import Entry, In, Return, decode_entry
 from maillon.ledger.orders import Order
+from maillon.ledger.sources import as_wished
 from maillon.node import bounds
 from maillon.node.ledger.index import Index
-
-
-def as_wished(entry: Entry) -> Entry:
-    """Return an entry without what only its block could say: the number in a channel."""
-    if isinstance(entry, Settle):
-        return replace(entry, n=1)
-    if isinstance(entry, Post):
-        return replace(entry, n=0, order_body=b"")
-    return entry
 
 
 def wish_id(wish: Order | Entry, fed: bytes) -> bytes:

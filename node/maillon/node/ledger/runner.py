@@ -30,18 +30,18 @@ from maillon.ledger.orders import Order
 from maillon.ledger.steps import NeedsBlocks
 from maillon.node import bounds
 from maillon.node.ledger import links
-from maillon.node.ledger.hints import HintsIn, HintsOut
-from maillon.node.ledger.host import Host
-from maillon.node.ledger.links import Guest, Link
-from maillon.node.ledger.machine import (
+from maillon.node.ledger.happenings import (
     Asker,
     Ended,
     FromGuest,
     FromPeer,
     FromWitness,
-    Machine,
     Out,
 )
+from maillon.node.ledger.hints import HintsIn, HintsOut
+from maillon.node.ledger.host import Host
+from maillon.node.ledger.links import Guest, Link
+from maillon.node.ledger.machine import Machine
 from maillon.node.ports import FrameStream
 from maillon.protocol.errors import LocalError, MaillonError, RemoteError
 

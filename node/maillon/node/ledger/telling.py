@@ -184,7 +184,7 @@ class Telling:
                 _(
                     "This node's witness has stopped for good: it lost votes that it had given. "
                     "It needs a new key: stop the node, move votes.db away, start it, and propose "
-                    "the new key with: maillon charter propose"
+                    "the new key with: maillon charter replace-key"
                 )
             )
         elif own is not None and own.witness and own.witness != machine.witness_key:
@@ -192,7 +192,8 @@ class Telling:
                 _(
                     "The charter names another witness key of this coop than the one of this "
                     "node, as after a restored backup. Until the other coops approve the new key "
-                    "{key}, this node certifies nothing. Propose it with: maillon charter propose"
+                    "{key}, this node certifies nothing. Propose it with: "
+                    "maillon charter replace-key"
                 ).format(key=machine.witness_key.hex()[:16])
             )
         if own is not None and own.writer != machine.writer_key:
@@ -267,7 +268,9 @@ class Telling:
         """Replay every chain, a block at a time, and let others have their turn between them."""
         machine = self._runner.machine
         report = shapes.VerifyReport(True, 0, 0, 0, 0, 0, [], [])
-        sums: dict[int, int] = {}
+        sums = {
+            place: 0 for place, unit in enumerate(self._showing.units) if unit.kind != "count"
+        }
         for _done in replay(machine.book, report, sums):
             await trio.lowlevel.checkpoint()
         report.sums = [self._showing.balance(unit, total) for unit, total in sorted(sums.items())]

@@ -10,8 +10,9 @@ from maillon.ledger.errors import NoLedger
 from maillon.ledger.orders import COMMONS
 from maillon.node import clock
 from maillon.node.ledger.desk import Desk
+from maillon.node.ledger.happenings import Setup
 from maillon.node.ledger.index import HELD, VOID
-from maillon.node.ledger.machine import Machine, Setup
+from maillon.node.ledger.machine import Machine
 from maillon.node.ledger.runner import PROTOCOL, LedgerRunner
 from maillon.node.ledger.signatures import CachedVerify
 from maillon.node.run.ledgerkeys import ensure_ledger_keys
@@ -141,6 +142,29 @@ class Ledger:
         """Be told of a connection."""
         if self.runner is not None:
             self.runner.connected(peer)
+
+    def notices(self) -> list[str]:
+        """Return what the operator should know, in sentences."""
+        return [] if self.runner is None else list(self.desk.status().notices)
+
+    def metrics(self) -> dict[str, float]:
+        """Return counters and gauges by name; none without accounts."""
+        if self.runner is None:
+            return {}
+        book = self.runner.machine.book
+        sizes = self.disk_bytes()
+        return {
+            **self.runner.metrics(),
+            "charter_height": book.charter.height,
+            "chains": len(book.chains()),
+            "database_bytes": sum(sizes.values()),
+            "commits": 0 if self._disk is None else self._disk.commits,
+            "frozen": sum(
+                self.runner.machine.witness.frauds.frozen(chain) is not None
+                for chain in book.chains()
+            ),
+            "witness_stopped": int(self.runner.machine.witness.stopped is not None),
+        }
 
     def disk_bytes(self) -> dict[str, int]:
         """Return the size of each database, by name."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -164,6 +164,7 @@ class Authoring:
         *,
         days: int | None = None,
         series: bytes | None = None,
+        refs: Sequence[bytes] = (),
     ) -> Draft:
         """Draft a new thing, or the next revision of a one-of-a-kind thing that exists.
 
@@ -172,7 +173,7 @@ class Authoring:
         now = clock.now()
         until = self.until(kind, signer, now, days)
         payload = build(kind, salt=os.urandom(16), **fields)
-        new = self._draft(kind, payload, signer, now, until, series or os.urandom(16), 0)
+        new = self._draft(kind, payload, signer, now, until, series or os.urandom(16), 0, refs)
         author = self.author(new)
         head = self._node.store.head(author, new.header.series)
         if head is None:
@@ -185,6 +186,7 @@ class Authoring:
             max(until, head.until),
             new.header.series,
             head.rev + 1,
+            refs,
         )
 
     def _draft(
@@ -196,6 +198,7 @@ class Authoring:
         until: int,
         series: bytes,
         rev: int,
+        refs: Sequence[bytes] = (),
     ) -> Draft:
         return draft(
             kind,
@@ -208,6 +211,7 @@ class Authoring:
             series=series,
             rev=rev,
             as_=signer.as_,
+            refs=refs,
         )
 
     def author(self, made: Draft) -> bytes:
@@ -236,7 +240,11 @@ class Authoring:
         signer = self.signer(request.as_member, request.mandate)
         if request.replaces is not None:
             return self._revise(request, fields, signer)
-        made = self.new_draft(request.kind, fields, signer, days=request.days)
+        refs = [bytes.fromhex(ref) for ref in request.refs]
+        if not refs and isinstance(fields.get("transfer"), bytes):
+            # An attestation refers to the transfer it speaks of (spec/03).
+            refs = [fields["transfer"]]
+        made = self.new_draft(request.kind, fields, signer, days=request.days, refs=refs)
         return self._publish(made, signer)
 
     def _revise(
@@ -252,7 +260,14 @@ class Authoring:
         until = max(self.until(request.kind, signer, now, request.days), old.header.until)
         payload = build(request.kind, salt=os.urandom(16), **fields)
         made = self._draft(
-            request.kind, payload, signer, now, until, old.header.series, old.header.rev + 1
+            request.kind,
+            payload,
+            signer,
+            now,
+            until,
+            old.header.series,
+            old.header.rev + 1,
+            old.header.refs,
         )
         return self._publish(made, signer)
 

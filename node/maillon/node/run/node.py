@@ -47,6 +47,7 @@ from maillon.node.run.founding import load_founding
 from maillon.node.run.logs import get_log, set_up_logging
 from maillon.node.run.newcomer import read_records
 from maillon.node.run.people import People
+from maillon.node.run.process import first_local, notify_systemd, version
 from maillon.node.run.profile import outdated, profile_draft, profile_fields
 from maillon.node.run.register import Register
 from maillon.node.run.searching import Searching
@@ -81,6 +82,13 @@ def run(home: Home, config: Config, password: bytes, *, log_format: str | None) 
     node = Node(home, config, password)
     try:
         trio.run(node.run)
+    except BaseExceptionGroup as group:
+        # What can be told in words is: a ledger whose disk failed ends the process (spec/06).
+        told = first_local(group)
+        if told is None:
+            raise
+        log.error("the node ends", fault=str(told))
+        raise told from group
     finally:
         node.close()
 
@@ -492,26 +500,3 @@ class Node:
                 self._renew_profile()
             # While the coop waits to be admitted, look often: everything else waits for it.
             wait = 2.0 if self.engine.view.profile(self.coop) is None else PROFILE_CHECK_S
-
-
-def version() -> str:
-    """Return the version of this program."""
-    from importlib.metadata import PackageNotFoundError
-    from importlib.metadata import version as installed
-
-    try:
-        return installed("maillon")
-    except PackageNotFoundError:
-        return "0"
-
-
-def notify_systemd(message: str) -> None:
-    """Tell systemd how the service is, when it asked to be told (sd_notify(3))."""
-    import socket
-
-    path = os.environ.get("NOTIFY_SOCKET")
-    if not path:
-        return
-    address = "\0" + path[1:] if path.startswith("@") else path
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel, contextlib.suppress(OSError):
-        channel.sendto(message.encode(), address)

@@ -83,6 +83,7 @@ def notices(node: Node, engine: dict[str, Any]) -> list[str]:
     skewed = node.timekeeping.notice()
     if skewed is not None:
         found.append(skewed)
+    found += node.ledger.notices()
     found += [_("Fault: {fault}").format(fault=fault) for fault in node.faults.last[-3:]]
     return found
 
@@ -178,6 +179,8 @@ def metrics(node: Node) -> str:
     gauge("signatures_checked_total", now.signatures.checked, "Signatures verified.")
     gauge("signatures_bad_total", now.signatures.bad, "Signatures that were not valid.")
     gauge("database_bytes", now.database_bytes, "Size of node.db.")
+    for name, measure in sorted(node.ledger.metrics().items()):
+        gauge(f"ledger_{name}", measure, "A measure of the accounts.")
     for name, value in sorted(node.network.metrics().items()):
         if isinstance(value, int | float):
             clean = "".join(c if c.isalnum() else "_" for c in name)

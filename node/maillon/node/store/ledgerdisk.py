@@ -313,8 +313,8 @@ def open_witness_key(home: Path, password: bytes) -> SigningKey:
             _("This node has no key as a witness: {path} holds none.").format(path=path),
             hint=_(
                 "A restored or moved node does not get its old one back, so that it cannot "
-                "contradict what it promised. The other coops give it a new one: "
-                "maillon charter propose key, after maillon run has made it."
+                "contradict what it promised. It makes a new one when it starts, which the other "
+                "coops approve: maillon charter replace-key COOP --witness KEY"
             ),
         )
     try:
