@@ -193,7 +193,8 @@ def _payments(stage: Stage) -> None:
     ana, bob, cleo = (world.people[name] for name in ("ana", "bob", "cleo"))
 
     def pay(**change: Any) -> Order:
-        return world.sign("ana", world.payment("bob", 10), **({"seq": 5} | change))
+        terms: dict[str, Any] = {"seq": 5} | change
+        return world.sign("ana", world.payment("bob", 10), **terms)
 
     stage.good("a payment inside the coop", 0, pay())
     stage.good("a payment of all that the limit allows", 0,

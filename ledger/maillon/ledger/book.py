@@ -1,4 +1,4 @@
-"""Keep all chains of a federation as one node knows them: heads, states, charter (spec/06).
+"""Keep all chains of a federation as one node knows them: heads, states, charter.
 
 The book decides nothing that `check_block` and `CharterChain` do not decide; it knows what the next
 block of each chain has to follow, what is on disk, and how to load it. Its memory changes at once

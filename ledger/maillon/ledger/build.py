@@ -1,4 +1,4 @@
-"""Make the next block of a coop's chain out of what people and other coops wish (spec/06).
+"""Make the next block of a chain of what people and other coops wish (spec/06-accounts.md).
 
 Everything that is valid is placed, in the order given; what can never be is refused, with the facts
 that say what is possible instead; what does not fit, or waits for something, is left for later. The

@@ -1,4 +1,4 @@
-"""Say what a rule may look at besides the state: the block it stands in and its charter (spec/06).
+"""Say what a rule may look at besides the state (spec/06-accounts.md, "Validity of a block").
 
 Whether an entry is valid is a function of the chain's state, the entry, the governing charter, the
 block's time, and facts of other chains that came with their proof. Nothing else is in reach here.

@@ -1,4 +1,4 @@
-"""Erase what certified blocks say of a closed account (spec/06, "Erasure").
+"""Erase what certified blocks say of a closed account (spec/06-accounts.md, "Erasure").
 
 An entry's leaf stays where the entry stood, so every root, path and certificate remains valid. What
 the block did to the state cannot be worked out any more; it is kept as a delta: the rows that the

@@ -1,4 +1,4 @@
-"""Tell what certified blocks did to accounts: transfers, and postings that sum to zero (spec/06).
+"""Tell what blocks did to accounts, in double entry (spec/06-accounts.md, "The audit equation").
 
 Every line is double entry: what leaves an account enters another, or the channel to another coop,
 which it leaves again when that coop takes it. So the postings of a line sum to 0 in its unit, and

@@ -1,4 +1,4 @@
-"""Keep the Merkle tree over the rows of a chain's state up to date (spec/06, "State root").
+"""Keep the Merkle tree over a state's rows up to date (spec/06-accounts.md, "State").
 
 The tree is that of RFC 6962 over the rows in the order of their slots. Only the hashes above a
 changed row are made again, so a block costs its changed rows times the tree's height, whatever the

@@ -1,4 +1,4 @@
-"""Apply an entry to the state of its chain, or say why it cannot be (spec/06).
+"""Apply an entry to the state of its chain, or say why it cannot be (spec/06-accounts.md).
 
 One function a kind of entry. Each decides first and changes last: an entry that is refused has
 changed nothing, and noted no signature. Signatures are noted in the context and verified together,

@@ -1,4 +1,4 @@
-"""Open and close accounts, set their limits, recover and change keys (spec/06, "Accounts")."""
+"""Open, close and limit accounts, recover and change keys (spec/06-accounts.md, "Accounts")."""
 
 from __future__ import annotations
 

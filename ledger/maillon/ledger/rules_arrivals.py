@@ -1,4 +1,4 @@
-"""Take what other coops sent: credit it, or send it back (spec/06, "Channels")."""
+"""Take what other coops sent: credit it, or send it back (spec/06-accounts.md, "Channels")."""
 
 from __future__ import annotations
 

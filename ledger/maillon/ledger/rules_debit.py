@@ -1,4 +1,6 @@
-"""Decide whether an order counts, and whether an account can pay or receive (spec/06, "Debits").
+"""Decide whether an order counts, and an account can pay or receive.
+
+spec/06-accounts.md, "Orders" and "Debits and credits".
 
 Each function only looks. A rule calls all it needs first and changes the state last, so an entry
 that is refused has changed nothing.

@@ -1,4 +1,4 @@
-"""Reserve an amount, then pay it or give it back, once (spec/06, "Holds")."""
+"""Reserve an amount, then pay it or give it back, once (spec/06-accounts.md, "Holds")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pay inside a coop, to another coop, and from the commons (spec/06, "Payments")."""
+"""Pay inside a coop, to another coop, and from the commons (spec/06-accounts.md, "Payments")."""
 
 from __future__ import annotations
 

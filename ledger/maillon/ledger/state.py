@@ -1,4 +1,4 @@
-"""Hold the state of one coop's chain: accounts, channels, totals, and the root over them (spec/06).
+"""Hold the state of one coop's chain and the root over it (spec/06-accounts.md, "State").
 
 The state is a pure function of the chain. It is a list of rows, one a slot: slot 0 the commons
 account, slot 1 the totals, then accounts and channels in the order in which they were first
@@ -179,7 +179,7 @@ class Account:
         return keys
 
     def row(self) -> bytes:
-        """Return the row's bytes (spec/06, "State")."""
+        """Return the row's bytes (spec/06-accounts.md, "State")."""
         holds: tuple[Hold, ...] = ()
         if self.holds:
             holds = tuple(self.holds[key] for key in sorted(self.holds))
