@@ -112,6 +112,7 @@ def _bodies(world: World, body: block.Body) -> list[dict[str, object]]:
     cases.bad("a map for a body", "body", encoding.encode({}))
     cases.bad("a body of one part", "body", raw([]))
     cases.bad("a body of three parts", "body", raw([], [], []))
+    cases.bad("evidence in no list", "body_evidence", raw([], b""))
     cases.bad("257 entries in a body", "body_entries", raw([[bytes(32), b"x"]] * 257, []), one)
     cases.bad("an entry without salt", "body_entry", raw([[b"x"]], []))
     cases.bad("an entry with a salt of 31 bytes", "body_salt", raw([[bytes(31), b"x"]], []))

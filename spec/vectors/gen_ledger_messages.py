@@ -149,6 +149,8 @@ def _vectors(world: World, made: list[tuple[str, Frame]]) -> list[dict[str, obje
     bad("a promise at the genesis", "votes without lock", "lock", 8, b"\x90")
     bad("a promise at the genesis", "a block without lock", "lock", 9, b"\x90")
     bad("a promise at the genesis", "a witness of small order", "bad_key", 5, IDENTITY)
+    bad("a promise at the genesis", "a witness of 31 bytes", "witness", 5, bytes(31))
+    bad("a receipt", "an id of 31 bytes", "order_id", 1, bytes(31))
     bad("a refusal of a block", "a reason that is unknown", "reason", 4, "mood")
     bad("a refusal of a block", "a reason that is a number", "reason", 4, 1)
     bad("a refusal of a block", "the hash of no evidence", "evidence_hash", 5, bytes(32))

@@ -147,6 +147,8 @@ def _actions(world: World, cases: Cases, whole: list[Any]) -> None:
     grant: list[Any] = [3, world.mandate, world.delegate.public, limits, 86_400, TIME, TIME + 1]
     bad("a mandate of 15 bytes in an action", "mandate", grant, 1, bytes(15))
     bad("a delegate's key of small order", "bad_key", grant, 2, IDENTITY)
+    bad("a delegate's key of 31 bytes", "mandate_key", grant, 2, bytes(31))
+    bad("a mandate from before 1970", "mandate_start", grant, 5, -1)
     bad("a mandate without units", "mandate_limits", grant, 3, [])
     bad("a mandate over 17 units", "mandate_limits", grant, 3, [[n, 1] for n in range(17)])
     bad("a mandate with a unit twice", "mandate_limits", grant, 3, [[0, 1], [0, 2]])
