@@ -77,8 +77,8 @@ from maillon.protocol.ids import Key
 from maillon.protocol.keys import SigningKey, signing_bytes
 
 START: Final = 1_767_225_600  # 1 January 2026
-MEMBERS_LIMIT: Final = 600_000
-COOP_LIMIT: Final = 10**12
+MEMBERS_LIMIT: Final = 600_000  # ten thousand hours: a random walk stays above it
+COOP_LIMIT: Final = 60_000_000
 NAMES: Final = ("Coop du Bugey", "Coop de la Dombes", "Coop du Revermont", "Coop du Valromey")
 UNITS: Final = (
     Unit("h", "hours", 0, "Heures"),
@@ -119,7 +119,7 @@ class Plan:
 
     `cross` of the payments go to another coop. `variety` of the entries are others: holds, their
     ends, mandates, limits, settlements, exchanges that only count, payments that come back.
-    `epochs`: half way a witness key is replaced by the charter; then the old epoch is retired.
+    `mistyped` of the payments to other coops name no account there. `pace`: how many times slower than a block an hour. `epochs`: half way a witness key is replaced by the charter; then the old epoch is retired.
     """
 
     transfers: int
@@ -130,6 +130,8 @@ class Plan:
     variety: float = 0.1
     seed: int = 1
     epochs: bool = False
+    pace: int = 1
+    mistyped: float = 0.02
 
 
 @dataclass(frozen=True)
@@ -337,7 +339,7 @@ class ChainMaker:
     def _block(
         self, given: list[Entry] | None, arrivals: list[Sent], sent: list[Sent], count: int = 0
     ) -> bytes:
-        self.time += self.rng.randrange(600, 5_400)
+        self.time += self.rng.randrange(600, 5_400) * self.plan.pace
         c = self.head.adopted
         facts = {(a.header.chain, a.header.hash): a.header for a in arrivals}
         evidence = {a.header.hash: Evidence(a.header, a.header, a.certificate) for a in arrivals}
@@ -413,7 +415,11 @@ class ChainMaker:
         if len(self.coops) > 1 and rng.random() < plan.cross:
             coop = rng.choice([c for c in self.coops if c != self.chain])
             # Now and then somebody mistypes an account: the payment comes back.
-            account = rng.choice(self.accounts[coop]) if rng.random() > 0.02 else rng.randbytes(16)
+            account = (
+                rng.choice(self.accounts[coop])
+                if rng.random() >= plan.mistyped
+                else rng.randbytes(16)
+            )
             order = self._pay(payer, coop, account, rng.randrange(2), rng.randrange(1, 240))
             put(Out(order, fork.channel(coop).sent + 1))
             return 1

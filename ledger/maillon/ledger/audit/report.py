@@ -5,6 +5,7 @@ Everything that a page, a document or a terminal shows comes from the `Report`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -29,6 +30,10 @@ NEAR_PERCENT: Final = 90
 
 NEAR_MAX: Final = 200
 """Accounts near their limits that a report lists; how many more there are it says."""
+
+
+# Whole parts of five digits and more are read in groups of three.
+_GROUPS: Final = re.compile(r"(?<![.,\d])\d{5,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +109,7 @@ class Report:
         if not 0 <= unit < len(table):
             return str(minor)
         text = table.format(unit, minor, decimal="," if language == "fr" else ".")
+        text = _GROUPS.sub(_grouped, text)
         known = table.unit(unit)
         if known.kind == "hours":
             return text.replace("-", "\N{MINUS SIGN}")
@@ -123,7 +129,8 @@ class Report:
         """Return for each chain with an error the first block that is wrong."""
         found: dict[bytes, int] = {}
         for one in self.findings:
-            if one.is_error and one.chain and one.height >= 0:
+            # What rests on another chain that is cut short is not wrong by that.
+            if one.is_error and one.chain and one.height >= 0 and one.code != "not_closed":
                 found[one.chain] = min(one.height, found.get(one.chain, one.height))
         return found
 
@@ -329,6 +336,10 @@ class Report:
                     yield f"{mark} {self.say(one, language)}"
         yield ""
         yield say(self.verdict)
+
+
+def _grouped(match: re.Match[str]) -> str:
+    return f"{int(match[0]):,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
 class _Say:
