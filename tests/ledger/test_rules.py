@@ -25,8 +25,11 @@ from maillon.ledger.entries import (
     sign_release,
 )
 from maillon.ledger.errors import LedgerError
-from maillon.ledger.limits import AMOUNT_MAX, HOLDS_MAX, KEYS_MAX, MANDATES_MAX
+from maillon.ledger.limits import AMOUNT_MAX, BALANCE_MAX, HOLDS_MAX, KEYS_MAX, MANDATES_MAX
 from maillon.ledger.orders import COMMONS, NO_REF, KeysAction, MandateAction, Order, PayAction
+from maillon.ledger.rows import Account as AccountRow
+from maillon.ledger.rows import Position, row_from
+from maillon.ledger.rules_debit import CREDIT_MAX, receivable, welcome
 from maillon.protocol.errors import BadSignature, MaillonError
 from support.accounts import COUNT, CREDIT, HOURS, Accounts
 from support.charters import RECOVERY_S
@@ -79,6 +82,17 @@ def test_a_receiver_at_its_maximum_is_said_to_have_no_more_room(world: Accounts)
     assert error.code == "over_maximum"
     assert facts(error, "balance", "expected", "max", "room") == (0, 20, 50, 30)
     world.place(0, world.pay("bob", "dan", 30))
+
+
+def test_credits_leave_room_below_the_greatest_integer_for_what_comes_back() -> None:
+    account = AccountRow(2, bytes(15) + b"\1", 0, ())
+    account.positions[HOURS] = Position(HOURS, CREDIT_MAX - 5, 0, BALANCE_MAX)
+    assert receivable(account, HOURS, 5).balance == CREDIT_MAX - 5
+    with pytest.raises(LedgerError) as caught:
+        receivable(account, HOURS, 6)
+    assert facts(caught.value, "max", "room") == (CREDIT_MAX, 5)
+    welcome(account, HOURS, AMOUNT_MAX)
+    assert row_from(2, account.row()).row() == account.row()
 
 
 def test_a_lowered_limit_stops_new_debits_and_touches_no_balance(world: Accounts) -> None:

@@ -1,4 +1,4 @@
-"""Decide whether a block is a valid next block of its chain (spec/06-accounts.md, "Validity of a block").
+"""Decide whether a block may be the next of its chain (spec/06-accounts.md, "Validity of a block").
 
 A function of the block, the head it follows, that head's state, the charters and the signatures;
 `Book` keeps these for a node, an auditor brings its own. Nothing is changed: what the block leads

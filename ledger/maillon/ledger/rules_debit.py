@@ -8,6 +8,8 @@ that is refused has changed nothing.
 
 from __future__ import annotations
 
+from typing import Final
+
 from maillon.ledger.context import Context
 from maillon.ledger.errors import (
     AccountClosed,
@@ -30,6 +32,10 @@ from maillon.ledger.errors import (
 from maillon.ledger.limits import AMOUNT_MAX, BALANCE_MAX
 from maillon.ledger.orders import Order
 from maillon.ledger.state import Account, ChainState, Mandate, Position
+
+CREDIT_MAX: Final = 2**52
+"""How high credits raise a balance, whatever its maximum. What comes back is credited beyond any
+maximum; with as much room again above this one, no row ever holds a number that cannot be read."""
 
 
 def open_account(state: ChainState, account: bytes) -> Account:
@@ -138,15 +144,16 @@ def receivable(account: Account, unit: int, amount: int) -> Position:
     if position is None:
         raise WrongUnit(account=account.id, unit=unit)
     expected = account.expected.get(unit, 0) if account.expected else 0
-    if position.balance + expected + amount > position.max:
+    most = position.max if position.max < CREDIT_MAX else CREDIT_MAX
+    if position.balance + expected + amount > most:
         raise OverMaximum(
             account=account.id,
             unit=unit,
             amount=amount,
             balance=position.balance,
             expected=expected,
-            max=position.max,
-            room=max(0, position.max - position.balance - expected),
+            max=most,
+            room=max(0, most - position.balance - expected),
         )
     return position
 

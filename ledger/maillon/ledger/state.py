@@ -10,19 +10,28 @@ is certified, or dropped. Neither costs more than the rows that changed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from types import MappingProxyType
-from typing import Any, Final, NamedTuple, cast
-
-import msgpack  # type: ignore[import-untyped]  # msgpack ships no types
+from collections.abc import Iterable, Iterator
 
 from maillon.ledger.block import DeltaRow
 from maillon.ledger.entries import COMMONS_KIND, GROUP, ORGANISATION, PERSON
-from maillon.ledger.limits import BALANCE_MAX, KEYS_MAX, ROW_BYTES_MAX
+from maillon.ledger.limits import BALANCE_MAX
 from maillon.ledger.merkle import leaf_hash
 from maillon.ledger.orders import COMMONS
+from maillon.ledger.rows import (
+    COMMONS_SLOT,
+    TOTALS_SLOT,
+    Account,
+    Channel,
+    Hold,
+    Mandate,
+    Position,
+    Row,
+    Totals,
+    joined,
+    plus,
+    row_from,
+)
 from maillon.ledger.rowtree import RowTree
-from maillon.protocol.encoding import decode
 from maillon.protocol.errors import Malformed
 
 __all__ = [
@@ -44,231 +53,6 @@ __all__ = [
     "joined",
     "plus",
 ]
-
-COMMONS_SLOT: Final = 0
-TOTALS_SLOT: Final = 1
-
-# Rows are written from tuples, which the packer of maillon.protocol.encoding does not take, and
-# from values that were bounded when they came in: no second look at each of them is needed here.
-_pack = cast(
-    "Callable[[Any], bytes]",
-    msgpack.Packer(use_bin_type=True).pack,  # pyright: ignore[reportUnknownMemberType]
-)
-
-
-class Position(NamedTuple):
-    """What an account has in one unit, in minor units."""
-
-    unit: int
-    balance: int
-    limit: int
-    """How far the balance may go below zero."""
-    max: int
-    """How high credits may raise it; `BALANCE_MAX` for no bound."""
-
-
-class Hold(NamedTuple):
-    """An amount reserved on the payer's account until it is posted or voided."""
-
-    id: bytes
-    unit: int
-    amount: int
-    to_coop: bytes
-    to_account: bytes
-    payee_key: bytes
-    arbiter: bytes
-    """Empty when the agreement names none."""
-    hashlock: bytes
-    """SHA-256 of the preimage that posts the hold as well, or empty."""
-    expiry: int
-    ref: bytes
-    category: str
-    signer: bytes
-    """The key that signed the order. It confirms even when the payer drops it meanwhile, or a
-    payer could give a confirmation and take it back."""
-
-
-class Mandate(NamedTuple):
-    """What a delegate's key may debit, a unit and period."""
-
-    id: bytes
-    key: bytes
-    allowed: tuple[tuple[int, int], ...]
-    period_s: int
-    start: int
-    end: int
-    period: int
-    """Index of the period that `used` counts."""
-    used: tuple[tuple[int, int], ...]
-
-
-_NO_HOLDS: Final[Mapping[bytes, Hold]] = MappingProxyType({})
-_NO_MANDATES: Final[Mapping[bytes, Mandate]] = MappingProxyType({})
-
-
-class Account:
-    """An account. Rules change a copy that `ChainState.edit` gave them, never another.
-
-    All but `positions` are replaced as wholes, so a copy shares them.
-    """
-
-    __slots__ = (
-        "expected",
-        "holds",
-        "id",
-        "keys",
-        "kind",
-        "mandates",
-        "open",
-        "pending",
-        "positions",
-        "seq",
-        "slot",
-    )
-
-    def __init__(self, slot: int, account: bytes, kind: int, keys: tuple[bytes, ...]) -> None:
-        self.slot = slot
-        self.id = account
-        self.kind = kind
-        self.open = 1
-        self.keys = keys
-        self.seq = 0
-        self.positions: dict[int, Position] = {}
-        self.holds: Mapping[bytes, Hold] = _NO_HOLDS
-        self.pending: tuple[tuple[bytes, int], ...] = ()
-        self.mandates: Mapping[bytes, Mandate] = _NO_MANDATES
-        # What holds of other accounts here reserve for this one. It follows from their rows, so
-        # it is no part of this one's.
-        self.expected: Mapping[int, int] = {}
-
-    def copy(self) -> Account:
-        """Return a copy to change."""
-        made = Account.__new__(Account)
-        made.slot = self.slot
-        made.id = self.id
-        made.kind = self.kind
-        made.open = self.open
-        made.keys = self.keys
-        made.seq = self.seq
-        made.positions = self.positions.copy()
-        made.holds = self.holds
-        made.pending = self.pending
-        made.mandates = self.mandates
-        made.expected = self.expected
-        return made
-
-    def held(self, unit: int) -> int:
-        """Return what the account's own holds reserve in a unit."""
-        if not self.holds:
-            return 0
-        return sum(hold.amount for hold in self.holds.values() if hold.unit == unit)
-
-    def available(self, unit: int) -> int:
-        """Return what may still be debited in a unit: balance - held + limit, at least 0."""
-        position = self.positions.get(unit)
-        if position is None:
-            return 0
-        return max(0, position.balance - self.held(unit) + position.limit)
-
-    def keys_at(self, time: int) -> tuple[bytes, ...]:
-        """Return the keys that count at a block's time, a recovery that has waited among them."""
-        keys = self.keys
-        for key, start in self.pending:
-            if start <= time:
-                keys = joined(keys, key)
-        return keys
-
-    def row(self) -> bytes:
-        """Return the row's bytes (spec/06-accounts.md, "State")."""
-        holds: tuple[Hold, ...] = ()
-        if self.holds:
-            holds = tuple(self.holds[key] for key in sorted(self.holds))
-        mandates: tuple[Mandate, ...] = ()
-        if self.mandates:
-            mandates = tuple(self.mandates[key] for key in sorted(self.mandates))
-        return _pack(
-            (
-                0,
-                self.id,
-                self.kind,
-                self.open,
-                self.keys,
-                self.seq,
-                tuple(self.positions.values()),
-                holds,
-                self.pending,
-                mandates,
-            )
-        )
-
-
-def plus(amounts: Mapping[int, int], unit: int, amount: int) -> dict[int, int]:
-    """Return amounts by unit with one of them changed; a unit that comes to nothing is left out."""
-    changed = {**amounts, unit: amounts.get(unit, 0) + amount}
-    if not changed[unit]:
-        del changed[unit]
-    return changed
-
-
-def joined(keys: tuple[bytes, ...], key: bytes) -> tuple[bytes, ...]:
-    """Add a recovered key. A full list loses its oldest: who lost eight keys still comes back."""
-    if key in keys:
-        return keys
-    return (*keys, key)[-KEYS_MAX:]
-
-
-class Channel:
-    """How many messages went to another coop, and how many of its messages were consumed."""
-
-    __slots__ = ("coop", "received", "sent", "slot")
-
-    def __init__(self, slot: int, coop: bytes, sent: int = 0, received: int = 0) -> None:
-        self.slot = slot
-        self.coop = coop
-        self.sent = sent
-        self.received = received
-
-    def copy(self) -> Channel:
-        """Return a copy to change."""
-        return Channel(self.slot, self.coop, self.sent, self.received)
-
-    def row(self) -> bytes:
-        """Return the row's bytes."""
-        return _pack((1, self.coop, self.sent, self.received))
-
-
-class Totals:
-    """Per unit the coop's trade balance and what its outgoing holds reserve; its open accounts.
-
-    The trade balance is the sum of the balances of all accounts of the coop: what the others owe
-    it, below zero what it owes them.
-    """
-
-    __slots__ = ("accounts", "held_out", "trade")
-
-    slot: Final = TOTALS_SLOT
-
-    def __init__(self) -> None:
-        self.trade: dict[int, int] = {}
-        self.held_out: dict[int, int] = {}
-        self.accounts = 0
-
-    def copy(self) -> Totals:
-        """Return a copy to change."""
-        made = Totals()
-        made.trade = self.trade.copy()
-        made.held_out = self.held_out.copy()
-        made.accounts = self.accounts
-        return made
-
-    def row(self) -> bytes:
-        """Return the row's bytes: only units with something in them are listed."""
-        trade, held = self.trade, self.held_out
-        units = sorted({u for u in trade if trade[u]} | {u for u in held if held[u]})
-        return _pack((2, tuple((u, trade.get(u, 0), held.get(u, 0)) for u in units), self.accounts))
-
-
-_Row = Account | Channel | Totals
 
 
 class ChainState:
@@ -305,11 +89,11 @@ class ChainState:
         self._channels: dict[bytes, Channel] = {}
         self._totals: Totals | None = Totals()
         # The object at each slot; None where only the row's leaf is known, after an erasure.
-        self._rows: list[_Row | None] = [commons, self._totals]
+        self._rows: list[Row | None] = [commons, self._totals]
         # Leaves of rows that are not known any more; `_gone` those of them since the last root.
         self._opaque: dict[int, bytes] = {}
         self._gone: dict[int, bytes] = {}
-        self._touched: dict[int, _Row] = {}
+        self._touched: dict[int, Row] = {}
         # Which account an open hold is on; empty in a fork for one that is open no more.
         self._holders: dict[bytes, bytes] = {}
         self._size = 2
@@ -370,7 +154,7 @@ class ChainState:
             if type(row) is Channel:
                 yield row
 
-    def _objects(self) -> Iterator[_Row | None]:
+    def _objects(self) -> Iterator[Row | None]:
         if self._base is None:
             yield from self._rows
             return
@@ -449,7 +233,7 @@ class ChainState:
         self._size += 1
         return self._size - 1
 
-    def _placed(self, row: _Row | None) -> None:
+    def _placed(self, row: Row | None) -> None:
         if self._base is None:
             self._rows.append(row)
 
@@ -569,7 +353,7 @@ class ChainState:
                 self._forget(slot)
                 self._opaque[slot] = self._gone[slot] = given.hash
                 continue
-            row = _from_row(slot, given.row)
+            row = row_from(slot, given.row)
             if type(row) is Account:
                 known = self.account(row.id)
                 if known is not None:
@@ -595,7 +379,7 @@ class ChainState:
                 key = (hold.to_account, hold.unit)
                 reserved[key] = reserved.get(key, 0) + sign * hold.amount
 
-    def _put(self, row: _Row) -> None:
+    def _put(self, row: Row) -> None:
         if type(row) is Account:
             self._accounts[row.id] = row
         elif type(row) is Channel:
@@ -637,52 +421,3 @@ class ChainState:
         made.overwrite(rows)
         made.root()
         return made
-
-
-def _from_row(slot: int, data: bytes) -> _Row:
-    value: Any = decode(data, bytes_max=ROW_BYTES_MAX)
-    try:
-        kind = value[0]
-        if (slot == TOTALS_SLOT) != (kind == 2):
-            raise Malformed(rule="row_kind")
-        if kind == 0:
-            return _account(slot, value)
-        if kind == 1:
-            _, coop, sent, received = value
-            return Channel(slot, coop, sent, received)
-        if kind != 2:
-            raise Malformed(rule="row_kind")
-        totals = Totals()
-        _, units, totals.accounts = value
-        for unit, trade, held in units:
-            totals.trade[unit] = trade
-            totals.held_out[unit] = held
-        return totals
-    except (TypeError, ValueError, IndexError, KeyError):
-        raise Malformed(rule="row") from None
-
-
-def _account(slot: int, value: Any) -> Account:
-    _, account, kind, is_open, keys, seq, positions, holds, pending, mandates = value
-    made = Account(slot, account, kind, tuple(keys))
-    made.open = is_open
-    made.seq = seq
-    made.positions = {position[0]: Position(*position) for position in positions}
-    if holds:
-        made.holds = {hold[0]: Hold(*hold) for hold in holds}
-    made.pending = tuple((key, start) for key, start in pending)
-    if mandates:
-        made.mandates = {
-            item[0]: Mandate(
-                item[0],
-                item[1],
-                tuple((unit, amount) for unit, amount in item[2]),
-                item[3],
-                item[4],
-                item[5],
-                item[6],
-                tuple((unit, amount) for unit, amount in item[7]),
-            )
-            for item in mandates
-        }
-    return made
