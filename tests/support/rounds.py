@@ -10,7 +10,7 @@ from typing import Any
 
 from maillon.ledger.block import Block
 from maillon.ledger.book import Book
-from maillon.ledger.build import EntryWish, OrderWish, build_block
+from maillon.ledger.build import EntryWish, OrderWish, Wish, build_block
 from maillon.ledger.entries import Entry, Open
 from maillon.ledger.limits import BALANCE_MAX
 from maillon.ledger.messages import Message, decode_message, encode_message
@@ -176,7 +176,7 @@ class Rounds:
         """Queue wishes and let everything settle; return their ids."""
         names: list[bytes] = []
         for each in given:
-            wish = OrderWish(each) if isinstance(each, Order) else EntryWish(each)
+            wish = self.wish(each)
             names.append(wish.id(self.fed))
             self.take(pen, pen.writer.submit(wish, self.now))
         self.run()
@@ -240,7 +240,7 @@ class Rounds:
         built = build_block(
             self.places[at if book is None else book].book,
             self.chain(at),
-            [OrderWish(w) if isinstance(w, Order) else EntryWish(w) for w in given],
+            [self.wish(each) for each in given],
             time=self.now if time is None else time,
             adopt=adopt,
             salt=stream(salt),
@@ -313,6 +313,9 @@ class Rounds:
         return (message for _, _, message in self.log if isinstance(message, kind))
 
     # --- Wishes ---
+
+    def wish(self, given: Order | Entry) -> Wish:
+        return OrderWish(given) if isinstance(given, Order) else EntryWish(given)
 
     def person(self, name: str) -> tuple[SigningKey, bytes]:
         key = self.federation.key(f"person {name}")

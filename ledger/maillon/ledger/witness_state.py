@@ -99,7 +99,7 @@ class WitnessState:
         self._disk = disk
         self._verify = verify
         self._settings = settings or WitnessSettings()
-        self.frauds = frauds or Misbehaviour(book, disk, verify)
+        self.frauds = Misbehaviour(book, disk, verify) if frauds is None else frauds
         self._catchup = Catchup(book)
         self._confirmations = Confirmations(book, disk, verify)
         self._leases = Leases(self._settings.lease_s)

@@ -19,7 +19,7 @@ from maillon.ledger.block import Block
 from maillon.ledger.catchup import certified
 from maillon.ledger.charter import CheckedCharter
 from maillon.ledger.check import Checked
-from maillon.ledger.errors import BadCertificate, NoQuorum
+from maillon.ledger.errors import BadCertificate, NeedBlocks, NoQuorum
 from maillon.ledger.limits import COUNTER_MAX
 from maillon.ledger.messages import Blocks, Get, Message, Need, decode_message
 from maillon.ledger.openings import find_opening, lock_counts, without_copies
@@ -105,6 +105,8 @@ class Writer(WriterState):
     def next_wake(self, now: int) -> int | None:
         """Return when `tick` has something to do next, or None when only messages matter."""
         times = [self._wait_until, self._retry_at, self.source.wake(now)]
+        if self._told_h < self._h:
+            times.append(now)
         if self._busy() and not self._told_stuck:
             times.append(self._since + self._settings.stuck_s)
         return min((at for at in times if at is not None), default=None)
@@ -126,10 +128,9 @@ class Writer(WriterState):
     def _follow_head(self) -> None:
         """Take note of blocks that stand now, whoever had them certified."""
         head = self._book.head(self._chain)
+        self._tell_decided(head.h)
         if head.h == self._h:
             return
-        for block in self._book.blocks(self._chain, self._h + 1, head.h):
-            self._notices += self.source.decided(block)
         self._h = head.h
         self._failures = 0
         self._progress()
@@ -141,6 +142,19 @@ class Writer(WriterState):
                 self._try_open()
             else:
                 self._phase = "idle"
+
+    def _tell_decided(self, top: int) -> None:
+        """Tell the source of certified blocks, as soon as they can be read again."""
+        # A re-founding may have gone back.
+        self._told_h = min(self._told_h, top)
+        while self._told_h < top:
+            try:
+                block = self._book.block(self._chain, self._told_h + 1)
+            except NeedBlocks:
+                # Taken over in this very step, and not written yet.
+                return
+            self._told_h += 1
+            self._notices += self.source.decided(block)
 
     # --- P1: a term -----------------------------------------------------------------------------
 
@@ -261,7 +275,8 @@ class Writer(WriterState):
         if self._keep is not None and self._opened.start == self._h + 1:
             self._launch(self._keep, None, fresh=False)
             return
-        if not self._due():
+        if self._told_h < self._h or not self._due():
+            # A wish that stands already must not be placed a second time, or be refused for it.
             return
         candidate, notices = self.source.build(self._now)
         self._notices += notices

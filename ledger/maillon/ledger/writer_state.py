@@ -116,7 +116,7 @@ class WriterState:
         self._verify = verify
         self._seed = seed + nonce
         self._own = own
-        self.source: Source = source or CoopSource(book, chain, salt)
+        self.source: Source = CoopSource(book, chain, salt) if source is None else source
         self._settings = settings or WriterSettings()
         self._catchup = Catchup(book)
         self._phase: Phase = "idle"
@@ -135,6 +135,7 @@ class WriterState:
         self._final: FinalMessage | None = None
         self._undone: set[bytes] = set()
         self._h = book.head(chain).h
+        self._told_h = self._h
         self._failures = 0
         self._drawn = 0
         self._wait_until: int | None = None
