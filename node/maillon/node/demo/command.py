@@ -20,6 +20,7 @@ from rich.text import Text
 
 from maillon.node.demo.display import GOOD, Screen, seconds
 from maillon.node.demo.nodes import DemoFailed, running
+from maillon.node.demo.orders import Money
 from maillon.node.demo.scenario import Figures, Scenario
 from maillon.node.i18n import _, size
 from maillon.protocol.errors import MaillonError
@@ -36,7 +37,10 @@ WIDTH = 92
 
         Five coops found a federation, publish the real France services places of their
         département and synthetic demands, a sixth arrives late, one is killed and comes back, a
-        resident searches, an offer is withdrawn. Exits with 6 when the nodes do not agree.
+        resident searches, an offer is withdrawn. Then residents give each other hours, a witness
+        is killed meanwhile, one coop tries to spend twice and lies outright, the sixth is admitted
+        to the accounts, and an auditor adds everything up. Exits with 6 when anything is not as
+        the rules say.
 
         \b
           maillon demo
@@ -86,18 +90,11 @@ def demo(
     )
     stay = [False]
     try:
-        with running([*scenario.nodes, scenario.late], keep=lambda: stay[0]):
-            for part in (
-                scenario.found,
-                scenario.start,
-                scenario.publish,
-                scenario.arrive_late,
-                scenario.crash,
-                scenario.search,
-                scenario.withdraw,
-                scenario.summarise,
-            ):
+        with running(lambda: scenario.processes, keep=lambda: stay[0]):
+            for part in scenario.parts:
+                start = time.monotonic()
                 part()
+                scenario.figures.parts_s[part.__name__] = round(time.monotonic() - start, 1)
             took = time.monotonic() - began
             stay[0] = keep and scenario.figures.agree
     except KeyboardInterrupt:
@@ -109,9 +106,10 @@ def demo(
         return NOT_AGREED
     if as_json:
         figures = dataclasses.asdict(scenario.figures)
+        figures["ledger"] = dataclasses.asdict(scenario.desk.money)
         click.echo(json.dumps(figures | {"seed": chosen, "took_s": round(took, 1)}, indent=2))
     else:
-        _summary(console, scenario.figures, took)
+        _summary(console, scenario.figures, scenario.desk.money, took)
     if picture is not None:
         _save_picture(console, picture)
     if not scenario.figures.agree:
@@ -146,7 +144,7 @@ def _failed(fault: Exception, root: Path, seed: int, as_json: bool) -> None:
         click.echo(f"\nmaillon demo: {text}\n  {hint}", err=True)
 
 
-def _summary(console: Console, figures: Figures, took: float) -> None:
+def _summary(console: Console, figures: Figures, money: Money, took: float) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2), header_style="grey50")
     table.add_column(_("coop"))
     table.add_column(_("records"), justify="right")
@@ -174,6 +172,9 @@ def _summary(console: Console, figures: Figures, took: float) -> None:
         (_("withdrawn everywhere"), seconds(figures.withdrawn_everywhere_s)),
         (_("sent per record and node"), size(figures.bytes_sent_per_record)),
         (_("signatures checked"), str(figures.signatures_checked)),
+        (_("a transfer is final after"), seconds(money.final_ms_p50 / 1000)),
+        (_("accounts and blocks"), f"{money.accounts}, {money.blocks}"),
+        (_("sum of all accounts"), str(sum(money.sums.values()))),
         (_("the whole"), seconds(took)),
     ):  # fmt: skip
         facts.add_row(Text(label, style="grey50"), value)
@@ -204,6 +205,9 @@ def _how_to_go_on(console: Console, scenario: Scenario, as_json: bool) -> None:
         f"  {program} search vélo",
         f"  {program} offer list",
         f"  {program} offer publish --title '…' --category …",
+        f"  {program} account list",
+        f"  {program} transfer 'Résident fictif 1' 'Résident fictif 2' 30min",
+        f"  {program} ledger status",
         "",
         _("To end it and remove what it wrote:"),
         "  kill " + " ".join(str(n.process.pid) for n in scenario.all if n.process),

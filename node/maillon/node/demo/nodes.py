@@ -162,20 +162,24 @@ class Node:
 
 
 @contextmanager
-def running(nodes: Sequence[Node], *, keep: Callable[[], bool]) -> Generator[None]:
+def running(nodes: Callable[[], Sequence[Node]], *, keep: Callable[[], bool]) -> Generator[None]:
     """Stop every node at the end, however it comes, unless they are to stay."""
     try:
         yield
     except BaseException:
-        for node in nodes:
-            node.stop()
+        _stop(nodes())
         raise
     if not keep():
-        for node in nodes:
-            if node.process is not None:
-                node.process.terminate()
-        for node in nodes:
-            node.stop()
+        _stop(nodes())
+
+
+def _stop(nodes: Sequence[Node]) -> None:
+    # All are told first: they end at the same time.
+    for node in nodes:
+        if node.process is not None:
+            node.process.terminate()
+    for node in nodes:
+        node.stop()
 
 
 def wait_until(

@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from maillon.node.data import france_services
+from maillon.node.demo.cheats import Cheats
 from maillon.node.demo.display import Screen, node_table, seconds
+from maillon.node.demo.exchange import Exchange
 from maillon.node.demo.nodes import STARTS_WITHIN_S, DemoFailed, Node, wait_until
+from maillon.node.demo.orders import COOP_LIMIT, UNIT, Desk
 from maillon.node.demo.people import AREAS, LATE, demands
 from maillon.node.i18n import _, size
 
@@ -43,6 +46,7 @@ class Figures:
     bytes_sent_per_record: float = 0.0
     signatures_checked: int = 0
     offers_of_others_found: int = 0
+    parts_s: dict[str, float] = field(default_factory=dict[str, float])
 
 
 class Scenario:
@@ -58,11 +62,40 @@ class Scenario:
         self.late = Node(LATE, root)
         self.figures = Figures()
         self.killed = ""
+        self.desk = Desk(self.nodes, self.late)
+        self.exchange = Exchange(self.desk, root, screen)
+        self.cheats = Cheats(self.desk, root, screen)
 
     @property
     def all(self) -> list[Node]:
         """Return the nodes that were set up, the late one last."""
         return [*self.nodes, self.late] if self.late.home.config.exists() else list(self.nodes)
+
+    @property
+    def processes(self) -> list[Node]:
+        """Return every node that may run, the copy of a cheat included."""
+        copy = self.cheats.copy
+        return [*self.nodes, self.late, *([] if copy is None else [copy])]
+
+    @property
+    def parts(self) -> list[Callable[[], None]]:
+        """Return what happens, in order."""
+        return [
+            self.found,
+            self.start,
+            self.publish,
+            self.arrive_late,
+            self.crash,
+            self.search,
+            self.withdraw,
+            self.exchange.give,
+            self.exchange.away,
+            self.exchange.admit,
+            self.cheats.copies,
+            self.cheats.lie,
+            self.exchange.audit,
+            self.summarise,
+        ]
 
     # --- the parts ------------------------------------------------------------------------------
 
@@ -76,7 +109,8 @@ class Scenario:
             proposal = self.root / "federation.maillon"
             first.command(
                 "federation", "found", "--name", "Services du Rhône aux Cévennes",
-                "--quorum", "1", "--unit", "heure:hours:Heure", "--output", str(proposal),
+                "--quorum", "1", "--unit", f"{UNIT}:hours:Heure", "--limit", f"{UNIT}={COOP_LIMIT}",
+                "--output", str(proposal),
                 *cards[1:],
             )  # fmt: skip
             for node in others:
@@ -311,6 +345,7 @@ class Scenario:
             node.client.post("/v1/members", {"name": f"Résident fictif {n + 1}"})["person"]
             for n in range(RESIDENTS_PER_COOP)
         ]
+        self.desk.enrol(node, people)
         wishes = demands(node.area, DEMANDS_PER_COOP, rng)
         for number, payload in enumerate(wishes):
             node.client.post(
