@@ -195,7 +195,7 @@ def _signatures(world: World, pay: orders.Order) -> list[dict[str, object]]:
         ("by another key", "bad_signature", world.delegate.public, pay.signature),
         ("a bit changed", "bad_signature", key.public, _flipped(pay.signature)),
         # Under the neutral point, R = [S]B is a signature of everything, for those who take it.
-        ("of a key of small order", "bad_signature", IDENTITY, IDENTITY + bytes(32)),
+        ("of a key of small order", "bad_key", IDENTITY, IDENTITY + bytes(32)),
     ]
     listed: list[dict[str, object]] = []
     for name, expect, public, signature in made:

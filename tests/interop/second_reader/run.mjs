@@ -10,11 +10,12 @@ import * as charter from './charter.mjs'
 import { Refused, cutAt, decode, encode } from './encoding.mjs'
 import { readCard, readDocument, readFile, readInvitation } from './founding.mjs'
 import { readJoining } from './joining.mjs'
+import * as ledger from './ledger.mjs'
 import * as reconcile from './reconcile.mjs'
 import { checkAlone, checkPayload, readRecord } from './records.mjs'
 import { KINDS, load as loadRegistry } from './registry.mjs'
 import { derive, fromWords, openKeyFile, setList, toWords } from './secrets.mjs'
-import { coopId, prefix, publicKey, sign, tagOf, verify } from './signatures.mjs'
+import { coopId, prefix, publicKey, sha256, sign, tagOf, verify } from './signatures.mjs'
 import * as transport from './transport.mjs'
 import { judge, liveSet } from './view.mjs'
 
@@ -46,6 +47,11 @@ function outcome(step) {
     if (!(error instanceof Refused)) throw error
     return { expect: error.code, rule: error.rule, field: error.field }
   }
+}
+
+/** The bytes of a vector, written out where they repeat. */
+function written({ bytes: whole, start, repeat, times, end }) {
+  return whole === undefined ? bytes(start + repeat.repeat(times) + end) : bytes(whole)
 }
 
 const report = []
@@ -180,6 +186,97 @@ const FILES = {
       return { hash: hex(chain.take(bytes(block))) }
     }))
     run(file, 'quorums', all.quorums, ({ witnesses, quorum }) => charter.bears(witnesses, quorum))
+  },
+
+  'ledger-orders.json'(file, all) {
+    const fed = bytes(all.fed)
+    run(file, 'vectors', all.vectors, (vector) => {
+      const { body, account, seq, chain, until, action } = ledger.readOrder(written(vector))
+      return { id: hex(ledger.orderId(fed, body)), account: hex(account), seq, chain: hex(chain), until, action: shown(action) }
+    })
+    run(file, 'signatures', all.signatures, (vector) => void ledger.checkOrder(fed, ledger.readOrder(written(vector))))
+  },
+
+  'ledger-entries.json'(file, all) {
+    run(file, 'vectors', all.vectors, (vector) => {
+      const data = written(vector)
+      const entry = ledger.readEntry(data)
+      const leaf = ledger.leafOf(bytes(all.salt), data)
+      const message = ledger.messageOf(bytes(all.fed), entry, leaf)
+      const plain = message && Object.fromEntries(Object.entries(message).map(([key, one]) => [key, one.length ? hex(one) : one]))
+      return { kind: entry.kind, leaf: hex(leaf), ...(message ? { message: plain } : {}) }
+    })
+  },
+
+  'ledger-blocks.json'(file, all) {
+    const fed = bytes(all.fed)
+    const committee = { keys: all.witnesses.map(bytes), quorum: 3 }
+    run(file, 'genesis', [{ name: 'genesis', ...all.genesis }], ({ chain }) => ({ hash: hex(ledger.genesis(fed, bytes(chain))) }))
+    run(file, 'headers', all.headers, (vector) => {
+      const { hash, h, chain, time } = ledger.readHeader(written(vector))
+      return { hash: hex(hash), h, chain: hex(chain), time }
+    })
+    run(file, 'bodies', all.bodies, (vector) => {
+      const { root, size, erased } = ledger.readBlockBody(written(vector), vector.charter ?? false)
+      return { root: hex(root), size, erased }
+    })
+    run(file, 'blocks', all.blocks, (vector) => {
+      const block = ledger.readBlock(written(vector))
+      ledger.checkBlock(block)
+      return { hash: hex(block.header.hash), delta: block.delta.map(([slot, leaf]) => [slot, hex(leaf)]) }
+    })
+    run(file, 'evidence', all.evidence, (vector) => {
+      const evidence = ledger.readEvidence(written(vector))
+      ledger.checkEvidence(fed, committee, evidence)
+      return { hash: hex(evidence.header.hash), carrier: evidence.carrier.h }
+    })
+  },
+
+  'ledger-merkle.json'(file, all) {
+    const zero = Buffer.from([0])
+    run(file, 'roots', all.roots, ({ leaves }) => ({
+      root: hex(ledger.treeRoot(leaves.map((leaf) => sha256(zero, bytes(leaf))))),
+    }))
+    run(file, 'inclusion', all.inclusion, ({ leaf, index, size, path, root }) =>
+      void ledger.checkInclusion(bytes(leaf), index, size, path.map(bytes), bytes(root)))
+    run(file, 'consistency', all.consistency, ({ old_size: old, size, path, old_root: before, root }) =>
+      void ledger.checkConsistency(old, size, path.map(bytes), bytes(before), bytes(root)))
+  },
+
+  'ledger-certificates.json'(file, all) {
+    const fed = bytes(all.fed)
+    const committee = { keys: all.witnesses.map(bytes), quorum: all.quorum }
+    run(file, 'quorums', all.quorums, ({ n }) => ({ f: ledger.faults(n), quorum: ledger.usualQuorum(n) }))
+    run(file, 'committees', all.committees, ({ n, quorum }) => ledger.committee(n, quorum))
+    const terms = all.terms.map((term) => ledger.termOf(decode(bytes(term), 100)))
+    run(file, 'terms', terms.slice(1).map((term, i) => ({ name: `term ${i}`, order: -1 })), ({ name }) => {
+      const i = Number(name.slice(5))
+      return { order: ledger.compareTerms(terms[i], terms[i + 1]) }
+    })
+    run(file, 'certificates', all.certificates, (vector) => {
+      const found = ledger.readCertificate(written(vector))
+      ledger.checkCertificate(fed, committee, found)
+      return { hash: hex(found.block), signers: found.signatures.length }
+    })
+    run(file, 'votes', all.votes, (vector) => {
+      const found = ledger.readVotes(written(vector))
+      ledger.checkCertificate(fed, committee, found)
+      return { hash: hex(found.block), counters: found.counters }
+    })
+  },
+
+  'ledger-messages.json'(file, all) {
+    run(file, 'vectors', all.vectors, (vector) => ({ type: ledger.readMessage(written(vector))[0] }))
+    run(file, 'signed', all.signed, (vector) =>
+      void ledger.checkMessage(bytes(all.fed), ledger.readMessage(written(vector))))
+    run(file, 'hints', all.hints, (vector) => ({ kinds: ledger.readHints(written(vector)) }))
+  },
+
+  'ledger-fraud.json'(file, all) {
+    run(file, 'vectors', all.vectors, (vector) => {
+      const { accused, chain, h, hash } = ledger.readFraud(written(vector), bytes(all.fed))
+      return { accused: hex(accused), chain: hex(chain), h, hash: hex(hash) }
+    })
   },
 
   'records.json'(file, all) {
