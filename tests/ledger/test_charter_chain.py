@@ -66,8 +66,12 @@ def test_a_chain_begins_at_genesis_with_charter_0(f: LedgerFederation) -> None:
     with pytest.raises(CharterUnknown) as caught:
         f.chain.state(1)
     assert caught.value.needed == 1
+    for asked in (f.chain.block, f.chain.header, f.chain.hash_at):
+        with pytest.raises(NeedBlocks) as missing:
+            asked(1)
+        assert (missing.value.chain, missing.value.from_h) == (f.fed, 1)
     with pytest.raises(NeedBlocks):
-        f.chain.block(1)
+        f.chain.hash_at(-1)
 
 
 def test_each_block_names_what_stands_below_it(f: LedgerFederation) -> None:
@@ -411,6 +415,19 @@ def test_what_stood_above_the_pinned_heads_is_void_and_what_stood_below_is_not(
     assert f.chain.void(chain, 0, 4)
     assert not f.chain.void(chain, 1, 4)
     assert not f.chain.may_count(chain, 0, 4, b"x" * 32)
+
+
+def test_what_a_re_founding_made_void_stays_so_when_later_heads_are_pinned(
+    f: LedgerFederation,
+) -> None:
+    block = refounding(f)
+    f.chain.apply(block, f.refound(block, f.coops))
+    f.grow(entry(f, 1))
+    higher = dict.fromkeys((coop.hex() for coop in ids(f)), (9, b"N" * 32))
+    f.grow(retirement(f, 2, **higher))
+    assert f.chain.latest.may_count(ids(f)[0], 0, 5, b"x" * 32)
+    assert not f.chain.may_count(ids(f)[0], 0, 5, b"x" * 32)
+    assert f.chain.may_count(ids(f)[0], 0, 3, b"H" * 32)
 
 
 def test_a_re_founding_needs_no_approvals_and_takes_none(f: LedgerFederation) -> None:

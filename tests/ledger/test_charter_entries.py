@@ -102,6 +102,8 @@ BROKEN: list[tuple[str, Any, type[Exception], str]] = [
     ("no heads", [8, 1, b"r" * 32, []], SchemaError, "too_few"),
     ("heads in another order", [8, 1, b"r" * 32, [[B, 1, A], [A, 1, A]]], SchemaError, "order"),
     ("a head twice", [8, 1, b"r" * 32, [[A, 1, A], [A, 1, A]]], SchemaError, "order"),
+    ("heads that are a map", [8, 1, b"r" * 32, {"a": 1}], SchemaError, "type"),
+    ("heads that are bytes", [8, 1, b"r" * 32, b"heads"], SchemaError, "type"),
     ("a head of two parts", [8, 1, b"r" * 32, [[A, 1]]], SchemaError, "parts"),
     ("a head that is a map", [8, 1, b"r" * 32, [{"a": 1}]], SchemaError, "type"),
     ("a head below genesis", [8, 1, b"r" * 32, [[A, -1, A]]], SchemaError, "range"),

@@ -61,6 +61,8 @@ def test_a_proposal_reads_back_and_its_hash_leaves_the_title_out(f: LedgerFedera
         ({"a": 1}, Malformed),
         ([0, []], Malformed),
         ([0, [], "t"], Malformed),
+        ([0, [b"\x92\x06\x03"]], Malformed),
+        ([0, [b"\x92\x06\x03"], "t", 0], Malformed),
         ([-1, [b"\x92\x06\x03"], "t"], Malformed),
         ([0, [b""], "t"], Malformed),
         ([0, ["\x06"], "t"], Malformed),

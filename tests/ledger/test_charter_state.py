@@ -108,6 +108,10 @@ def test_a_certificate_of_a_retired_epoch_counts_for_the_pinned_head_alone() -> 
     assert retired.may_count(chain, 0, 4, b"x" * 32)
     assert not retired.may_count(chain, 0, 5, b"X" * 32)
     assert not retired.may_count(chain, 0, 6, b"x" * 32)
+    # A coop that entered later has no head of a retired epoch at all; the charter's own chain is
+    # judged by what stands above it.
+    assert not retired.may_count(b"L" * 32, 0, 1, b"x" * 32)
+    assert retired.may_count(F.fed, 0, 1, b"x" * 32)
 
 
 def test_a_re_founding_retires_every_epoch_before_it() -> None:

@@ -285,21 +285,20 @@ class Witness(WitnessState):
         chain, block = m.chain, m.block
         voted = Voted(c, m.h, m.term, block.hash, m.signature)
         voids_h, voids = self._voids_after(row, m.h, checked)
-        after = replace(row, vote=voted, counter=row.counter + 1, voids_h=voids_h, voids=voids)
+        # A lock below is decided. It is not needed should the head be lost: the vote above it then
+        # keeps this witness from signing anything until the head is back.
+        lock = row.lock if row.lock is not None and row.lock.h == m.h else None
+        after = replace(
+            row, vote=voted, lock=lock, counter=row.counter + 1, voids_h=voids_h, voids=voids
+        )
         writes = self._store_body(chain, block, after) + self._drop_bodies(chain, row, after)
         return self._keep(chain, after, *writes) + answer(self._vote(chain, after, voted))
 
     def _vote(self, chain: bytes, row: VoteRow, voted: Voted) -> Vote:
-        return Vote.sign(
-            self._key,
-            self._fed,
-            voted.c,
-            chain,
-            voted.h,
-            voted.term,
-            voted.block,
-            row.counter,
-        )
+        c, h, term, block = voted.c, voted.h, voted.term, voted.block
+        vote = Vote.sign(self._key, self._fed, c, chain, h, term, block, row.counter)
+        self._signed(vote)
+        return vote
 
     def _voids_after(
         self, row: VoteRow, h: int, checked: AnyChecked
@@ -360,7 +359,10 @@ class Witness(WitnessState):
         return self._keep(chain, after, *drops) + answer(self._commit(votes))
 
     def _commit(self, lock: VoteQC) -> Commit:
-        return Commit.sign(self._key, self._fed, lock.c, lock.chain, lock.h, lock.term, lock.block)
+        c, chain, h, term, block = lock.c, lock.chain, lock.h, lock.term, lock.block
+        commit = Commit.sign(self._key, self._fed, c, chain, h, term, block)
+        self._signed(commit)
+        return commit
 
     def _two_quorums(self, a: VoteQC | Certificate, b: VoteQC | Certificate) -> Step:
         step = Step()

@@ -7,6 +7,7 @@ The rules themselves are in `witness`; here is what they look at, and how it cha
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,8 +24,16 @@ from maillon.ledger.lease import Leases
 from maillon.ledger.messages import TEXT_BYTES_MAX, Failure, Message, Need
 from maillon.ledger.misbehaviour import Misbehaviour
 from maillon.ledger.quorum import Committee, Term, VoteQC
-from maillon.ledger.rounds import Prepare, Propose, Refuse, decode_proposed, encode_proposed
-from maillon.ledger.signing import Signer, Verify
+from maillon.ledger.rounds import (
+    Commit,
+    Prepare,
+    Propose,
+    Refuse,
+    Vote,
+    decode_proposed,
+    encode_proposed,
+)
+from maillon.ledger.signing import Check, Signer, Verify
 from maillon.ledger.steps import Disk, Send, Step, Write
 from maillon.ledger.voterow import Voted, VoteRow, decode_row
 from maillon.protocol.errors import BadSignature, MaillonError
@@ -80,6 +89,8 @@ class WitnessState:
     """The state of one witness on all chains, and what every rule uses of it.
 
     `disk` is read at the start and for bodies; nothing here writes: steps say what to write.
+    `signed` is told of every vote and commit that the witness signs: a verifier that remembers what
+    is good need not check them when they come back in a quorum.
     `stopped` says why the witness signs nothing any more (W8), or is None.
     """
 
@@ -92,6 +103,7 @@ class WitnessState:
         *,
         frauds: Misbehaviour | None = None,
         settings: WitnessSettings | None = None,
+        signed: Callable[[Check], None] | None = None,
     ) -> None:
         self._book = book
         self._fed = book.fed
@@ -99,6 +111,7 @@ class WitnessState:
         self._disk = disk
         self._verify = verify
         self._settings = settings or WitnessSettings()
+        self._tell_signed = signed
         self.frauds = Misbehaviour(book, disk, verify) if frauds is None else frauds
         self._catchup = Catchup(book)
         self._confirmations = Confirmations(book, disk, verify)
@@ -106,6 +119,8 @@ class WitnessState:
         self._rows = {chain: decode_row(value) for chain, value in disk.scan(VOTES)}
         self._buckets: dict[bytes, Bucket] = {}
         self._committees: dict[int, Committee] = {}
+        self._writers: dict[bytes, frozenset[bytes]] = {}
+        self._writers_at = -1
         self._bodies: OrderedDict[bytes, Block] = OrderedDict()
         # The last block checked of each chain: FINAL follows PROPOSE, and what was checked need not
         # be checked again.
@@ -155,12 +170,23 @@ class WitnessState:
         return self._book.charter.void(chain, c, h)
 
     def _no_writer(self, chain: bytes, key: bytes) -> str:
+        """Return why a key may not write on a chain, or nothing."""
         latest = self._book.charter.latest
-        if chain != self._fed and chain not in latest.coops:
-            return "unknown_chain"
-        if key not in latest.writers(chain) or self.frauds.barred(chain, key):
+        if self._writers_at != latest.height:
+            self._writers_at = latest.height
+            self._writers.clear()
+        writers = self._writers.get(chain)
+        if writers is None:
+            if chain != self._fed and chain not in latest.coops:
+                return "unknown_chain"
+            writers = self._writers[chain] = latest.writers(chain)
+        if key not in writers or self.frauds.barred(chain, key):
             return "unauthorised"
         return ""
+
+    def _signed(self, given: Vote | Commit) -> None:
+        if self._tell_signed is not None:
+            self._tell_signed(given.check(self._fed))
 
     def _h(self, chain: bytes) -> int:
         return self._book.head(chain).h

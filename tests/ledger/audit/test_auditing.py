@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import string
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,10 +18,11 @@ from maillon.ledger.audit.report import FINE, WRONG, Report
 from maillon.ledger.audit.words import ENTRY_REASONS, REASONS, SENTENCES, sentence
 from maillon.ledger.block import Block, decode_block
 from maillon.ledger.export.container import chain_path
+from maillon.ledger.tool import replaying
 from maillon.ledger.tool.auditing import audit_export
 from maillon.ledger.tool.cli import main
 from maillon.ledger.tool.files import ExportReader, ExportWriter
-from support.ledger_corpus import Plan, make_corpus
+from support.ledger_corpus import Plan, certify, make_corpus
 from support.tampering import Export, Forger, flipped
 
 PLAN = Plan(150, coops=3, members=8, per_block=10, cross=0.3, variety=0.3, seed=3)
@@ -121,8 +124,6 @@ def test_the_same_blocks_in_a_file_written_anew_are_no_change(
     committee = export.charters().latest.committee()
 
     def again(block: Block) -> Block:
-        from support.ledger_corpus import certify
-
         more = certify(PLAN, block.header, committee, 0, committee.n)
         return replace(block, certificate=more.encode())
 
@@ -139,19 +140,18 @@ def test_a_flipped_bit_in_what_was_audited_before_is_found(export: Export, tmp_p
     path = chain_path(export.chains[0])
     length = (export.folder / path).stat().st_size
     for at in (10, length // 2, length - 2):
-        export.damage(path, lambda data, at=at: flipped(data, at))  # type: ignore[misc]  # bound now
+        export.damage(path, partial(flipped, at=at))
         report = audit_export(export.folder, cache=cache, at=AT, jobs=1)
         assert report.verdict == WRONG
-        export.damage(path, lambda data, at=at: flipped(data, at))  # type: ignore[misc]  # bound now
+        export.damage(path, partial(flipped, at=at))
 
 
-@pytest.mark.parametrize("damage", [lambda data: b"", lambda data: data[:-1], lambda data: b"x"])
-def test_a_damaged_memory_is_not_believed(export: Export, tmp_path: Path, damage: object) -> None:
-    assert callable(damage)
+@pytest.mark.parametrize("kept", [0, -1, 40])
+def test_a_damaged_memory_is_not_believed(export: Export, tmp_path: Path, kept: int) -> None:
     cache = tmp_path / "cache"
     audit_export(export.folder, cache=cache, at=AT, jobs=1)
     for path in cache.iterdir():
-        path.write_bytes(damage(path.read_bytes()))
+        path.write_bytes(path.read_bytes()[:kept])
     report = audit_export(export.folder, cache=cache, at=AT, jobs=1)
     assert report.counts()["resumed"] == 0
     assert report.verdict == FINE
@@ -172,8 +172,6 @@ def test_the_memory_of_another_federation_is_not_used(export: Export, tmp_path: 
 def test_processes_find_what_one_finds(
     export: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from maillon.ledger.tool import replaying
-
     alone = audit_export(export.folder, at=AT, jobs=1)
     monkeypatch.setattr(replaying, "SMALL_BYTES", 0)
     assert same(alone, audit_export(export.folder, at=AT, jobs=2))
@@ -195,8 +193,6 @@ def test_every_code_has_a_sentence_in_both_languages_and_each_sentence_a_code() 
             assert french
             assert english != french
     for code, (english, french) in SENTENCES.items():
-        import string
-
         fields = [
             {name for _, name, _, _ in string.Formatter().parse(text) if name}
             for text in (english, french)
@@ -206,7 +202,7 @@ def test_every_code_has_a_sentence_in_both_languages_and_each_sentence_a_code() 
 
 def test_a_name_chosen_to_confuse_a_terminal_is_printed_harmless() -> None:
     one = finding("block_uncertified", b"c" * 32, 3, 1_767_225_600)
-    text = sentence(one, "en", {b"c" * 32: "Coop\x1b[2J\u202eX\n"}, {}, lambda *_: "")
+    text = sentence(one, "en", {b"c" * 32: "Coop\x1b[2J\u202eX\n"}, {}, "{}{}".format)
     assert "\x1b" not in text
     assert "\u202e" not in text
     assert "\n" not in text

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from maillon.ledger.audit.report import Report
+from maillon.ledger.entries import Intra
 from maillon.ledger.tool.auditing import audit_export
 from maillon.ledger.tool.pdf import render_pdf, write_pdf
 from support.ledger_corpus import Plan, make_corpus
@@ -138,8 +139,6 @@ def test_the_same_audit_gives_the_same_document(report: Report) -> None:
 def test_what_is_wrong_stands_on_the_first_page(folder: Path, tmp_path: Path) -> None:
     export = Export(folder, tmp_path / "export")
     chain = export.chains[1]
-    from maillon.ledger.entries import Intra
-
     height, index, _, _ = export.find(chain, Intra)
     export.change(chain, height, lambda block: with_amount(block, index, 77))
     path = tmp_path / "report.pdf"

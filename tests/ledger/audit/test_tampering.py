@@ -12,12 +12,12 @@ from maillon.ledger.audit.findings import Finding
 from maillon.ledger.audit.report import FINE, WRONG, Report
 from maillon.ledger.block import Block, Evidence, Placed, decode_block
 from maillon.ledger.charter_entries import SetLimit, encode_charter_entry
-from maillon.ledger.entries import Close, In, Intra, Limit, Out
+from maillon.ledger.entries import Close, Entry, In, Intra, Limit, Out, decode_entry
 from maillon.ledger.export.container import CHARTER, FOUNDING, MANIFEST, chain_path
 from maillon.ledger.quorum import decode_certificate
 from maillon.ledger.tool.auditing import Unusable, audit_export
 from maillon.ledger.tool.files import ExportReader, ExportWriter
-from support.ledger_corpus import Plan, key_of, make_corpus
+from support.ledger_corpus import Plan, certify, key_of, make_corpus
 from support.tampering import Export, Forger, flipped, with_amount
 
 PLAN = Plan(180, coops=4, members=8, per_block=12, cross=0.3, variety=0.3, seed=11, epochs=True)
@@ -106,9 +106,7 @@ def test_a_block_rewritten_to_fit_a_changed_amount_has_nobody_who_certified_it(
     only(audit(export), "block_forged", chain, height)
 
 
-def decode_entry_of(placed: object) -> object:
-    from maillon.ledger.entries import decode_entry
-
+def decode_entry_of(placed: object) -> Entry:
     assert isinstance(placed, Placed)
     return decode_entry(placed.data)
 
@@ -158,8 +156,6 @@ def test_a_certificate_with_one_signature_too_few_does_not_count(export: Export)
     charters = export.charters()
 
     def weaken(block: Block) -> Block:
-        from support.ledger_corpus import certify
-
         committee = charters.state(block.header.c).committee()
         certificate = certify(PLAN, block.header, committee, block.header.c, committee.quorum - 1)
         assert len(certificate.signatures) == committee.quorum - 1

@@ -9,6 +9,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from maillon.ledger.audit.report import Report
 from maillon.ledger.entries import Intra
 from maillon.ledger.export.tables import INTEGER, tables
 from maillon.ledger.export.view import LedgerView, Names, amount_text, balances, commodities
+from maillon.ledger.tool import books
 from maillon.ledger.tool.auditing import audit_export
 from maillon.ledger.tool.books import FORMATS, write_book
 from maillon.ledger.tool.cli import main
@@ -225,15 +227,15 @@ def test_csv_files_hold_every_row_and_run_nothing(
 
 @pytest.mark.parametrize("text", ["=1+1", "@cmd", "+A1", "-A1", "\tx"])
 def test_a_category_that_a_spreadsheet_would_run_is_made_plain(text: str) -> None:
-    from maillon.ledger.tool import books
-
     assert books._cell(text) == "'" + text  # pyright: ignore[reportPrivateUsage]
     assert books._cell("-12.50") == "-12.50"  # pyright: ignore[reportPrivateUsage]
     assert books._cell(-5) == "-5"  # pyright: ignore[reportPrivateUsage]
 
 
 def test_parquet_files_hold_the_same_rows(view: LedgerView, report: Report, tmp_path: Path) -> None:
-    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed (make dev)")
+    parquet: Any = pytest.importorskip(
+        "pyarrow.parquet", reason="pyarrow is not installed (make dev)"
+    )
     write_book("parquet", view, report, tmp_path)
     for table in tables(view):
         found = parquet.read_table(tmp_path / f"{table.name}.parquet")
@@ -277,8 +279,6 @@ def test_no_form_is_written_from_a_tampered_export(folder: Path, tmp_path: Path,
 def test_a_book_is_replaced_whole_or_not_at_all(
     view: LedgerView, report: Report, tmp_path: Path
 ) -> None:
-    from dataclasses import replace
-
     book = tmp_path / "book.journal"
     write_book("hledger", view, report, book)
     before = book.read_bytes()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ from maillon.ledger.export.container import (
     frames,
 )
 from maillon.ledger.tool.files import ExportReader, ExportWriter
-from maillon.protocol.encoding import encode
+from maillon.protocol.encoding import Encodable, encode
 from maillon.protocol.errors import LocalError, MaillonError
 
 FED = bytes(range(32))
@@ -136,7 +137,7 @@ def test_a_manifest_cannot_name_a_file_outside_the_export(name: str) -> None:
     assert caught.value.rule == "file_entry"
 
 
-GOOD = {
+GOOD: dict[str, Encodable] = {
     "v": 1,
     "kind": "maillon-ledger",
     "fed": FED,
@@ -163,10 +164,12 @@ GOOD = {
         ({"files": [[FOUNDING, 1, 0, bytes(32)]] * 2}, "file_twice"),
     ],
 )
-def test_each_part_of_a_manifest_is_held_to_its_form(change: dict[str, object], rule: str) -> None:
+def test_each_part_of_a_manifest_is_held_to_its_form(
+    change: dict[str, Encodable], rule: str
+) -> None:
     fields = {**GOOD, **change}
     with pytest.raises(ExportDamaged) as caught:
-        decode_manifest(encode(fields))  # type: ignore[arg-type]  # the values are Encodable
+        decode_manifest(encode(fields))
     assert caught.value.rule == rule
 
 
@@ -178,12 +181,12 @@ def test_a_manifest_of_a_later_minor_version_keeps_what_it_adds() -> None:
 
 
 def test_a_frame_that_claims_to_be_huge_is_refused_before_it_is_read() -> None:
-    def endless() -> object:
+    def endless() -> Iterator[bytes]:
         yield (FRAME_BYTES_MAX + 1).to_bytes(4, "big")
         raise AssertionError("the reader asked for more")
 
     with pytest.raises(ExportDamaged) as caught:
-        list(frames(endless(), file="x"))  # type: ignore[arg-type]  # a generator of bytes
+        list(frames(endless(), file="x"))
     assert caught.value.rule == "frame_length"
 
 
@@ -229,6 +232,7 @@ def test_a_long_file_is_read_in_pieces(tmp_path: Path) -> None:
 
 def test_heads_are_two_byte_strings() -> None:
     assert decode_head(encode_head(b"h", b"c")) == (b"h", b"c")
-    for bad in ([b"h"], [b"h", "c"], {"h": b"c"}):
+    bads: list[Encodable] = [[b"h"], [b"h", "c"], {"h": b"c"}]
+    for bad in bads:
         with pytest.raises(ExportDamaged):
-            decode_head(encode(bad))  # type: ignore[arg-type]  # the values are Encodable
+            decode_head(encode(bad))

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -111,10 +112,9 @@ def test_ledger_finds_our_balances(view: LedgerView, tmp_path: Path) -> None:
 
 
 def test_beancount_finds_our_balances(view: LedgerView, tmp_path: Path) -> None:
-    pytest.importorskip("beancount", reason="beancount is not installed (make dev)")
-    from beancount import loader
-    from beancount.core import realization
-
+    reason = "beancount is not installed (make dev)"
+    loader: Any = pytest.importorskip("beancount.loader", reason=reason)
+    realization: Any = pytest.importorskip("beancount.core.realization", reason=reason)
     path = write(tmp_path / "book.beancount", beancount(view))
     checked = run(str(Path(sys.executable).with_name("bean-check")), str(path))
     assert checked.returncode == 0, checked.stderr
