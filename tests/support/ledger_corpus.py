@@ -117,9 +117,10 @@ def key_of(*label: object) -> FastKey:
 class Plan:
     """What a corpus is to be: how many payments, coops, members of each, entries a block.
 
-    `cross` of the payments go to another coop. `variety` of the entries are others: holds, their
-    ends, mandates, limits, settlements, exchanges that only count, payments that come back.
-    `mistyped` of the payments to other coops name no account there. `pace`: how many times slower than a block an hour. `epochs`: half way a witness key is replaced by the charter; then the old epoch is retired.
+    `cross` of the payments go to another coop, and `mistyped` of these name no account there.
+    `variety` of the entries are others: holds, their ends, mandates, limits, settlements, exchanges
+    that only count. `pace`: how many times slower than a block an hour. `epochs`: half way a
+    witness key is replaced by the charter, and then the old epoch is retired.
     """
 
     transfers: int

@@ -92,14 +92,16 @@ def _cell(value: Cell) -> str:
 
 def _parquet_writer() -> Callable[[Table, Path], None]:
     try:
-        import pyarrow  # type: ignore[import-untyped]  # pyarrow ships no types
-        from pyarrow import parquet
+        # pyarrow ships no types.
+        import pyarrow  # type: ignore[import-untyped]
+        from pyarrow import parquet as parquet_files  # pyright: ignore[reportMissingTypeStubs]
     except ImportError:
         raise NotInstalled(
             "Parquet files need pyarrow, which is not installed.",
             hint="pip install 'maillon[parquet]', or take another format.",
         ) from None
     arrow: Any = pyarrow
+    parquet: Any = parquet_files
 
     def write(table: Table, path: Path) -> None:
         schema: Any = arrow.schema(

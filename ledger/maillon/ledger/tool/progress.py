@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from types import TracebackType
 from typing import Any, Protocol, TextIO
 
 _WIDTH = 32
@@ -20,12 +19,7 @@ class Progress(Protocol):
 
     def __enter__(self) -> Progress: ...
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
+    def __exit__(self, *error: object) -> None: ...
 
 
 class Silent:
@@ -37,7 +31,7 @@ class Silent:
     def __enter__(self) -> Silent:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
         pass
 
 
@@ -68,7 +62,7 @@ class Plain:
     def __enter__(self) -> Plain:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
         self._file.write("\r\x1b[K")
         self._file.flush()
 
@@ -85,7 +79,7 @@ class _Rich:
         self._progress.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
         self._progress.stop()
 
 
