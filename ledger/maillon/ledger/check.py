@@ -16,6 +16,7 @@ from maillon.ledger.charter_state import CharterState
 from maillon.ledger.context import Context
 from maillon.ledger.entries import Entry, In, Return, Void, decode_entry
 from maillon.ledger.errors import BadBlock, BadEvidence, NeedBlocks
+from maillon.ledger.fastpay import read_entry
 from maillon.ledger.merkle import Frontier
 from maillon.ledger.quorum import Certificate
 from maillon.ledger.rules import apply_entry
@@ -209,7 +210,7 @@ def _applied(block: Block, fork: ChainState, context: Context) -> tuple[Entry, .
         assert type(placed) is Placed
         context.index = index
         try:
-            entry = decode_entry(placed.data)
+            entry = read_entry(placed.data)
             apply_entry(fork, entry, context)
         except MaillonError as error:
             _refuse("entry", index, error)

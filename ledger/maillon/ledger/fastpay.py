@@ -1,0 +1,139 @@
+"""Read payments, of which chains mostly consist, in a third of the time (no part of the format).
+
+`entries.decode_entry` says what is wrong with an entry; this only says what a payment is when
+nothing is. Whenever a byte is not where an ordinary payment has it the answer is None, and the
+other one decides: a mistake here that refuses costs time, and the tests compare the two on bytes
+changed at every place so that none accepts.
+
+An ordinary payment has a body of less than 256 bytes and no mandate, so it has one layout:
+
+    92 06 94  c4 n body  c4 20 key  c4 00  c4 40 signature          intra
+    93 07 94  c4 n body  c4 20 key  c4 00  c4 40 signature  number   out
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, cast
+
+import msgpack  # type: ignore[import-untyped]  # msgpack ships no types
+
+from maillon.ledger import _read as read
+from maillon.ledger.entries import Entry, Intra, Out, decode_entry
+from maillon.ledger.limits import (
+    AMOUNT_MAX,
+    CATEGORY_BYTES_MAX,
+    CHANNEL_MAX,
+    SEQ_MAX,
+    UNITS_MAX,
+)
+from maillon.ledger.orders import Order, PayAction
+from maillon.protocol.errors import MaillonError
+from maillon.protocol.limits import INT_MAX
+
+_unpack = cast("Callable[..., Any]", msgpack.unpackb)  # pyright: ignore[reportUnknownMemberType]
+_pack = cast(
+    "Callable[[Any], bytes]",
+    msgpack.Packer(use_bin_type=True, strict_types=True).pack,  # pyright: ignore[reportUnknownMemberType]
+)
+
+_INTRA: Final = b"\x92\x06\x94\xc4"
+_OUT: Final = b"\x93\x07\x94\xc4"
+_KEY: Final = b"\xc4\x20"
+_SIGNATURE: Final = b"\xc4\x00\xc4\x40"
+
+# Filling the slots of frozen records one by one skips checks that were made here.
+_new = object.__new__
+_set = object.__setattr__
+
+
+def read_entry(data: bytes) -> Entry:
+    """Read an entry, a payment the short way. Raises: what `decode_entry` raises."""
+    head = data[:4]
+    if head == _INTRA or head == _OUT:
+        found = payment(data)
+        if found is not None:
+            return found
+    return decode_entry(data)
+
+
+def payment(data: bytes) -> Intra | Out | None:
+    """Return an ordinary payment, or None for anything else."""
+    if len(data) < 112:
+        return None
+    end = 5 + data[4]
+    key_end = end + 34
+    after = key_end + 68
+    if data[end : end + 2] != _KEY or data[key_end : key_end + 4] != _SIGNATURE:
+        return None
+    body = data[5:end]
+    order = _order(body, data[end + 2 : key_end], data[key_end + 4 : after])
+    if order is None:
+        return None
+    if data[1] == 6:
+        if len(data) != after or data[:4] != _INTRA:
+            return None
+        intra = _new(Intra)
+        _set(intra, "order", order)
+        return intra
+    n = _number(data[after:])
+    return Out(order, n) if n and data[:4] == _OUT else None
+
+
+def _number(data: bytes) -> int:
+    try:
+        n = _unpack(data)
+    except (ValueError, OverflowError):
+        return 0
+    return n if type(n) is int and 1 <= n <= CHANNEL_MAX and _pack(n) == data else 0
+
+
+def _order(body: bytes, key: bytes, signature: bytes) -> Order | None:
+    if len(signature) != 64:
+        return None
+    try:
+        parts = _unpack(body)
+        if _pack(parts) != body or len(parts) != 5:
+            return None
+        account, seq, chain, until, action = parts
+        kind, to_coop, to_account, unit, amount, ref, category = action
+    except (ValueError, OverflowError, TypeError):
+        # Not msgpack, no array, or of another length: msgpack's errors are ValueErrors.
+        return None
+    if not (
+        type(parts) is type(action) is list
+        and type(kind) is type(seq) is type(until) is type(unit) is type(amount) is int
+        and type(account) is type(chain) is type(to_coop) is type(to_account) is type(ref) is bytes
+        and kind == 1
+        and 1 <= seq <= SEQ_MAX
+        and 0 <= until <= INT_MAX
+        and 0 <= unit < UNITS_MAX
+        and 1 <= amount <= AMOUNT_MAX
+        and len(account) == len(to_account) == 16
+        and len(chain) == len(to_coop) == len(ref) == 32
+        and type(category) is str
+    ):
+        return None
+    if category:
+        try:
+            read.code(category, CATEGORY_BYTES_MAX, "category")
+        except MaillonError:
+            return None
+    pay = _new(PayAction)
+    _set(pay, "to_coop", to_coop)
+    _set(pay, "to_account", to_account)
+    _set(pay, "unit", unit)
+    _set(pay, "amount", amount)
+    _set(pay, "ref", ref)
+    _set(pay, "category", category)
+    order = _new(Order)
+    _set(order, "body", body)
+    _set(order, "key", key)
+    _set(order, "mandate", b"")
+    _set(order, "signature", signature)
+    _set(order, "account", account)
+    _set(order, "seq", seq)
+    _set(order, "chain", chain)
+    _set(order, "until", until)
+    _set(order, "action", pay)
+    return order
