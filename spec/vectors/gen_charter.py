@@ -157,6 +157,7 @@ def _bad_entries(f: LedgerFederation) -> Iterator[tuple[str, Encodable]]:
     yield "a retirement without heads", [8, 1, bytes(32), []]
     yield "heads in another order", [8, 1, bytes(32), [[b, 1, a], [a, 1, a]]]
     yield "a head twice", [8, 1, bytes(32), [[a, 1, a], [a, 1, a]]]
+    yield "heads that are a map", [8, 1, bytes(32), {"a": 1}]
     yield "a head of two parts", [8, 1, bytes(32), [[a, 1]]]
     yield "a head that is a map", [8, 1, bytes(32), [{"a": 1}]]
     yield "a head of height -1", [8, 1, bytes(32), [[a, -1, a]]]

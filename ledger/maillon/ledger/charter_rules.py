@@ -287,9 +287,7 @@ def _refound(draft: _Draft, entry: Refound) -> None:
     for named in given:
         draft.live(named)
     for coop in list(draft.coops.values()):
-        if coop.removed:
-            continue
-        # Who is not named keeps its writer and witnesses no more.
+        # Who is not named keeps its writer and witnesses no more; who left has neither.
         writer, witness = given.get(coop.id, (coop.writer, b""))
         own = {coop.writer, coop.witness}
         for role, key in ((WRITER, writer), (WITNESS, witness)):
@@ -354,12 +352,7 @@ def check_whole(state: CharterState) -> None:
         refuse("quorum_unsafe", quorum=state.quorum, witnesses=witnesses)
     if state.approvals > len(members):
         refuse("approvals_unreachable", approvals=state.approvals, coops=len(members))
-    seen = set[bytes]()
     for coop in state.coops.values():
-        for key in (coop.root, coop.node_key, coop.writer, coop.witness):
-            if key and key in seen:
-                refuse("key_in_use", key=key)
-            seen.add(key)
         if coop.trustee is not None:
             trustee = state.coops[coop.trustee]
             if trustee.removed or not trustee.writer:

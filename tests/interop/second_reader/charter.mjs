@@ -289,7 +289,6 @@ function checkWhole(state) {
   if (state.quorum > n) because('quorum_unreachable')
   if (2 * state.quorum <= n) because('quorum_unsafe')
   if (state.approvals > members(state).length) because('approvals_unreachable')
-  if (twice(state.coops.flatMap(keysOf))) because('key_in_use')
   for (const coop of state.coops) {
     if (coop.trustee.length) {
       const trustee = find(state, coop.trustee)
