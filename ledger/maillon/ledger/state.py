@@ -183,18 +183,25 @@ class ChainState:
 
     def edit(self, account: bytes) -> Account:
         """Return an account that may be changed. Raises: KeyError when there is none."""
-        self._root = None
-        found = self._accounts.get(account)
-        if found is None:
-            if self._base is None:
-                raise KeyError(account)
-            known = self._base.account(account)
+        known = self._accounts.get(account)
+        if known is None:
+            known = None if self._base is None else self._base.account(account)
             if known is None:
                 raise KeyError(account)
-            found = known.copy()
-            self._accounts[account] = found
-        self._touched[found.slot] = found
-        return found
+        return self.own(known)
+
+    def own(self, known: Account) -> Account:
+        """Return, to be changed, an account that `account` returned: itself or a copy."""
+        self._root = None
+        if self._base is not None:
+            found = self._accounts.get(known.id)
+            if found is not None:
+                # Copied before, and noted then.
+                return found
+            known = known.copy()
+            self._accounts[known.id] = known
+        self._touched[known.slot] = known
+        return known
 
     def edit_channel(self, coop: bytes) -> Channel:
         """Return a channel that may be changed, a new one at its first use."""
