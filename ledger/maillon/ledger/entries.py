@@ -15,7 +15,17 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 from maillon.ledger import _read as read
-from maillon.ledger import signing
+from maillon.ledger.confirmation import (
+    Confirmation,
+    KeyConfirmation,
+    PreimageConfirmation,
+    Release,
+    confirmation_from,
+    confirmation_hash,
+    hold_body,
+    sign_confirmation,
+    sign_release,
+)
 from maillon.ledger.errors import BadEvidence
 from maillon.ledger.limits import (
     ACCOUNT_BYTES,
@@ -57,108 +67,14 @@ def entry_leaf(salt: bytes, data: bytes) -> bytes:
     return hashlib.sha256(b"\0" + salt + data).digest()
 
 
-# --- Confirmations and releases ------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class KeyConfirmation:
-    """A payer's or arbiter's word that the service was given."""
-
-    KIND: ClassVar[int] = 1
-    key: bytes
-    signature: bytes
-
-    def array(self) -> list[Encodable]:
-        """Return the confirmation as it is encoded."""
-        return [self.KIND, self.key, self.signature]
-
-    def encode(self) -> bytes:
-        """Return the confirmation's bytes."""
-        return encoding.encode(self.array())
-
-    def check(self, fed: bytes, chain: bytes, hold: bytes) -> signing.Check:
-        """Return what has to be verified for a hold of the payer's chain."""
-        body = hold_body(chain, hold)
-        return self.key, signing.signed_bytes(signing.CONFIRM, fed, body), self.signature
-
-
-@dataclass(frozen=True, slots=True)
-class PreimageConfirmation:
-    """The secret (32) whose SHA-256 is the hold's hash lock."""
-
-    KIND: ClassVar[int] = 2
-    preimage: bytes
-
-    def array(self) -> list[Encodable]:
-        """Return the confirmation as it is encoded."""
-        return [self.KIND, self.preimage]
-
-    def encode(self) -> bytes:
-        """Return the confirmation's bytes."""
-        return encoding.encode(self.array())
-
-    def opens(self, hashlock: bytes) -> bool:
-        """Tell whether this is the secret of a hash lock; an empty lock has none."""
-        return hashlock != b"" and hashlib.sha256(self.preimage).digest() == hashlock
-
-
-Confirmation = KeyConfirmation | PreimageConfirmation
-
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    """The payee's word that the payer may have the reserved amount back."""
-
-    key: bytes
-    signature: bytes
-
-    def array(self) -> list[Encodable]:
-        """Return the release as it is encoded."""
-        return [self.key, self.signature]
-
-    def check(self, fed: bytes, chain: bytes, hold: bytes) -> signing.Check:
-        """Return what has to be verified for a hold of the payer's chain."""
-        body = hold_body(chain, hold)
-        return self.key, signing.signed_bytes(signing.RELEASE, fed, body), self.signature
-
-
-def hold_body(chain: bytes, hold: bytes) -> bytes:
-    """Return what a confirmation and a release sign: [payer's chain, hold id]."""
-    return encoding.encode([chain, hold])
-
-
-def sign_confirmation(
-    key: signing.Signer, fed: bytes, chain: bytes, hold: bytes
-) -> KeyConfirmation:
-    """Confirm a hold of the payer's chain."""
-    signature = signing.sign(key, signing.CONFIRM, fed, hold_body(chain, hold))
-    return KeyConfirmation(key.public, signature)
-
-
-def sign_release(key: signing.Signer, fed: bytes, chain: bytes, hold: bytes) -> Release:
-    """Release a hold of the payer's chain, as its payee."""
-    return Release(key.public, signing.sign(key, signing.RELEASE, fed, hold_body(chain, hold)))
-
-
-def confirmation_from(value: Any) -> Confirmation:
-    """Read a confirmation out of a decoded array."""
-    parts = read.items(value, "confirmation", 2, 3)
-    if type(parts[0]) is int and parts[0] == KeyConfirmation.KIND and len(parts) == 3:
-        return KeyConfirmation(
-            good_key(parts[1], "confirmation"),
-            read.fixed(parts[2], SIGNATURE_BYTES, "confirmation"),
-        )
-    if type(parts[0]) is int and parts[0] == PreimageConfirmation.KIND and len(parts) == 2:
-        return PreimageConfirmation(read.fixed(parts[1], 32, "confirmation"))
-    read.refuse("confirmation")
-
-
-def confirmation_hash(confirmation: Confirmation) -> bytes:
-    """Return SHA-256 of the confirmation's bytes, which acknowledgements name."""
-    return hashlib.sha256(confirmation.encode()).digest()
-
-
 # --- Entries -------------------------------------------------------------------------------------
+
+
+def _written(value: Any) -> Encodable:
+    if value is None:
+        return []
+    written: Encodable = value.array() if hasattr(value, "array") else value
+    return written
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +82,9 @@ class _Entry:
     KIND: ClassVar[int] = 0
 
     def array(self) -> list[Encodable]:
-        """Return the entry as it is encoded."""
-        raise NotImplementedError
+        """Return the entry as it is encoded: its kind, then its fields in their order."""
+        names: tuple[str, ...] = self.__match_args__
+        return [self.KIND, *(_written(getattr(self, name)) for name in names)]
 
     def encode(self) -> bytes:
         """Return the entry's bytes. Raises: EncodingError when they are too many."""
@@ -184,10 +101,6 @@ class Open(_Entry):
     key: bytes
     positions: tuple[tuple[int, int, int], ...]
 
-    def array(self) -> list[Encodable]:
-        """Return the entry as it is encoded."""
-        return [self.KIND, self.account, self.kind, self.key, self.positions]
-
 
 @dataclass(frozen=True, slots=True)
 class Close(_Entry):
@@ -195,10 +108,6 @@ class Close(_Entry):
 
     KIND: ClassVar[int] = 2
     account: bytes
-
-    def array(self) -> list[Encodable]:
-        """Return the entry as it is encoded."""
-        return [self.KIND, self.account]
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,10 +120,6 @@ class Limit(_Entry):
     limit: int
     maximum: int
 
-    def array(self) -> list[Encodable]:
-        """Return the entry as it is encoded."""
-        return [self.KIND, self.account, self.unit, self.limit, self.maximum]
-
 
 @dataclass(frozen=True, slots=True)
 class Recover(_Entry):
@@ -224,18 +129,10 @@ class Recover(_Entry):
     account: bytes
     key: bytes
 
-    def array(self) -> list[Encodable]:
-        """Return the entry as it is encoded."""
-        return [self.KIND, self.account, self.key]
-
 
 @dataclass(frozen=True, slots=True)
 class _OrderEntry(_Entry):
     order: Order
-
-    def array(self) -> list[Encodable]:
-        """Return the entry as it is encoded."""
-        return [self.KIND, self.order.array()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,10 +156,6 @@ class Out(_OrderEntry):
     KIND: ClassVar[int] = 7
     n: int
 
-    def array(self) -> list[Encodable]:
-        """Return the entry as it is encoded."""
-        return [self.KIND, self.order.array(), self.n]
-
 
 @dataclass(frozen=True, slots=True)
 class _Foreign(_Entry):
@@ -272,18 +165,6 @@ class _Foreign(_Entry):
     salt: bytes
     data: bytes
     path: tuple[bytes, ...]
-
-    def array(self) -> list[Encodable]:
-        """Return the entry as it is encoded."""
-        return [
-            self.KIND,
-            self.source,
-            self.block,
-            self.index,
-            self.salt,
-            self.data,
-            self.path,
-        ]
 
     def leaf(self) -> bytes:
         """Return the leaf of the carried entry in its own block."""
@@ -312,11 +193,6 @@ class Return(_Foreign):
     KIND: ClassVar[int] = 9
     n: int
 
-    def array(self) -> list[Encodable]:
-        """Return the entry as it is encoded."""
-        # Not super(): a slotted dataclass is another class than the one that was written here.
-        return [*_Foreign.array(self), self.n]
-
 
 @dataclass(frozen=True, slots=True)
 class Hold(_OrderEntry):
@@ -340,17 +216,6 @@ class Post(_Entry):
     n: int
     order_body: bytes = b""
 
-    def array(self) -> list[Encodable]:
-        """Return the entry as it is encoded."""
-        return [
-            self.KIND,
-            self.account,
-            self.hold,
-            self.confirmation.array(),
-            self.n,
-            self.order_body,
-        ]
-
 
 @dataclass(frozen=True, slots=True)
 class Void(_Entry):
@@ -360,11 +225,6 @@ class Void(_Entry):
     account: bytes
     hold: bytes
     release: Release | None
-
-    def array(self) -> list[Encodable]:
-        """Return the entry as it is encoded."""
-        release: list[Encodable] = [] if self.release is None else self.release.array()
-        return [self.KIND, self.account, self.hold, release]
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,19 +239,6 @@ class Settle(_Entry):
     to_account: bytes
     ref: bytes
     n: int
-
-    def array(self) -> list[Encodable]:
-        """Return the entry as it is encoded."""
-        return [
-            self.KIND,
-            self.account,
-            self.unit,
-            self.amount,
-            self.to_coop,
-            self.to_account,
-            self.ref,
-            self.n,
-        ]
 
 
 Entry = (
@@ -693,3 +540,40 @@ def carried(data: bytes, leaf: bytes, kind: int, fed: bytes) -> ChannelMessage:
     if message is None:
         raise BadEvidence(rule="carried", kind=entry.KIND)
     return message
+
+
+__all__ = [
+    "COMMONS_KIND",
+    "GROUP",
+    "ORGANISATION",
+    "PERSON",
+    "ChannelMessage",
+    "Close",
+    "Confirmation",
+    "Entry",
+    "Hold",
+    "In",
+    "Intra",
+    "KeyConfirmation",
+    "Limit",
+    "Member",
+    "Open",
+    "Out",
+    "Post",
+    "PreimageConfirmation",
+    "Recover",
+    "Release",
+    "Return",
+    "Settle",
+    "Void",
+    "carried",
+    "confirmation_from",
+    "confirmation_hash",
+    "decode_entry",
+    "entry_kind",
+    "entry_leaf",
+    "hold_body",
+    "message_of",
+    "sign_confirmation",
+    "sign_release",
+]

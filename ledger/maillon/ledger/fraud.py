@@ -20,14 +20,8 @@ from maillon.ledger import signing
 from maillon.ledger.errors import NotEvidence
 from maillon.ledger.limits import FRAUD_BYTES_MAX, HASH_BYTES, HEIGHT_MAX
 from maillon.ledger.quorum import Term, term_from
-from maillon.ledger.rounds import (
-    Commit,
-    Propose,
-    Vote,
-    propose_body,
-    read_commit,
-    read_vote,
-)
+from maillon.ledger.rounds import Commit, Propose, Vote, propose_body
+from maillon.ledger.rounds_reading import read_commit, read_vote
 from maillon.ledger.signing import Check, Verify
 from maillon.protocol import encoding
 from maillon.protocol.ids import SIGNATURE_BYTES

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 from typing import Final as Constant
 
 from maillon.ledger import _read as read
@@ -18,14 +18,7 @@ from maillon.ledger import signing
 from maillon.ledger.block import Block, block_from
 from maillon.ledger.limits import (
     BLOCK_BYTES_MAX,
-    CERTIFICATE_BYTES_MAX,
-    COUNTER_MAX,
-    HASH_BYTES,
-    HEIGHT_MAX,
-    REASON_FACTS_BYTES_MAX,
-    VOTE_QC_BYTES_MAX,
 )
-from maillon.ledger.orders import good_key
 from maillon.ledger.quorum import (
     Certificate,
     Term,
@@ -33,14 +26,12 @@ from maillon.ledger.quorum import (
     commit_body,
     decode_certificate,
     decode_vote_qc,
-    term_from,
     vote_body,
 )
 from maillon.ledger.signing import Check, Signer
 from maillon.protocol import encoding
 from maillon.protocol.encoding import Encodable
-from maillon.protocol.ids import SIGNATURE_BYTES
-from maillon.protocol.limits import FRAME_BYTES_MAX, WITNESSES_MAX
+from maillon.protocol.limits import FRAME_BYTES_MAX
 
 REASONS: Constant = (
     "term",
@@ -120,24 +111,6 @@ class Echo:
 
 def _echo_array(echo: Echo | None) -> list[Encodable]:
     return [] if echo is None else echo.array()
-
-
-def _echo(value: Any) -> Echo | None:
-    parts = read.items(value, "echo", 0, 7)
-    if not parts:
-        return None
-    if len(parts) != 7:
-        read.refuse("echo")
-    c, chain, h, term, block, counter, signature = parts
-    return Echo(
-        read.number(c, "echo"),
-        read.fixed(chain, HASH_BYTES, "echo"),
-        read.number(h, "echo", 1, HEIGHT_MAX),
-        term_from(term),
-        read.fixed(block, HASH_BYTES, "echo"),
-        read.number(counter, "echo", 1, COUNTER_MAX),
-        read.fixed(signature, SIGNATURE_BYTES, "echo"),
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -541,165 +514,6 @@ class Done(Frame):
     def array(self) -> list[Encodable]:
         """Return the message as it is encoded."""
         return [self.TYPE, self.chain, self.h, self.block]
-
-
-# --- Reading -------------------------------------------------------------------------------------
-
-
-def _exactly(parts: list[Any], count: int) -> list[Any]:
-    if len(parts) != count:
-        read.refuse("message_parts")
-    return parts
-
-
-def _chain(value: Any) -> bytes:
-    return read.fixed(value, HASH_BYTES, "chain")
-
-
-def _height(value: Any, low: int = 1) -> int:
-    return read.number(value, "height", low, HEIGHT_MAX)
-
-
-def _hash(value: Any) -> bytes:
-    return read.fixed(value, HASH_BYTES, "block_hash")
-
-
-def _signature(value: Any) -> bytes:
-    return read.fixed(value, SIGNATURE_BYTES, "signature")
-
-
-def read_prepare(parts: list[Any]) -> Prepare:
-    """Read message 1."""
-    _, chain, term, signature, echo = _exactly(parts, 5)
-    return Prepare(_chain(chain), term_from(term), _signature(signature), _echo(echo))
-
-
-def read_promise(parts: list[Any]) -> Promise:
-    """Read message 2."""
-    _, chain, term, head, lock, witness, signature, certificate, qc, block = _exactly(parts, 10)
-    head_h, head_hash = read.items(head, "head", 2, 2)
-    locked = read.items(lock, "lock", 0, 3)
-    if len(locked) not in (0, 3):
-        read.refuse("lock")
-    promise = Promise(
-        _chain(chain),
-        term_from(term),
-        _height(head_h, 0),
-        _hash(head_hash),
-        LockAt(_height(locked[0]), term_from(locked[1]), _hash(locked[2])) if locked else None,
-        good_key(witness, "witness"),
-        _signature(signature),
-        read.bounded(certificate, CERTIFICATE_BYTES_MAX, "certificate"),
-        read.bounded(qc, VOTE_QC_BYTES_MAX, "vote_qc"),
-        read.bounded(block, BLOCK_BYTES_MAX, "block"),
-    )
-    if promise.lock is None and (promise.lock_qc or promise.lock_block):
-        read.refuse("lock")
-    if promise.head_h == 0 and promise.certificate:
-        read.refuse("certificate")
-    return promise
-
-
-def read_refuse(parts: list[Any]) -> Refuse:
-    """Read message 3."""
-    _, chain, term, h, reason, named, witness, signature, evidence = _exactly(parts, 9)
-    if type(reason) is not str or reason not in REASONS:
-        read.refuse("reason")
-    refuse = Refuse(
-        _chain(chain),
-        term_from(term),
-        _height(h, 0),
-        reason,
-        good_key(witness, "witness"),
-        _signature(signature),
-        read.bounded(evidence, REASON_FACTS_BYTES_MAX, "evidence"),
-    )
-    if named != evidence_hash(refuse.evidence):
-        read.refuse("evidence_hash")
-    return refuse
-
-
-def read_opening(parts: list[Any]) -> Opening:
-    """Read message 4."""
-    _, chain, term, promises = _exactly(parts, 4)
-    return Opening(
-        _chain(chain),
-        term_from(term),
-        tuple(
-            read_promise(_typed(item, Promise.TYPE))
-            for item in read.items(promises, "promises", 1, WITNESSES_MAX)
-        ),
-    )
-
-
-def _typed(value: Any, type_: int) -> list[Any]:
-    parts = read.array(read.bounded(value, FRAME_BYTES_MAX, "message"), FRAME_BYTES_MAX, "message")
-    if not parts or type(parts[0]) is not int or parts[0] != type_:
-        read.refuse("message_type")
-    return parts
-
-
-def read_propose(parts: list[Any]) -> Propose:
-    """Read message 5."""
-    _, chain, term, h, block, signature, echo = _exactly(parts, 7)
-    proposed = block_from(read.items(block, "block", 2, 2))
-    propose = Propose(
-        _chain(chain),
-        term_from(term),
-        _height(h),
-        proposed,
-        _signature(signature),
-        _echo(echo),
-    )
-    if proposed.chain != propose.chain or proposed.h != propose.h:
-        read.refuse("block")
-    return propose
-
-
-def read_vote(parts: list[Any]) -> Vote:
-    """Read message 6."""
-    _, c, chain, h, term, block, counter, witness, signature = _exactly(parts, 9)
-    return Vote(
-        read.number(c, "charter"),
-        _chain(chain),
-        _height(h),
-        term_from(term),
-        _hash(block),
-        read.number(counter, "counter", 1, COUNTER_MAX),
-        good_key(witness, "witness"),
-        _signature(signature),
-    )
-
-
-def read_lock(parts: list[Any]) -> Lock:
-    """Read message 7."""
-    return Lock(decode_vote_qc(read.bounded(_exactly(parts, 2)[1], VOTE_QC_BYTES_MAX, "vote_qc")))
-
-
-def read_commit(parts: list[Any]) -> Commit:
-    """Read message 8."""
-    _, c, chain, h, term, block, witness, signature = _exactly(parts, 8)
-    return Commit(
-        read.number(c, "charter"),
-        _chain(chain),
-        _height(h),
-        term_from(term),
-        _hash(block),
-        good_key(witness, "witness"),
-        _signature(signature),
-    )
-
-
-def read_final(parts: list[Any]) -> Final:
-    """Read message 9."""
-    data = read.bounded(_exactly(parts, 2)[1], CERTIFICATE_BYTES_MAX, "certificate")
-    return Final(decode_certificate(data))
-
-
-def read_done(parts: list[Any]) -> Done:
-    """Read message 10."""
-    _, chain, h, block = _exactly(parts, 4)
-    return Done(_chain(chain), _height(h), _hash(block))
 
 
 ROUNDS: Constant[Sequence[type[Frame]]] = (

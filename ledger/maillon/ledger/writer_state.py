@@ -28,8 +28,8 @@ from maillon.ledger.rounds import (
     Promise,
     Propose,
     Vote,
-    read_vote,
 )
+from maillon.ledger.rounds_reading import read_vote
 from maillon.ledger.rounds import Final as FinalMessage
 from maillon.ledger.signing import Signer, Verify
 from maillon.ledger.sources import CoopSource, Salt, Source
