@@ -29,8 +29,8 @@ from maillon.ledger.rounds import (
     Propose,
     Vote,
 )
-from maillon.ledger.rounds_reading import read_vote
 from maillon.ledger.rounds import Final as FinalMessage
+from maillon.ledger.rounds_reading import read_vote
 from maillon.ledger.signing import Signer, Verify
 from maillon.ledger.sources import CoopSource, Salt, Source
 from maillon.ledger.steps import Disk, Notice, Send, Step, Write
@@ -249,8 +249,11 @@ class WriterState:
     def _row(self) -> Write:
         """Return what outlives the process: the counter, and what to echo (W8).
 
-        Votes of the own witness are left out: it may be committed after this row.
+        Votes of the own witness are left out: it may be committed after this row. So are those of
+        witnesses that the charter does not name any more.
         """
+        committee = self._committee()[1]
+        self._echoes = {key: echo for key, echo in self._echoes.items() if key in committee}
         echoes: list[Encodable] = [
             [key, echo.array()] for key, echo in sorted(self._echoes.items()) if key != self._own
         ]
