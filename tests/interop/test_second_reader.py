@@ -27,6 +27,7 @@ LEAST = {
     "joining.json": 28,
     "keyfile.json": 28,
     "keys.json": 4,
+    "ledger-accounts.json": 165,
     "ledger-blocks.json": 95,
     "ledger-certificates.json": 75,
     "ledger-entries.json": 85,

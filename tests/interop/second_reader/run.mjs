@@ -6,6 +6,7 @@ import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 
+import * as accounts from './accounts.mjs'
 import * as charter from './charter.mjs'
 import { Refused, cutAt, decode, encode } from './encoding.mjs'
 import { readCard, readDocument, readFile, readInvitation } from './founding.mjs'
@@ -186,6 +187,33 @@ const FILES = {
       return { hash: hex(chain.take(bytes(block))) }
     }))
     run(file, 'quorums', all.quorums, ({ witnesses, quorum }) => charter.bears(witnesses, quorum))
+  },
+
+  'ledger-accounts.json'(file, all) {
+    const founding = bytes(all.founding)
+    const book = new accounts.Book(sha256(prefix('federation'), founding), founding)
+    const encoded = (rows) => rows.map((row) => hex(encode(row)))
+    const rows = accounts.genesisRows()
+    run(file, 'genesis', [{ name: 'genesis', ...all.genesis }], () => ({ rows: encoded(rows), state_root: hex(accounts.rootOf(rows)) }))
+    const steps = [book.fork()]
+    run(file, 'history', all.history, ({ block }) => {
+      const found = book.take(bytes(block))
+      steps.push(book.fork())
+      return found ? { rows: encoded(found), state_root: hex(accounts.rootOf(found)) } : {}
+    })
+    // The step never throws: a refusal is its result, with the facts that the vector names.
+    const tried = (list, step) => run(file, list, all[list], (vector) => {
+      const { index, ...found } = accounts.judged(() => step(vector))
+      return 'index' in vector ? { ...found, index } : found
+    })
+    tried('vectors', ({ after, header, body }) => {
+      const before = steps[after]
+      const { header: read, rows: made } = before.check({ headerBytes: bytes(header), bodyBytes: bytes(body) })
+      const old = before.chain(read.chain).rows
+      const changed = made.map((row, slot) => [slot, hex(encode(row))])
+      return { changed: changed.filter(([slot, row]) => !old[slot] || hex(encode(old[slot])) !== row) }
+    })
+    tried('erased', ({ after, block }) => ({ state_root: hex(accounts.rootOf(steps[after].fork().take(bytes(block)))) }))
   },
 
   'ledger-orders.json'(file, all) {
