@@ -334,14 +334,15 @@ class Witness(WitnessState):
         if h > head.h + 1:
             raise NeedBlocks(chain=chain, from_h=head.h + 1)
         self._live_vote(chain, row)
+        lock = self._live_lock(chain, row)
+        if lock is not None and lock.term == term and lock.block == votes.block:
+            # What was signed once may be sent again, whatever was promised since.
+            return answer(self._commit(lock))
         if self._below_promised(row, term):
             return self._refuse_term(chain, term, row)
         c, committee = self._governing(chain, h)
         if self._key.public not in committee:
             return self._refuse(chain, term, head.h, "not_witness")
-        lock = self._live_lock(chain, row)
-        if lock is not None and lock.term == term and lock.block == votes.block:
-            return answer(self._commit(lock))
         if votes.c != c:
             return self._refuse(chain, term, head.h, "not_opened")
         if self._body(chain, votes.block) is None:
