@@ -9,26 +9,23 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from accounts_stage import Stage
 from maillon.ledger.block import (
     Block,
     Body,
     DeltaRow,
     Erased,
-    Evidence,
-    Header,
-    Placed,
     decode_block,
 )
-from maillon.ledger.build import Wish, arrivals
+from maillon.ledger.build import arrivals
 from maillon.ledger.charter_entries import Remove, Retire, SetTrustee
 from maillon.ledger.charter_rules import heads_root
 from maillon.ledger.entries import (
     Close,
-    Entry,
     Hold,
     In,
     Intra,
@@ -47,7 +44,6 @@ from maillon.ledger.entries import (
     sign_release,
 )
 from maillon.ledger.erasure import erase
-from maillon.ledger.errors import BadBlock
 from maillon.ledger.limits import BALANCE_MAX, HOLDS_MAX, KEYS_MAX, MANDATES_MAX
 from maillon.ledger.orders import (
     COMMONS,
@@ -58,122 +54,11 @@ from maillon.ledger.orders import (
     PayAction,
     RevokeAction,
 )
-from maillon.protocol.errors import MaillonError
-from support.accounts import COUNT, CREDIT, HOURS, Accounts
+from support.accounts import COUNT, CREDIT, HOURS
 from support.charters import RECOVERY_S
 
 SECRET = b"\x07" * 32
 MANDATE = b"m" * 16
-
-
-class Stage:
-    """A federation whose history is written down as it happens."""
-
-    def __init__(self) -> None:
-        self.world = Accounts(seed="vectors of accounts")
-        self.history: list[dict[str, object]] = []
-        self.vectors: list[dict[str, object]] = []
-
-    # --- The history ---
-
-    def did(self, what: str, block: Block) -> None:
-        """Write a certified block down, with the state after it."""
-        step: dict[str, object] = {"name": what, "block": block.encode()}
-        if block.chain != self.world.fed:
-            state = self.world.book.state(block.chain)
-            step["rows"] = [row.row for row in state.rows()]
-            step["state_root"] = state.root()
-        self.history.append(step)
-
-    def place(self, what: str, place: int, *wishes: Order | Entry | Wish, adopt: int = 0) -> None:
-        self.did(what, self.world.place(place, *wishes, adopt=adopt))
-
-    def arrive(self, what: str, place: int) -> None:
-        block = self.world.arrive(place)
-        assert block is not None
-        self.did(what, block)
-
-    def grow(self, what: str, *entries: Any) -> None:
-        federation = self.world.federation
-        federation.chain, federation.disk = self.world.book.charter, self.world.disk
-        block = federation.block(*entries, time=self.world.time)
-        certificate = federation.certify(block)
-        self.world.disk.commit(self.world.book.apply(block, certificate))
-        self.did(what, block.with_certificate(certificate))
-
-    # --- Next blocks ---
-
-    def raw(
-        self,
-        place: int,
-        entries: Sequence[Entry | bytes],
-        evidence: Sequence[Evidence] = (),
-        **header: Any,
-    ) -> Block:
-        """Return a next block of a coop with these entries, valid or not, under the old state."""
-        book, chain = self.world.book, self.world.coop(place)
-        head = book.head(chain)
-        salts = (hashlib.sha256(bytes([n])).digest() for n in range(len(entries)))
-        placed = tuple(
-            Placed(salt, entry if isinstance(entry, bytes) else entry.encode())
-            for salt, entry in zip(salts, entries, strict=True)
-        )
-        body = Body(placed, tuple(evidence))
-        c = book.governing(chain)
-        made = Header(
-            self.world.fed, chain, head.h + 1, head.hash, c, c, self.world.time, body.root(),
-            len(placed), book.state(chain).root(), head.history.root(), body.size(),
-        )  # fmt: skip
-        return Block(replace(made, **header), body)
-
-    def listed(self, name: str, block: Block, expect: dict[str, object]) -> None:
-        self.vectors.append(
-            {
-                "name": name,
-                "after": len(self.history),
-                "header": block.header.encoded,
-                "body": block.body.encode(),
-                **expect,
-            }
-        )
-
-    def good(self, name: str, place: int, *wishes: Order | Entry | Wish, adopt: int = 0) -> None:
-        """List a valid next block, with the rows that it changes."""
-        built = self.world.build(place, *wishes, adopt=adopt)
-        assert built.block is not None and built.checked is not None
-        assert not built.refused and not built.left, name
-        self.world.book.check(built.block)
-        changed = [[row.slot, row.row] for row in built.checked.state.changed()]
-        self.listed(name, built.block, {"expect": "ok", "changed": changed})
-
-    def bad(self, name: str, block: Block, reason: str, code: str = "", index: int = 0) -> None:
-        """List a next block that is refused; every refusal is tried here."""
-        try:
-            self.world.book.check(block)
-        except MaillonError as error:
-            expect: dict[str, object] = {"expect": error.code}
-            if isinstance(error, BadBlock):
-                expect["reason"] = error.reason
-                if error.reason == "entry":
-                    expect["index"] = error.index
-                if "entry_code" in error.facts:
-                    expect["entry_code"] = error.entry_code
-            wanted = (reason, code, index) if reason == "entry" else (reason, code)
-            got: tuple[object, ...] = (
-                expect.get("reason", error.code),
-                expect.get("entry_code", ""),
-            )
-            if reason == "entry":
-                got = (*got, expect["index"])
-            if got != wanted:
-                raise AssertionError(f"{name}: {got}, not {wanted}") from None
-            self.listed(name, block, expect)
-            return
-        raise AssertionError(f"{name}: is valid")
-
-    def entry(self, name: str, code: str, entry: Entry, place: int = 0) -> None:
-        """List a block whose only entry breaks a rule."""
-        self.bad(name, self.raw(place, [entry]), "entry", code)
 
 
 def _opened(stage: Stage) -> None:
