@@ -14,6 +14,7 @@ import click
 
 from maillon.node.cli import (
     accounts,
+    audit,
     base,
     charter,
     federation,
@@ -81,6 +82,7 @@ for command in (
     paying.transfer,
     ledger.ledger,
     charter.charter,
+    audit.audit,
     transfer.import_,
     transfer.export,
     node.doctor,
@@ -124,6 +126,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return base.report_error(code, message, hint, as_json=as_json)
     except Exception as fault:
         return _report(fault, as_json, state)
+    finally:
+        state.close()
 
 
 def _report(fault: Exception, as_json: bool, state: base.State) -> int:
@@ -131,7 +135,8 @@ def _report(fault: Exception, as_json: bool, state: base.State) -> int:
 
     if isinstance(fault, LocalError):
         hint = state.in_home(fault.hint) if fault.hint else None
-        return base.report_error(fault.code, str(fault), hint, as_json=as_json)
+        facts = base.facts_of(fault.facts.get("problem"))
+        return base.report_error(fault.code, str(fault), hint, as_json=as_json, **facts)
     if isinstance(fault, MaillonError):
         return base.report_error(fault.code, str(fault), None, as_json=as_json)
     if isinstance(fault, ExceptionGroup):

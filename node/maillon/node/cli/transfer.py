@@ -10,7 +10,10 @@ from typing import Any
 import click
 
 from maillon.node.cli import base
+from maillon.node.cli.audit import BOOKS
 from maillon.node.i18n import _
+
+FORMATS = ("jsonl", "csv", *BOOKS)
 
 FAULTS_SHOWN_MAX = 20
 # Spelt out: help must not load the protocol. A test holds them against its registry.
@@ -217,16 +220,23 @@ def _tell_fault(event: dict[str, Any]) -> None:
 @click.command(
     cls=base.Command,
     help=_(
-        """Write the records this node holds, for other programs.
+        """Write the records or the accounts this node holds, for other programs.
+
+        Records: jsonl (one a line) and csv (offers and demands). Accounts, once audited: sqlite
+        (opens in datasette), hledger, ledger and beancount journals, parquet, or csv with
+        --accounts; federation is the whole ledger, for an auditor.
 
         \b
           maillon export > records.jsonl                     one record a line, readable
           maillon export --raw > records.jsonl               with the exact bytes, in hexadecimal
           maillon export --format csv --kind offer > offers.csv
+          maillon export --format hledger -o accounts.journal
+          maillon export --format csv --accounts -o accounts
+          maillon export --format federation -o export       then: maillon audit export
         """
     ),
 )
-@click.option("--format", "format_", type=click.Choice(["jsonl", "csv"]), default="jsonl")
+@click.option("--format", "format_", type=click.Choice(FORMATS), default="jsonl")
 @click.option(
     "--kind",
     "kinds",
@@ -237,18 +247,34 @@ def _tell_fault(event: dict[str, Any]) -> None:
 )
 @click.option("--mine", is_flag=True, help=_("Only of your own coop."))
 @click.option("--raw", is_flag=True, help=_("Add the record's bytes, for other implementations."))
-@click.option("--output", "-o", type=click.Path(dir_okay=False), metavar="FILE")
+@click.option("--accounts", is_flag=True, help=_("With csv: the accounts instead of records."))
+@click.option(
+    "--names",
+    is_flag=True,
+    help=_("Write the names of your own members into the accounts; keep such a file to yourself."),
+)
+@click.option("--output", "-o", type=click.Path(), metavar="FILE")
 @click.option("--force", is_flag=True, help=_("Write over a file that is there."))
 def export(
     format_: str,
     kinds: tuple[str, ...],
     mine: bool,
     raw: bool,
+    accounts: bool,
+    names: bool,
     output: str | None,
     force: bool,
-) -> None:
+) -> int:
     from maillon.node.exporters import write_csv, write_jsonl
 
+    if accounts or format_ in BOOKS:
+        from maillon.node.cli.audit import export_ledger
+
+        if format_ == "jsonl" or kinds or mine or raw:
+            raise click.UsageError(
+                _("--kind, --mine, --raw and jsonl are for records, not for accounts.")
+            )
+        return export_ledger(format_, output, force=force, names=names)
     if output is not None:
         if Path(output).exists() and not force:
             base.fail(
@@ -282,3 +308,4 @@ def export(
             {"file": output, "records": count},
             _("Wrote {n} records to {file}.").format(n=count, file=output),
         )
+    return base.OK
