@@ -141,7 +141,8 @@ class Guest:
         self.peer = stream.peer
         self._stream = stream
         self._send, self._receive = trio.open_memory_channel[bytes](bounds.LEDGER_INBOX_PEER_MAX)
-        self._room = trio.Semaphore(bounds.LEDGER_INBOX_PEER_MAX)
+        self._waiting = 0
+        self._fewer = trio.Event()
         self._scope = trio.CancelScope()
 
     def answer(self, frame: bytes) -> None:
@@ -153,7 +154,14 @@ class Guest:
 
     def handled(self) -> None:
         """Give back the place of a message that was looked at."""
-        self._room.release()
+        self._waiting -= 1
+        self._fewer.set()
+
+    async def _until(self, waiting: int) -> None:
+        """Wait until no more than so many messages wait to be looked at."""
+        while self._waiting > waiting:
+            self._fewer = trio.Event()
+            await self._fewer.wait()
 
     async def run(self, take: Callable[[Guest, bytes], None]) -> None:
         """Read messages until the peer ends or breaks the stream.
@@ -167,11 +175,11 @@ class Guest:
                 nursery.start_soon(self._answers)
                 try:
                     while (frame := await self._stream.receive()) is not None:
-                        await self._room.acquire()
+                        await self._until(bounds.LEDGER_INBOX_PEER_MAX - 1)
+                        self._waiting += 1
                         take(self, frame)
                     # Every message that was read has its answer before the stream ends.
-                    for _ in range(bounds.LEDGER_INBOX_PEER_MAX):
-                        await self._room.acquire()
+                    await self._until(0)
                 except MaillonError as broken:
                     fault = broken
                 # What is queued still goes out; then `_answers` ends.

@@ -278,7 +278,14 @@ class LedgerRunner:
 
     async def serve(self, stream: FrameStream) -> None:
         """Answer a stream that another node opened. Raises: RemoteError for broken messages."""
-        await Guest(stream).run(self._from_guest)
+        try:
+            await Guest(stream).run(self._from_guest)
+        except RemoteError:
+            raise
+        except MaillonError as fault:
+            # The line broke, or stood still: nobody's fault.
+            log.debug("a stream ended: %s", fault)
+            await stream.reset()
 
     def _from_guest(self, guest: Asker, frame: bytes) -> None:
         message = decode_message(frame)
