@@ -41,6 +41,9 @@ def settle(rounds: Rounds, *pens: Pen, seconds: int = 120) -> None:
     for _ in range(seconds // 2):
         for pen in pens:
             rounds.tick(pen, 2)
+            # Whoever sleeps until the next wake never goes round without sleeping.
+            wake = pen.writer.next_wake(rounds.now)
+            assert wake is None or wake > rounds.now
 
 
 def phase(pen: Pen) -> str:

@@ -66,7 +66,7 @@ BACK_OFF_S_MAX: Final = 64
 """Longest mean wait of a writer that met another instance of itself, doubled from 1 s."""
 
 REBUILD_S: Final = 5
-"""How long a writer waits before it proposes again after a quorum could not be had for a block."""
+"""After how many seconds a writer looks again at what could not be placed in a block."""
 
 OPENER_TURN_S: Final = 4
 """Seconds by which each coop waits longer than the one before to open the charter's chain: several

@@ -27,14 +27,18 @@ class CharterSource:
         self._coop = coop
         self._seen: dict[bytes, int] = {}
         self._bad: set[bytes] = set()
+        self._stalled_until = 0
 
     def due(self, now: int) -> bool:
         """Tell whether a proposal is ready and this coop's turn has come."""
+        if now < self._stalled_until:
+            return False
         return any(self._turn(ready, now) <= now for ready in self._ready())
 
     def wake(self, now: int) -> int | None:
         """Return when this coop's turn comes, or None."""
-        return min((self._turn(ready, now) for ready in self._ready()), default=None)
+        turns = [self._turn(ready, now) for ready in self._ready()]
+        return max(min(turns), self._stalled_until) if turns else None
 
     def build(self, now: int) -> tuple[Candidate | None, list[Notice]]:
         """Return the block of the first proposal that is ready."""
@@ -47,6 +51,8 @@ class CharterSource:
             except MaillonError as error:
                 if not error.pending:
                     self._bad.add(ready.proposal.hash)
+        # What is missing here may have come by then.
+        self._stalled_until = now + bounds.REBUILD_S
         return None, []
 
     def refused(self, block: Block, reasons: Sequence[str]) -> list[Notice]:
@@ -57,6 +63,7 @@ class CharterSource:
         """Forget the proposals, which were about the charter before this one."""
         self._seen.clear()
         self._bad.clear()
+        self._stalled_until = 0
         return []
 
     def _ready(self) -> list[Gathered]:

@@ -104,9 +104,11 @@ class Writer(WriterState):
 
     def next_wake(self, now: int) -> int | None:
         """Return when `tick` has something to do next, or None when only messages matter."""
-        times = [self._wait_until, self._retry_at, self.source.wake(now)]
+        times = [self._wait_until, self._retry_at]
+        if self._phase in ("idle", "ready"):
+            times.append(self.source.wake(now))
         if self._told_h < self._h:
-            times.append(now)
+            times.append(now + 1)
         if self._busy() and not self._told_stuck:
             times.append(self._since + self._settings.stuck_s)
         return min((at for at in times if at is not None), default=None)
