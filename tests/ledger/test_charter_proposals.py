@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import pytest
 
@@ -55,27 +56,28 @@ def test_a_proposal_reads_back_and_its_hash_leaves_the_title_out(f: LedgerFedera
     assert proposal.read() == [SetLimit(f.coops[0].id, 0, 7)]
 
 
-@pytest.mark.parametrize(
-    ("value", "error"),
-    [
-        ({"a": 1}, Malformed),
-        ([0, []], Malformed),
-        ([0, [], "t"], Malformed),
-        ([0, [b"\x92\x06\x03"]], Malformed),
-        ([0, [b"\x92\x06\x03"], "t", 0], Malformed),
-        ([-1, [b"\x92\x06\x03"], "t"], Malformed),
-        ([0, [b""], "t"], Malformed),
-        ([0, ["\x06"], "t"], Malformed),
-        ([0, [b"\x92\x06\x03"], b"t"], Malformed),
-        ([0, [b"\x92\x06\x03"], "t\n"], Malformed),
-        ([0, [b"\x92\x06\x03"], "t" * (TITLE_BYTES_MAX + 1)], TooLarge),
-        ([0, [b"\x92\x06\x03"] * 257, "t"], TooLarge),
-        ([0, [b"\x92\x06\x00"], "t"], SchemaError),
-    ],
-)
-def test_a_proposal_of_another_form_is_refused(value: object, error: type[Exception]) -> None:
+ENTRY = b"\x92\x06\x03"
+BENT: list[tuple[Any, type[Exception]]] = [
+    ({"a": 1}, Malformed),
+    ([0, []], Malformed),
+    ([0, [], "t"], Malformed),
+    ([0, [ENTRY]], Malformed),
+    ([0, [ENTRY], "t", 0], Malformed),
+    ([-1, [ENTRY], "t"], Malformed),
+    ([0, [b""], "t"], Malformed),
+    ([0, ["\x06"], "t"], Malformed),
+    ([0, [ENTRY], b"t"], Malformed),
+    ([0, [ENTRY], "t\n"], Malformed),
+    ([0, [ENTRY], "t" * (TITLE_BYTES_MAX + 1)], TooLarge),
+    ([0, [ENTRY] * 257, "t"], TooLarge),
+    ([0, [b"\x92\x06\x00"], "t"], SchemaError),
+]
+
+
+@pytest.mark.parametrize(("value", "error"), BENT)
+def test_a_proposal_of_another_form_is_refused(value: Any, error: type[Exception]) -> None:
     with pytest.raises(error):
-        decode_proposal(encode(value))  # type: ignore[arg-type]
+        decode_proposal(encode(value))
 
 
 def test_what_could_not_become_a_block_cannot_be_proposed(f: LedgerFederation) -> None:

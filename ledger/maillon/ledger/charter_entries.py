@@ -325,6 +325,20 @@ def _read_admit(*parts: Any) -> Admit:
     return Admit(root, node_key, writer, witness, name, pairs, accounts_max)
 
 
+def _read_trustee(coop: bytes, trustee: bytes) -> SetTrustee:
+    return SetTrustee(coop, trustee or None)
+
+
+def _read_retire(below: int, root: bytes, heads: Sequence[Sequence[Any]]) -> Retire:
+    return Retire(below, root, _pinned(heads))
+
+
+def _read_refound(
+    heads: Sequence[Sequence[Any]], coops: Sequence[Sequence[Any]], quorum: int
+) -> Refound:
+    return Refound(_pinned(heads), tuple((row[0], row[1], row[2]) for row in coops), quorum)
+
+
 def _read_rule(name: str, value: int) -> SetRule:
     low, high = RULES[name]
     if not low <= value <= high:
@@ -362,7 +376,7 @@ _LAYOUTS: Final[dict[int, Layout]] = {
     5: (
         "trustee",
         (("coop", _32), ("trustee", _zero_or_32)),
-        lambda coop, trustee: SetTrustee(coop, trustee or None),
+        _read_trustee,
     ),
     6: ("quorum", (("quorum", _quorum),), SetQuorum),
     7: (
@@ -378,7 +392,7 @@ _LAYOUTS: Final[dict[int, Layout]] = {
     8: (
         "retire",
         (("below", compile_type(Int(1, INT_MAX))), ("root", _32), ("heads", _heads)),
-        lambda below, root, heads: Retire(below, root, _pinned(heads)),
+        _read_retire,
     ),
     9: ("clear", (("chain", _32), ("fraud", _32)), Clear),
     10: (
@@ -393,9 +407,7 @@ _LAYOUTS: Final[dict[int, Layout]] = {
             ("coops", _rows(_32, _zero_or_32, _zero_or_32, high=COOPS_MAX, low=1)),
             ("quorum", _quorum),
         ),
-        lambda heads, coops, quorum: Refound(
-            _pinned(heads), tuple((row[0], row[1], row[2]) for row in coops), quorum
-        ),
+        _read_refound,
     ),
 }
 

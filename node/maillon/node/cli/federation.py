@@ -160,7 +160,7 @@ def found(
     )
     if proposal.complete:
         founding.install(now.home, proposal)
-        made = founding.describe(proposal) | {"installed": True}
+        made: dict[str, Any] = founding.describe(proposal) | {"installed": True}
 
         def founded() -> None:
             _show_ledger(made)
