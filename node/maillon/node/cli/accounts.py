@@ -231,9 +231,10 @@ def _is_near(position: dict[str, Any]) -> bool:
 def holder(entry: dict[str, Any]) -> str:
     """Return whose account it is, as far as this node knows."""
     name = str(entry.get("name") or "")
-    if not name:
+    if entry["kind"] == "commons":
+        name = _("commons")
+    elif not name:
         name = {
-            "commons": _("commons"),
             "organisation": _("an organisation"),
             "group": _("a group"),
         }.get(entry["kind"], _("a member"))
@@ -391,8 +392,9 @@ def _line(line: dict[str, Any], own: str) -> tuple[object, ...]:
     other = line["counterpart_name"] or line["counterpart"][:8]
     if line["counterpart_coop"] != own:
         other += f" ({line['counterpart_coop_name']})"
-    # What is only reserved moves no balance.
-    sign = "" if line["kind"] in ("hold", "void") else "+" if line["direction"] == "in" else "−"
+    # What goes out has its sign already; what is only reserved moves no balance.
+    moved = line["kind"] not in ("hold", "void")
+    sign = "+" if moved and line["amount"] > 0 else ""
     return (
         base.when(line["at"]),
         _what(line),

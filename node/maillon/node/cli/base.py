@@ -10,7 +10,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import click
 
@@ -68,6 +68,7 @@ class State:
         self.home_given = ""
         self.json = False
         self.password_file: Path | None = None
+        self._client: Client | None = None
 
     def in_home(self, text: str) -> str:
         """Return advice whose commands name the directory that --home gave here."""
@@ -76,10 +77,18 @@ class State:
         return _COMMAND.sub(f"maillon --home {shlex.quote(self.home_given)} ", text)
 
     def client(self) -> Client:
-        """Return a client of the running node; the first request tells when there is none."""
-        from maillon.node.cli.client import Client
+        """Return the client of the running node; its first request tells when there is none."""
+        if self._client is None:
+            from maillon.node.cli.client import Client
 
-        return Client(self.home)
+            self._client = Client(self.home)
+        return self._client
+
+    def close(self) -> None:
+        """Close the connection with the node, if there is one."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
 
 
 def state() -> State:
@@ -346,6 +355,20 @@ def report_error(code: str, message: str, hint: str | None, *, as_json: bool, **
         if hint:
             click.echo("  " + printable(hint), err=True)
     return number
+
+
+_OF_PROBLEMS = frozenset({"type", "title", "status", "code", "detail", "hint"})
+
+
+def facts_of(told: object) -> dict[str, Any]:
+    """Return {"facts": …} out of what a node told of an error, empty when it told none."""
+    if not isinstance(told, dict):
+        return {}
+    document = cast("dict[str, Any]", told)
+    facts = document.get("facts")
+    if not isinstance(facts, dict):
+        facts = {name: value for name, value in document.items() if name not in _OF_PROBLEMS}
+    return {"facts": facts} if facts else {}
 
 
 def explain_os_error(fault: OSError) -> tuple[str, str, str | None]:

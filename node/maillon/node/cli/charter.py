@@ -462,27 +462,43 @@ def rule(name: str, value: int, title: str) -> int:
     help=_(
         """Propose that a coop's chain goes on although two blocks were signed at one place.
 
-        The proof stays for everybody to see. `maillon ledger fork-proofs` shows its number.
+        The key that signed both must not write any more: say which one writes from now on, or which
+        coop does as trustee. The proof stays for everybody to see; `maillon ledger fork-proofs`
+        shows its number.
 
         \b
-          maillon charter clear 9f41c0de
+          maillon charter clear 9f41c0de --writer PUBLIC
+          maillon charter clear 9f41c0de --trustee "Coop de l'Isère"
         """
     ),
 )
 @click.argument("proof")
+@click.option("--writer", metavar="HEX", help=_("The coop's new key, of `maillon ledger status`."))
+@click.option("--trustee", metavar="COOP", help=_("Who writes for it from now on."))
 @title_option
-def clear(proof: str, title: str) -> int:
+def clear(proof: str, writer: str | None, trustee: str | None, title: str) -> int:
+    from maillon.node.cli.who import directory
+
+    if not (writer or trustee):
+        base.fail("usage", _("Say who writes from now on: --writer or --trustee."))
+    known = directory()
     wanted = proof.strip().rstrip("…").lower()
-    known: list[dict[str, Any]] = base.state().client().get("/v1/ledger/fork-proofs")["proofs"]
-    found = [entry for entry in known if wanted and entry["hash"].startswith(wanted)]
+    proofs: list[dict[str, Any]] = known.client.get("/v1/ledger/fork-proofs")["proofs"]
+    found = [entry for entry in proofs if wanted and entry["hash"].startswith(wanted)]
     if len(found) != 1:
         base.fail(
             "not_found",
             _("There is no such proof here."),
             _("See them with: maillon ledger fork-proofs"),
         )
-    entry = {"entry": "clear", "chain": found[0]["chain"], "fraud": found[0]["hash"]}
-    return _propose([entry], title)
+    chain = found[0]["chain"]
+    key = (writer or "").strip().lower()
+    # In this order: a chain is cleared once whoever could write on it no longer can.
+    entries = [{"entry": "key", "coop": chain, "role": "writer", "key": key}]
+    if trustee:
+        entries.append({"entry": "trustee", "coop": chain, "trustee": known.coop(trustee)[0]})
+    entries.append({"entry": "clear", "chain": chain, "fraud": found[0]["hash"]})
+    return _propose(entries, title)
 
 
 @charter.command(

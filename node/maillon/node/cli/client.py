@@ -31,6 +31,10 @@ class Client:
             trust_env=False,  # a proxy of the environment has no place here
         )
 
+    def close(self) -> None:
+        """Close what is open to the node."""
+        self._http.close()
+
     def get(self, path: str, **parameters: Any) -> Any:
         return self._request("GET", path, params=_clean(parameters))
 

@@ -86,6 +86,14 @@ def _show_status(data: dict[str, Any]) -> None:
                 ", ".join(f"{name} {round(ms)} ms" for name, ms in data["latency_ms"].items()),
             )
         )
+    rows += [
+        (name, data[field])
+        for name, field in (
+            (_("witness key of this node"), "witness_key"),
+            (_("writer key of this node"), "writer_key"),
+        )
+        if data.get(field)
+    ]
     rows += [(_("notice"), notice) for notice in data["notices"]]
     base.print_table(("", ""), rows, empty="")
     if data["witnesses_needed"]:

@@ -218,7 +218,7 @@ def list_(status: str | None, limit: int, after: str | None) -> None:
 def party(entry: dict[str, Any], side: str, *, always: bool = False) -> str:
     """Return who gives or (`side` "to_") receives; with `always`, of which coop too."""
     account = entry[f"{side}account"]
-    name = entry[f"{side}name"] or (_("commons") if account == COMMONS else account[:8])
+    name = _("commons") if account == COMMONS else entry[f"{side}name"] or account[:8]
     return f"{name} ({entry[f'{side}coop_name']})" if always else str(name)
 
 
@@ -233,6 +233,8 @@ def status_in_words(entry: dict[str, Any]) -> str:
         "waiting": _("waiting"),
         "placed": _("waiting for witnesses"),
         "refused": _("refused"),
+        "void": _("no longer reserved"),
+        "returned": _("came back"),
     }.get(status, status)
     reason = reason_in_words(entry) if status in ("waiting", "refused", "placed") else ""
     return f"{word}: {reason}" if reason else word

@@ -12,6 +12,8 @@ from typing import Any
 
 from maillon.node.i18n import _
 
+COMMONS = bytes(16).hex()
+
 
 def _sentences() -> dict[str, tuple[str, str]]:
     """Return the sentence and the advice for each code. Facts in braces are filled in."""
@@ -163,6 +165,10 @@ def _fill(text: str, facts: Mapping[str, Any]) -> str:
 def in_words(code: str, facts: Mapping[str, Any], detail: str) -> tuple[str, str | None]:
     """Return the sentence and the advice for a code; `detail` where there is none of our own."""
     sentence, advice = _sentences().get(code, ("", ""))
+    if code == "wrong_unit" and facts.get("account") == COMMONS:
+        advice = _("The commons takes part in a unit once it has a limit in it, 0 at first: ") + (
+            "maillon account limit commons 0 --unit {code}"
+        )
     return _fill(sentence, facts) or detail or code, _fill(advice, facts) or None
 
 

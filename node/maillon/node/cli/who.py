@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from maillon.node.cli import base
+from maillon.node.cli.refusals import COMMONS
 from maillon.node.i18n import _
 
 if TYPE_CHECKING:
     from maillon.node.cli.client import Client
 
-COMMONS = bytes(16).hex()
 # Spoken of as both languages speak of it; it needs no name in the register.
 COMMONS_WORDS = ("commons", "commun", "communs", "le commun", "the commons")
 ACCOUNT_CHARACTERS = 2 * 16
@@ -132,16 +132,6 @@ class Directory:
             data = self.client.get("/v1/accounts", coop=coop or None, all=True)
             self._accounts[coop] = list(data["accounts"])
         return self._accounts[coop]
-
-    def name_of(self, coop: str, account: str) -> str:
-        """Return how this node shows an account: a name for its own, id and coop for others."""
-        if coop == self.own_coop:
-            names = {entry["account"]: entry.get("name") for entry in self.accounts()}
-            if account == COMMONS:
-                return _("commons")
-            return base.printable(names.get(account) or account[:8])
-        shown = _("commons") if account == COMMONS else account[:8]
-        return f"{shown} ({self.coop_name(coop)})"
 
     def coop_name(self, coop: str) -> str:
         """Return the name of a coop of the charter, or the beginning of its id."""

@@ -115,8 +115,13 @@ class Scenario:
             )  # fmt: skip
             for node in others:
                 node.command("federation", "sign", str(proposal))
-            for node in self.nodes:
-                node.command("federation", "install", str(proposal))
+            with ThreadPoolExecutor(2) as pool:
+                list(
+                    pool.map(
+                        lambda node: node.command("federation", "install", str(proposal)),
+                        self.nodes,
+                    )
+                )
         shown = first.command("federation", "show")
         self.screen.done(
             _("{n} coops signed the founding document").format(n=len(self.nodes)),
