@@ -14,7 +14,15 @@ from maillon.ledger.build import arrivals
 from maillon.ledger.charter_entries import Refound, Retire, SetRule, encode_charter_entry
 from maillon.ledger.charter_rules import heads_root
 from maillon.ledger.check import Checked
-from maillon.ledger.entries import Close, In, Intra, decode_entry
+from maillon.ledger.entries import (
+    Close,
+    In,
+    Intra,
+    Post,
+    Void,
+    decode_entry,
+    sign_confirmation,
+)
 from maillon.ledger.erasure import NotErasable, erase
 from maillon.ledger.errors import (
     BadBlock,
@@ -372,6 +380,16 @@ def test_what_was_checked_before_another_block_came_is_checked_again(world: Acco
         world.book.apply(checked, world.federation.certify(late))
 
 
+def test_what_was_checked_before_the_state_was_made_anew_is_checked_again(world: Accounts) -> None:
+    block = proposed(world)
+    checked = world.book.check(block)
+    assert isinstance(checked, Checked)
+    world.disk.commit(world.book.rewind(world.coop(0), 1))
+    world.disk.commit(world.book.apply(checked, world.federation.certify(block)))
+    assert world.balance("bob") == 5
+    assert world.restarted().state(world.coop(0)).root() == block.header.state_root
+
+
 def test_another_node_comes_to_the_same_state_from_the_blocks_alone(world: Accounts) -> None:
     world.place(0, world.pay("ana", "cleo", 5))
     world.arrive(1)
@@ -449,6 +467,34 @@ def test_nothing_of_an_erased_account_stays_in_blocks_and_rows(world: Accounts) 
 def _bytes(world: Accounts) -> bytes:
     spaces = world.disk.spaces
     return b"".join(value for space in ("block", "row") for value in spaces[space].values())
+
+
+def test_what_was_reserved_for_an_erased_account_is_erased_with_its_end(world: Accounts) -> None:
+    ana, bob, cleo = (world.people[name] for name in ("ana", "bob", "cleo"))
+    paid = world.sign("bob", world.reservation("ana", 5))
+    freed = world.sign("bob", world.reservation("ana", 6, expiry=world.time + 1))
+    across = world.sign("cleo", world.reservation("ana", 7))
+    world.place(0, paid, freed)
+    world.place(1, across)
+    for person, place, order in ((bob, 0, paid), (cleo, 1, across)):
+        name = order.id(world.fed)
+        sure = sign_confirmation(person.key, world.fed, person.coop, name)
+        world.place(place, Post(person.account, name, sure, place, order.body if place else b""))
+    world.time += 1
+    world.place(0, Void(bob.account, freed.id(world.fed), None))
+    world.arrive(0)
+    world.place(0, world.pay("ana", "bob", 12))
+    world.place(0, _closing(world))
+    roots = world.snapshot()
+    world.disk.commit(erase(world.book, ana.coop, ana.account))
+    # Rows of the time when the hold was open still name the payee: nothing else does.
+    blocks = [block for chain in world.book.chains() for block in world.book.blocks(chain, 1, 99)]
+    assert all(ana.account not in block.body.encode() for block in blocks)
+    assert all(paid.id(world.fed) not in block.body.encode() for block in blocks)
+    for chain in world.book.chains():
+        list(world.book.replay(chain, world.book.head(chain).h))
+    assert world.restarted().state(ana.coop).root() == world.book.state(ana.coop).root()
+    assert world.snapshot() == roots
 
 
 def test_erased_blocks_are_taken_over_with_their_certificate_and_not_without(
