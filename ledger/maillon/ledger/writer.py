@@ -104,6 +104,8 @@ class Writer(WriterState):
 
     def next_wake(self, now: int) -> int | None:
         """Return when `tick` has something to do next, or None when only messages matter."""
+        if self._phase == "stopped":
+            return None
         times = [self._wait_until, self._retry_at]
         if self._phase in ("idle", "ready"):
             times.append(self.source.wake(now))
