@@ -182,6 +182,20 @@ def test_processes_find_what_one_finds(
     )
 
 
+def test_files_that_nobody_listed_are_told_of_and_not_read(export: Export) -> None:
+    (export.folder / "notes.txt").write_text("see you at the assembly")
+    report = audit_export(export.folder, at=AT, jobs=1)
+    assert [one.code for one in report.findings] == ["file_unlisted"]
+    assert report.verdict == FINE
+
+
+def test_a_chain_dated_after_the_export_is_told_of(export: Export) -> None:
+    writer = ExportWriter(export.folder, export.fed)
+    writer.commit(1_700_000_000)
+    report = audit_export(export.folder, at=AT, jobs=1)
+    assert [one.code for one in report.findings] == ["time_ahead"] * 3
+
+
 # --- Words, JSON, exit codes ----------------------------------------------------------------------
 
 

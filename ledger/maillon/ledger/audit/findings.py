@@ -21,7 +21,7 @@ SEVERITIES: Final = {
     "file_damaged": ERROR,
     "file_unlisted": NOTE,
     "chain_stranger": WARNING,
-    "chain_absent": WARNING,
+    "chain_absent": ERROR,
     # One chain
     "block_unreadable": ERROR,
     "block_missing": ERROR,

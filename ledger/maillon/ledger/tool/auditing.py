@@ -6,6 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 
 from maillon.ledger.audit.chain import ChainResult
@@ -44,6 +45,10 @@ from maillon.protocol.ids import CoopId
 from maillon.protocol.limits import SKEW_S_MAX
 
 
+FOLDER_MAX = 10_000
+"""Names in a directory that are looked at for files beside the listed ones."""
+
+
 class Unusable(LocalError):
     """What was given is no export that could be audited at all."""
 
@@ -70,6 +75,8 @@ def audit_export(
     found: list[Finding] = []
     charters, blocks = _charters(reader, founding, verify, found)
     listed = reader.manifest.chains
+    if _has_more(reader):
+        found.append(finding("file_unlisted"))
     known = [chain for chain in listed if CoopId(chain) in charters.latest.coops]
     for chain in listed:
         if chain not in known:
@@ -134,6 +141,17 @@ def audit_export(
         time.monotonic() - began,
         hashlib.sha256(reader.manifest.encode()).digest(),
     )
+
+
+def _has_more(reader: ExportReader) -> bool:
+    """Say whether the directory holds files that the manifest does not list."""
+    listed = {MANIFEST, *reader.manifest.files}
+    for path in islice(reader.folder.rglob("*"), FOLDER_MAX):
+        name = path.relative_to(reader.folder).as_posix()
+        # What an interrupted writer left is no secret of anybody's.
+        if not name.endswith(".new") and name not in listed and not path.is_dir():
+            return True
+    return False
 
 
 def _open(folder: Path) -> tuple[ExportReader, Founding]:
