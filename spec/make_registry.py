@@ -231,8 +231,8 @@ def _classes(base: type[MaillonError]) -> Iterator[type[MaillonError]]:
     while waiting:
         for found in waiting.pop(0).__subclasses__():
             # What the auditor and the node say to their own people stands in packages of theirs.
-            package, _, _ = found.__module__.rpartition(".")
-            if package == "maillon.ledger" or package.startswith("maillon.protocol"):
+            place = found.__module__.rpartition(".")[0]
+            if place == "maillon.ledger" or place.startswith("maillon.protocol"):
                 yield found
                 waiting.append(found)
 
