@@ -82,8 +82,19 @@ class LyingWitness:
             head = self.book.head(chain)
         except MaillonError:
             head = None
+        start = genesis_hash(fed, chain)
+        seen = [block for block in self._seen.values() if block.chain == chain]
+        if seen and self.rng.random() < 0.3:
+            # A lock that nobody voted for, in a term just below.
+            block = self.rng.choice(seen)
+            term = Term(max(1, message.term.counter), bytes(16), message.term.key)
+            lie = wire.LockAt(block.h, term, block.hash)
+            at = (0, start) if head is None else (head.h, head.hash)
+            return wire.Promise.sign(
+                self.key, fed, chain, message.term, *at, lie, lock_qc=b"\x90",
+                lock_block=wire.encode_proposed(block),
+            )  # fmt: skip
         if head is None or head.certificate is None or self.rng.random() < 0.5:
-            start = genesis_hash(fed, chain)
             return wire.Promise.sign(self.key, fed, chain, message.term, 0, start)
         return wire.Promise.sign(
             self.key, fed, chain, message.term, head.h, head.hash,
@@ -225,9 +236,9 @@ class LyingWriter:
         return Step()
 
     def _lock(self, vote: wire.Vote) -> Step:
-        committee = self.book.charter_state(vote.c).committee()
         votes = self._votes[(vote.term, vote.block)]
         try:
+            committee = self.book.charter_state(vote.c).committee()
             quorum = VoteQC.gather(
                 committee, vote.c, vote.chain, vote.h, vote.term, vote.block, votes
             )
@@ -236,9 +247,9 @@ class LyingWriter:
         return self._to_some(wire.Lock(quorum), self.rng.choice((0.3, 0.6, 1.0)))
 
     def _final(self, commit: wire.Commit) -> Step:
-        committee = self.book.charter_state(commit.c).committee()
         commits = self._commits[(commit.term, commit.block)]
         try:
+            committee = self.book.charter_state(commit.c).committee()
             certificate = Certificate.gather(
                 committee, commit.c, commit.chain, commit.h, commit.term, commit.block, commits
             )
