@@ -57,7 +57,7 @@ def test_the_same_wishes_time_and_salts_make_the_same_block(world: Accounts) -> 
         for _ in range(2)
     ]
     assert made[0] is not None and made[0] == made[1]
-    assert made[0].body.encode() == made[1].body.encode()
+    assert made[1] is not None and made[0].body.encode() == made[1].body.encode()
 
 
 def test_a_block_takes_so_many_entries_and_leaves_the_others_in_their_order(
