@@ -118,14 +118,10 @@ def _export(rng: random.Random) -> dict[str, object]:
             {"files": [entry, [f"chains/{coop.hex().upper()}.blocks", *entry[1:]]]},
         ),
     ]
+    later = replace(good, extra={"title": "autumn"})
     manifests: list[dict[str, object]] = [
-        {"name": "a whole one", "bytes": good.encode(), "expect": "ok", "files": sorted(files)},
-        {
-            "name": "a field of a later version",
-            "bytes": replace(good, extra={"title": "autumn"}).encode(),
-            "expect": "ok",
-            "files": sorted(files),
-        },
+        dict[str, object](name=name, bytes=manifest.encode(), expect="ok", files=sorted(files))
+        for name, manifest in (("a whole one", good), ("a field of a later version", later))
     ]
     manifests += [
         {
