@@ -220,7 +220,7 @@ def _amounts(position: dict[str, Any] | None) -> tuple[str, str, str, str]:
 
 
 def _below(limit: int, text: str) -> str:
-    return f"−{text}" if limit else text
+    return f"-{text}" if limit else text
 
 
 def _is_near(position: dict[str, Any]) -> bool:
@@ -436,7 +436,7 @@ def limit(name: str, amount: str, unit: str | None, maximum: str | None) -> int:
         place,
         "limit",
         body,
-        _("The account of {name} may go down to −{limit}.").format(
+        _("The account of {name} may go down to -{limit}.").format(
             name=named(place), limit=base.printable(amount)
         ),
     )

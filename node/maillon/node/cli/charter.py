@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -67,7 +67,7 @@ def show() -> None:
             (
                 coop["name"],
                 coop["coop"][:8],
-                ", ".join(f"−{limit['text']}" for limit in coop["limits"]) or "–",
+                ", ".join(f"-{limit['text']}" for limit in coop["limits"]) or "–",
                 coop["witness"][:8] or "–",
                 _standing(coop, data["coops"]),
             )
@@ -189,9 +189,10 @@ def propose(file: str, title: str) -> int:
     from maillon.node.cli.offers import read_json
 
     found = read_json(file)
-    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+    entries = cast("list[dict[str, Any]]", found) if isinstance(found, list) else []
+    if not entries or not all(type(entry) is dict for entry in entries):
         base.fail("usage", _("{file} holds no JSON list of entries.").format(file=file))
-    return _propose(found, title)
+    return _propose(entries, title)
 
 
 @charter.command(

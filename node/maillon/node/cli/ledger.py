@@ -66,7 +66,7 @@ def writer_states() -> dict[str, str]:
 
 def _show_status(data: dict[str, Any]) -> None:
     writer = data["writer"]
-    state = writer_states().get(writer["state"], writer["state"])
+    state = writer_states().get(writer["state"], str(writer["state"]))
     if writer["reason"]:
         from maillon.node.cli.refusals import in_words
 

@@ -9,7 +9,7 @@ import click
 from maillon.node.cli import base
 from maillon.node.cli.accounts import named
 from maillon.node.cli.paths import path_part
-from maillon.node.cli.who import COMMONS
+from maillon.node.cli.refusals import COMMONS
 from maillon.node.i18n import _, ngettext
 
 if TYPE_CHECKING:
@@ -192,27 +192,34 @@ def _sent(
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
 @click.option("--after", metavar="CURSOR", help=_("Go on where the last page ended."))
 def list_(status: str | None, limit: int, after: str | None) -> None:
-    client = base.state().client()
-    data = client.get("/v1/transfers", status=status, limit=limit, after=after)
+    from maillon.node.cli.who import directory
 
-    def human() -> None:
-        rows = [
-            (
-                entry["id"][:12],
-                base.when(entry["given_at"]),
-                party(entry, ""),
-                party(entry, "to_", always=entry["to_coop"] != entry["coop"]),
-                entry["text"],
-                status_in_words(entry),
-            )
-            for entry in data["transfers"]
-        ]
-        columns = (_("id"), _("when"), _("from"), _("to"), _("amount"), _("how it stands"))
-        base.print_table(columns, rows, empty=_("Nothing was transferred yet."))
-        if data["next"]:
-            click.echo(_("More with: --after {cursor}").format(cursor=data["next"]))
+    known = directory()
+    data = known.client.get("/v1/transfers", status=status, limit=limit, after=after)
+    base.emit(data, lambda: _show_list(data, known.own_coop))
 
-    base.emit(data, human)
+
+def _show_list(data: dict[str, Any], own: str) -> None:
+    rows = [
+        (
+            entry["id"][:12],
+            base.when(entry["given_at"]),
+            party(entry, "", always=entry["coop"] != own),
+            party(entry, "to_", always=entry["to_coop"] != own),
+            entry["text"],
+            status_word(entry["status"]),
+        )
+        for entry in data["transfers"]
+    ]
+    columns = (_("id"), _("when"), _("from"), _("to"), _("amount"), _("how it stands"))
+    base.print_table(columns, rows, empty=_("Nothing was transferred yet."))
+    # A sentence does not fit into a column.
+    for entry in data["transfers"]:
+        told = status_in_words(entry)
+        if told != status_word(entry["status"]):
+            click.echo(f"{entry['id'][:12]} {base.printable(told)}")
+    if data["next"]:
+        click.echo(_("More with: --after {cursor}").format(cursor=data["next"]))
 
 
 def party(entry: dict[str, Any], side: str, *, always: bool = False) -> str:
@@ -222,12 +229,9 @@ def party(entry: dict[str, Any], side: str, *, always: bool = False) -> str:
     return f"{name} ({entry[f'{side}coop_name']})" if always else str(name)
 
 
-def status_in_words(entry: dict[str, Any]) -> str:
-    """Return how far a transfer has come, with the reason where there is one."""
-    from maillon.node.cli.refusals import reason_in_words
-
-    status = entry["status"]
-    word = {
+def status_word(status: str) -> str:
+    """Return how far a transfer has come, in a word or two."""
+    return {
         "certified": _("final"),
         "held": _("reserved"),
         "waiting": _("waiting"),
@@ -236,6 +240,14 @@ def status_in_words(entry: dict[str, Any]) -> str:
         "void": _("no longer reserved"),
         "returned": _("came back"),
     }.get(status, status)
+
+
+def status_in_words(entry: dict[str, Any]) -> str:
+    """Return how far a transfer has come, with the reason where there is one."""
+    from maillon.node.cli.refusals import reason_in_words
+
+    status = entry["status"]
+    word = status_word(status)
     reason = reason_in_words(entry) if status in ("waiting", "refused", "placed") else ""
     return f"{word}: {reason}" if reason else word
 
@@ -278,7 +290,7 @@ def _show(data: dict[str, Any]) -> None:
             rows.append((name, text))
     for signature in data["signatures"]:
         good = "" if signature["valid"] else _("NOT VALID") + ": "
-        role = roles_in_words().get(signature["role"], signature["role"])
+        role = roles_in_words().get(signature["role"], str(signature["role"]))
         who = signature["who"] or signature["key"][:16]
         rows.append((role, f"{good}{who} ({signature['key'][:8]})"))
     if data["witnesses"]:

@@ -21,14 +21,14 @@ def _sentences() -> dict[str, tuple[str, str]]:
         "over_limit": (
             _(
                 "That is more than the account can give: its balance is {balance}, its limit "
-                "−{limit}, and {held} is reserved."
+                "-{limit}, and {held} is reserved."
             ),
             _("{available} at most can be given now."),
         ),
         "coop_limit": (
             _(
                 "Your coop as a whole has reached what it may owe the other coops: it stands at "
-                "{balance}, its limit is −{limit}."
+                "{balance}, its limit is -{limit}."
             ),
             _(
                 "{available} at most can go to other coops now. Inside the coop everything goes "

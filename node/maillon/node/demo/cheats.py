@@ -71,7 +71,7 @@ class Cheats:
             )
         )
         for name, answer in zip((_("the node"), _("its copy")), answers, strict=True):
-            self.screen.note(f"{name}: {status_in_words(answer)}")
+            self.screen.note(f"{name} — {status_in_words(answer)}")
         self.screen.done(
             ngettext(
                 "{n} of the two is final; the hours were spent once",

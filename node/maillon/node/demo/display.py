@@ -46,9 +46,12 @@ class Screen:
         """Print a finished step."""
         if not self.quiet:
             line = Text.assemble(("  ✓ ", f"bold {GOOD}"), text)
-            if detail:
+            fits = len(line.plain) + 2 + len(detail) <= self.console.width
+            if detail and fits:
                 line.append(f"  {detail}", style="grey50")
             self.console.print(line)
+            if detail and not fits:
+                self.note(detail)
 
     def item(self, text: str) -> None:
         """Print an entry of a list."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from maillon.node.cli.refusals import in_words
 from maillon.node.demo.display import Screen, seconds
-from maillon.node.demo.nodes import DemoFailed
+from maillon.node.demo.nodes import DemoFailed, Node
 from maillon.node.demo.orders import COOP_LIMIT, OPEN, UNIT, Desk, Resident
 from maillon.node.i18n import _
 
@@ -49,7 +49,7 @@ class Exchange:
                 desk.quorum_in_reach(node)
             desk.money.accounts = sum(desk.everywhere(self._open_if_founder))
         self.screen.done(
-            _("{n} accounts, all at zero; each may go down to −5 h").format(n=desk.money.accounts)
+            _("{n} accounts, all at zero; each may go down to -5h").format(n=desk.money.accounts)
         )
         ring = [desk.one(node) for node in desk.founders]
         with self.screen.live(_("Giving hours…")):
@@ -64,7 +64,7 @@ class Exchange:
             desk.settled()
         self._refused_over_limit(ring[0], ring[1])
 
-    def _open_if_founder(self, node: Any) -> int:
+    def _open_if_founder(self, node: Node) -> int:
         return self.desk.open_accounts(node) if node in self.desk.founders else 0
 
     def _refused_over_limit(self, payer: Resident, payee: Resident) -> None:
@@ -121,7 +121,7 @@ class Exchange:
             took = time.monotonic() - start
             self.screen.done(
                 _("Both nodes are started again, and what waited is final, each once"),
-                _("{time} after its process started").format(time=seconds(took)),
+                _("{time} after they were started").format(time=seconds(took)),
             )
             desk.alive(absent)
             desk.settled()
@@ -174,9 +174,7 @@ class Exchange:
         self.screen.chapter(12, _("An auditor adds everything up"))
         with self.screen.live(_("Replaying every chain at every node…")):
             desk.settled()
-            reports = desk.everywhere(
-                lambda node: (node, node.client.post("/v1/ledger/verify", timeout=120.0))
-            )
+            reports = desk.everywhere(_verify)
         for node, report in reports:
             if not report["good"]:
                 raise DemoFailed(
@@ -219,6 +217,11 @@ class Exchange:
         self.screen.done(
             _("Written for other programs: {names}").format(names=", ".join(money.exports))
         )
+
+
+def _verify(node: Node) -> tuple[Node, dict[str, Any]]:
+    report: dict[str, Any] = node.client.post("/v1/ledger/verify", timeout=AUDIT_S_MAX)
+    return node, report
 
 
 def _auditor(*arguments: str) -> str:

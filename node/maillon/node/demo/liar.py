@@ -196,12 +196,12 @@ def main(arguments: list[str]) -> int:
     held = [key.public for key in register.keys_of(bytes.fromhex(payer)) if key.held]
     member = register.held_key(held[-1])
     lie = Lie(book, chain, writer, os.urandom(NONCE_BYTES))
-    blocks = [
+    first, second = (
         lie.block(bytes.fromhex(payer), member, *_party(goal), clock.now(), os.urandom)
         for goal in goals
-    ]
+    )
     node_key = keyring.open_node(home, password)
-    print(json.dumps(trio.run(_around, lie, founding, node_key, *blocks)))
+    print(json.dumps(trio.run(_around, lie, founding, node_key, first, second)))
     return 0
 
 

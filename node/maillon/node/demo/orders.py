@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from maillon.node.demo.nodes import STARTS_WITHIN_S, DemoFailed, Node, wait_until
 from maillon.node.i18n import _
 from maillon.protocol.errors import LocalError
+
+T = TypeVar("T")
 
 UNIT = "heure"
 LIMIT = "5h"
@@ -275,7 +277,7 @@ class Desk:
     def _charter(self, node: Node) -> int:
         return int(node.client.get("/v1/charter")["height"])
 
-    def everywhere(self, work: Any) -> list[Any]:
+    def everywhere(self, work: Callable[[Node], T]) -> list[T]:
         """Do something at every running node at the same time, and return what came of it."""
         with ThreadPoolExecutor(len(self.running)) as pool:
             return list(pool.map(work, self.running))

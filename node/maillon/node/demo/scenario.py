@@ -116,12 +116,12 @@ class Scenario:
             for node in others:
                 node.command("federation", "sign", str(proposal))
             with ThreadPoolExecutor(2) as pool:
-                list(
-                    pool.map(
-                        lambda node: node.command("federation", "install", str(proposal)),
-                        self.nodes,
-                    )
-                )
+                waiting = [
+                    pool.submit(node.command, "federation", "install", str(proposal))
+                    for node in self.nodes
+                ]
+                for done in waiting:
+                    done.result()
         shown = first.command("federation", "show")
         self.screen.done(
             _("{n} coops signed the founding document").format(n=len(self.nodes)),
