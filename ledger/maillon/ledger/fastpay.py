@@ -42,9 +42,22 @@ _OUT: Final = b"\x93\x07\x94\xc4"
 _KEY: Final = b"\xc4\x20"
 _SIGNATURE: Final = b"\xc4\x00\xc4\x40"
 
-# Filling the slots of frozen records one by one skips checks that were made here.
+
+def _slots(record: type, *names: str) -> tuple[Callable[[Any, Any], None], ...]:
+    """Return what fills the slots of a frozen record one by one, past checks that are made here."""
+    return tuple(vars(record)[name].__set__ for name in names)
+
+
 _new = object.__new__
-_set = object.__setattr__
+_to_coop, _to_account, _unit, _amount, _ref, _category = _slots(
+    PayAction, "to_coop", "to_account", "unit", "amount", "ref", "category"
+)
+_body, _key, _mandate, _signature = _slots(Order, "body", "key", "mandate", "signature")
+_account, _seq, _chain, _until, _action = _slots(
+    Order, "account", "seq", "chain", "until", "action"
+)
+# The slot is that of the class which all entries with an order share.
+[_of_entry] = _slots(Intra.__mro__[1], "order")
 
 
 def read_entry(data: bytes) -> Entry:
@@ -74,7 +87,7 @@ def payment(data: bytes) -> Intra | Out | None:
         if len(data) != after or data[:4] != _INTRA:
             return None
         intra = _new(Intra)
-        _set(intra, "order", order)
+        _of_entry(intra, order)
         return intra
     n = _number(data[after:])
     return Out(order, n) if n and data[:4] == _OUT else None
@@ -120,20 +133,20 @@ def _order(body: bytes, key: bytes, signature: bytes) -> Order | None:
         except MaillonError:
             return None
     pay = _new(PayAction)
-    _set(pay, "to_coop", to_coop)
-    _set(pay, "to_account", to_account)
-    _set(pay, "unit", unit)
-    _set(pay, "amount", amount)
-    _set(pay, "ref", ref)
-    _set(pay, "category", category)
+    _to_coop(pay, to_coop)
+    _to_account(pay, to_account)
+    _unit(pay, unit)
+    _amount(pay, amount)
+    _ref(pay, ref)
+    _category(pay, category)
     order = _new(Order)
-    _set(order, "body", body)
-    _set(order, "key", key)
-    _set(order, "mandate", b"")
-    _set(order, "signature", signature)
-    _set(order, "account", account)
-    _set(order, "seq", seq)
-    _set(order, "chain", chain)
-    _set(order, "until", until)
-    _set(order, "action", pay)
+    _body(order, body)
+    _key(order, key)
+    _mandate(order, b"")
+    _signature(order, signature)
+    _account(order, account)
+    _seq(order, seq)
+    _chain(order, chain)
+    _until(order, until)
+    _action(order, pay)
     return order
