@@ -9,6 +9,7 @@ NODE_MODULES := tests/interop/node_modules/.package-lock.json
 PEER_MODULES := benchmarks/peers/node_modules/.package-lock.json
 
 SEEDS ?= 200
+CYCLES ?= 8
 SECONDS ?= 10
 ARGS ?=
 
@@ -16,7 +17,7 @@ ARGS ?=
 .DELETE_ON_ERROR:
 # Two installations into one environment at a time would break it.
 .NOTPARALLEL:
-.PHONY: help demo install dev test interop lint types check vectors vectors-check words simulate fuzz bench bench-peers lock dist base-check clean
+.PHONY: help demo install dev test interop lint types check vectors vectors-check words simulate kill-cycles fuzz bench bench-peers lock dist base-check clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +58,9 @@ words: dev ## Compile the French words of the node (locale/fr/LC_MESSAGES/*.po)
 
 simulate: dev ## Run simulated federations: SEEDS=200 of them, or SEED=7 alone
 	PYTHONPATH=tests $(PY) -m simulation.run $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(ARGS)
+
+kill-cycles: dev ## Kill the nodes of a real federation under load: CYCLES=8 times, SEED=7
+	PYTHONPATH=tests $(PY) tests/node/ledger/kill_cycles.py --cycles $(CYCLES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 fuzz: dev ## Feed every decoder hostile bytes: SECONDS=10 for each
 	PYTHONPATH=tests $(PY) tests/fuzz/run.py --seconds $(SECONDS) $(ARGS)

@@ -155,13 +155,15 @@ class LedgerTestNode:
         return SqliteDisk(self.home)
 
     def load(self) -> None:
+        verify = CachedVerify(inline_verify)
         setup = Setup(
             founding=self.founding,
             coop=self.coop,
             writer=self.keys.writer,
             witness=self.keys.witness,
-            verify=CachedVerify(inline_verify),
+            verify=verify,
             random=self.random,
+            signed=verify.add,
         )
         machine = Machine(setup, self.disk, self.time())
         self.runner = LedgerRunner(machine, self, self.wire, self.keys.node.public)

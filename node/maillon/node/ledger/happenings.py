@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from maillon.ledger.messages import Blocks, Heads, Hint, Message
-from maillon.ledger.signing import Signer, Verify
+from maillon.ledger.signing import Check, Signer, Verify
 from maillon.ledger.steps import NeedsBlocks
 from maillon.protocol.errors import MaillonError
 from maillon.protocol.founding import Founding
@@ -86,3 +86,5 @@ class Setup:
     witness: Signer
     verify: Verify
     random: Callable[[int], bytes]
+    signed: Callable[[Check], None] | None = None
+    """Told of each signature that this node's witness makes: it need not be verified again."""

@@ -111,7 +111,9 @@ class Machine:
         self.book = Book(setup.founding, self.disk, setup.verify)
         self.fed = self.book.fed
         self.catchup = Catchup(self.book)
-        self.witness = Witness(self.book, setup.witness, self.disk, setup.verify)
+        self.witness = Witness(
+            self.book, setup.witness, self.disk, setup.verify, signed=setup.signed
+        )
         self.index = Index(self.fed, self.disk)
         self.queue = OrderQueue(self.disk)
         self.reading = Reading(self.book, self.index)

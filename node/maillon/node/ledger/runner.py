@@ -27,6 +27,7 @@ from maillon.ledger.messages import (
     encode_message,
 )
 from maillon.ledger.orders import Order
+from maillon.ledger.rounds import Commit, Vote
 from maillon.ledger.steps import NeedsBlocks
 from maillon.node import bounds
 from maillon.node.ledger import links
@@ -271,6 +272,9 @@ class LedgerRunner:
             if peer is not None:
                 self._wire.penalise(peer, bounds.POINTS_PROVEN, fault.code)
             return
+        if isinstance(message, Vote | Commit) and log.isEnabledFor(logging.DEBUG):
+            # What a witness has said it cannot take back: with this a later doubt can be settled.
+            log.debug("a witness signed %s", frame.hex())
         while self.machine.waiting >= bounds.LEDGER_INBOX_MAX:
             await trio.sleep(0.01)
         self.machine.put(FromWitness(witness, message))

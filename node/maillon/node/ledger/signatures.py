@@ -42,6 +42,10 @@ class CachedVerify:
                 self._good.popitem(last=False)
         return answers
 
+    def add(self, check: Check) -> None:
+        """Remember a signature that this node made itself."""
+        self._good[_name(check)] = None
+
 
 def _name(check: Check) -> bytes:
     public, message, signature = check

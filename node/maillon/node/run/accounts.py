@@ -94,13 +94,15 @@ class Ledger:
         keys = ensure_ledger_keys(node.home, password)
         self._disk = SqliteDisk(node.home.path)
         try:
+            verify = CachedVerify(node.pool.verify_now)
             setup = Setup(
                 founding=node.founding,
                 coop=node.coop,
                 writer=keys.writer,
                 witness=keys.witness,
-                verify=CachedVerify(node.pool.verify_now),
+                verify=verify,
                 random=os.urandom,
+                signed=verify.add,
             )
             machine = Machine(setup, self._disk, clock.now())
         except NoLedger:
