@@ -10,7 +10,6 @@ the time in, writes and messages out. One witness or three hundred, it is the sa
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 from typing import Final as Constant
 
@@ -38,11 +37,12 @@ from maillon.ledger.rounds import (
 )
 from maillon.ledger.sources import CoopSource, Wish
 from maillon.ledger.steps import AnotherInstance, Step, Stuck
-from maillon.ledger.writer_state import Flight, WriterSettings, WriterState, WriterStatus
+from maillon.ledger.writer_help import WriterHelp
+from maillon.ledger.writer_state import Flight, WriterSettings, WriterStatus
 from maillon.protocol.errors import MaillonError
 
 
-class Writer(WriterState):
+class Writer(WriterHelp):
     """Write one chain. `nonce` (16 bytes) is fresh at each start of the process (P1).
 
     `own` is the key of this node's own witness, which is never sent an echo: the two are committed
@@ -182,10 +182,6 @@ class Writer(WriterState):
         for witness in self._committee()[1].keys:
             self._send_prepare(witness)
 
-    def _send_prepare(self, witness: bytes) -> None:
-        assert self._prepare is not None
-        self._send(witness, replace(self._prepare, echo=self._echo(witness)))
-
     # --- P2: promises ---------------------------------------------------------------------------
 
     def _on_promise(self, witness: bytes, promise: Promise) -> None:
@@ -303,10 +299,6 @@ class Writer(WriterState):
         for witness in committee.keys:
             self._send_propose(witness)
 
-    def _send_propose(self, witness: bytes) -> None:
-        assert self._flight is not None
-        self._send(witness, replace(self._flight.propose, echo=self._echo(witness)))
-
     # --- Votes and commits ----------------------------------------------------------------------
 
     def _on_vote(self, witness: bytes, vote: Vote) -> None:
@@ -411,27 +403,6 @@ class Writer(WriterState):
             self._certify(flight.checked or flight.block, certificate)
         except MaillonError:
             return
-
-    def _on_done(self, witness: bytes, done: Done) -> None:
-        if done.chain != self._chain:
-            return
-        if done.h >= self._h:
-            self._undone.discard(witness)
-        if done.h > self._h:
-            self._send(witness, Get(self._chain, self._h + 1, done.h))
-
-    def _on_need(self, witness: bytes, need: Need) -> None:
-        if not self._answers(witness, need.chain, need.from_h):
-            return
-        if need.chain == self._chain and need.from_h > self._h:
-            # It lacks nothing but the body of what is under way.
-            self._resend(witness, from_the_body=True)
-            return
-        top = self._push(witness, need.chain, need.from_h)
-        if top:
-            # While there is more to come, one question is enough to have the next one asked.
-            known = need.chain != self._chain or top == self._h
-            self._resend(witness, from_the_body=known)
 
     def _on_blocks(self, witness: bytes, blocks: Blocks) -> None:
         if not blocks.blocks:
@@ -541,57 +512,6 @@ class Writer(WriterState):
             self._notices.append(Stuck(self._chain, why, self._since))
         self._back_off(at_once="confirmed_hold" in reasons)
 
-    # --- Repeating ------------------------------------------------------------------------------
-
-    def _repeat_due(self) -> None:
-        if self._retry_at is None or self._now < self._retry_at:
-            return
-        if not self._busy():
-            self._repeat_final()
-            return
-        self._refusals = {
-            key: why for key, why in self._refusals.items() if why not in _PASSING_REASONS
-        }
-        for witness in self._awaited():
-            if witness not in self._refusals:
-                self._resend(witness)
-        self._again()
-
-    def _repeat_final(self) -> None:
-        if self._final is None or not self._undone or self._repeats >= bounds.REPEATS_MAX:
-            self._retry_at = None
-            return
-        self._repeats += 1
-        for witness in sorted(self._undone):
-            self._send(witness, self._final)
-        self._again()
-
-    def _again(self) -> None:
-        self._retry_s = min(2 * self._retry_s, self._settings.retry_s_max)
-        self._retry_at = self._now + self._retry_s
-
-    def _resend(self, witness: bytes, *, from_the_body: bool = False) -> None:
-        """Send a witness what this phase asks of it; `from_the_body` what came before it too."""
-        if self._phase == "preparing":
-            self._send_prepare(witness)
-        if from_the_body and self._opening is not None:
-            self._send(witness, self._opening)
-        if self._flight is None:
-            return
-        if self._flight.lock is None or from_the_body:
-            self._send_propose(witness)
-        if self._flight.lock is not None:
-            self._send(witness, self._flight.lock)
-
-    def _tell_stuck(self) -> None:
-        if not self._busy() or self._told_stuck:
-            return
-        if self._now - self._since >= self._settings.stuck_s:
-            self._told_stuck = True
-            missing = len(list(self._awaited()))
-            reason = f"{self._phase}: {missing} witnesses do not answer"
-            self._notices.append(Stuck(self._chain, reason, self._since))
-
 
 _HANDLERS: Constant[dict[type[Any], str]] = {
     Promise: "_on_promise",
@@ -607,8 +527,5 @@ _HANDLERS: Constant[dict[type[Any], str]] = {
 
 _CHARTER_REASONS: Constant = ("unauthorised", "unknown_chain")
 """Refusals whose height is the charter's that the witness knows."""
-
-_PASSING_REASONS: Constant = ("quota", "time", "not_opened", "term", "lease")
-"""Refusals that may be another answer a little later: asked again with the next repetition."""
 
 __all__ = ["Writer", "WriterSettings", "WriterStatus"]
