@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from maillon.node.cli import base
+from maillon.node.cli.refounding import refound
 from maillon.node.i18n import _, ngettext
 
 
@@ -482,3 +483,6 @@ def admit(card: str) -> None:
             click.echo(_("{name} belongs to the federation.").format(name=name))
 
     base.emit(data, human)
+
+
+federation.add_command(refound)

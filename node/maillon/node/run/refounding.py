@@ -98,11 +98,16 @@ def propose(
             )
         named[card.id] = (card.writer, card.witness)
     witnesses = sum(bool(witness) for _writer, witness in named.values())
+    if not witnesses:
+        raise FoundingError(
+            _("Somebody has to witness from now on."),
+            hint=_("Name the coops whose nodes are left with --keep, or give their new cards."),
+        )
     heads = tuple(
         (chain, book.head(chain).h, book.head(chain).hash) for chain in sorted(book.chains())
     )
     coops = tuple((coop, *named[coop]) for coop in sorted(named))
-    entry = Refound(heads, coops, quorum or default_quorum(max(witnesses, 1)))
+    entry = Refound(heads, coops, quorum or default_quorum(witnesses))
     block = book.charter.build([encode_charter_entry(entry)], (), time=now)
     return sign(book, block, root)
 
