@@ -124,12 +124,9 @@ def _export(rng: random.Random) -> dict[str, object]:
         for name, manifest in (("a whole one", good), ("a field of a later version", later))
     ]
     manifests += [
-        {
-            "name": name,
-            "bytes": encode({**fields, **change}),
-            "expect": "export_damaged",
-            "rule": rule,
-        }
+        dict[str, object](
+            name=name, bytes=encode({**fields, **change}), expect="export_damaged", rule=rule
+        )
         for name, rule, change in changes
     ]
     manifests.append({"name": "no map", "bytes": encode([]), "expect": "export_damaged",

@@ -17,7 +17,7 @@ from maillon.ledger.audit.statistics import Statistics
 from maillon.ledger.block import Block, Erased, Header, certifies, decode_block
 from maillon.ledger.charter import CharterChain
 from maillon.ledger.check import Checked, Head, check_block, governing
-from maillon.ledger.entries import Entry, In, Intra, Return, message_of
+from maillon.ledger.entries import Entry, In, Intra, Out, Return, message_of
 from maillon.ledger.errors import (
     BadBlock,
     BadCertificate,
@@ -26,6 +26,7 @@ from maillon.ledger.errors import (
     NoQuorum,
 )
 from maillon.ledger.merkle import Frontier
+from maillon.ledger.orders import PayAction
 from maillon.ledger.signing import Check, Verify
 from maillon.ledger.state import ChainState
 from maillon.protocol.errors import MaillonError
@@ -43,10 +44,12 @@ UNKNOWN_UNIT: Final = 255
 
 @dataclass(slots=True)
 class Outgoing:
-    """What a chain sent to one coop, message by message: place, unit, amount, height."""
+    """What a chain sent to one coop, message by message: place, unit, amount, height, and whether
+    it sends back what that coop had sent."""
 
     refs: bytearray = field(default_factory=bytearray)
     units: bytearray = field(default_factory=bytearray)
+    returns: bytearray = field(default_factory=bytearray)
     amounts: array[int] = field(default_factory=lambda: array("q"))
     heights: array[int] = field(default_factory=lambda: array("q"))
 
@@ -55,19 +58,22 @@ class Outgoing:
         """Return how many messages were sent."""
         return len(self.heights)
 
-    def add(self, ref: bytes, unit: int, amount: int, height: int) -> None:
+    def add(self, ref: bytes, unit: int, amount: int, height: int, returned: bool = False) -> None:
         """Note the next message."""
         self.refs += ref
         self.units.append(unit)
+        self.returns.append(returned)
         self.amounts.append(amount)
         self.heights.append(height)
 
 
 @dataclass(slots=True)
 class Incoming:
-    """What a chain took from one coop, message by message: place there, height here."""
+    """What a chain took from one coop, message by message: place there, height here, and whether
+    it was credited (or sent back)."""
 
     refs: bytearray = field(default_factory=bytearray)
+    credited: bytearray = field(default_factory=bytearray)
     heights: array[int] = field(default_factory=lambda: array("q"))
 
     @property
@@ -75,9 +81,10 @@ class Incoming:
         """Return how many messages were taken."""
         return len(self.heights)
 
-    def add(self, ref: bytes, height: int) -> None:
+    def add(self, ref: bytes, height: int, credited: bool = True) -> None:
         """Note the next message."""
         self.refs += ref
+        self.credited.append(credited)
         self.heights.append(height)
 
 
@@ -234,16 +241,33 @@ class ChainAudit:
     def _crossing(
         self, entry: Entry, leaf: Callable[[], bytes], index: int, header: Header
     ) -> None:
-        if isinstance(entry, In | Return):
+        kind = type(entry)
+        if kind is In or kind is Return:
+            assert isinstance(entry, In | Return)
+            incoming = self.incoming.get(entry.source)
+            if incoming is None:
+                incoming = self.incoming[entry.source] = Incoming()
             ref = entry.block + entry.index.to_bytes(2, "big")
-            self.incoming.setdefault(entry.source, Incoming()).add(ref, header.h)
-            if isinstance(entry, In):
-                self.statistics.arrived(entry, self.fed)
-        message = message_of(entry, leaf(), self.fed)
-        if message is not None:
-            ref = header.hash + index.to_bytes(2, "big")
-            out = self.outgoing.setdefault(message.to_coop, Outgoing())
-            out.add(ref, message.unit, message.amount, header.h)
+            incoming.add(ref, header.h, kind is In)
+            if kind is In:
+                return
+        if kind is Out:
+            # The usual case, without working out an id that nobody asks for.
+            assert isinstance(entry, Out)
+            action = entry.order.action
+            assert isinstance(action, PayAction)
+            target, unit, amount, returned = action.to_coop, action.unit, action.amount, False
+        else:
+            message = message_of(entry, leaf(), self.fed)
+            if message is None:
+                return
+            target, unit, amount = message.to_coop, message.unit, message.amount
+            returned = message.returned
+        out = self.outgoing.get(target)
+        if out is None:
+            out = self.outgoing[target] = Outgoing()
+        ref = header.hash + index.to_bytes(2, "big")
+        out.add(ref, unit, amount, header.h, returned)
 
     def _fill(self, checked: Checked, height: int) -> None:
         # Which messages the erased entries were is not known; how many, the certified state says.

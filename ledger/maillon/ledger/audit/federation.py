@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from maillon.ledger.audit.chain import REF_BYTES, UNKNOWN_UNIT, ChainResult
+from maillon.ledger.audit.chain import REF_BYTES, UNKNOWN_UNIT, ChainResult, Incoming, Outgoing
 from maillon.ledger.audit.findings import Finding, finding
 from maillon.ledger.block import Header, certifies, decode_header, history_leaf
 from maillon.ledger.charter import CharterChain
@@ -34,7 +34,8 @@ Results = Mapping[bytes, ChainResult]
 class Flow:
     """A channel: messages sent and taken, and per unit what is on its way (minor units).
 
-    `since` is the height of the source at which the oldest untaken message was sent, -1 for none.
+    `arrived` is what was credited, payments that came back left out. `since` is the height of the
+    source at which the oldest untaken message was sent, -1 for none.
     """
 
     source: bytes
@@ -44,6 +45,7 @@ class Flow:
     in_flight: Mapping[int, int]
     unknown: int
     since: int
+    arrived: Mapping[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +82,20 @@ def flows(results: Results) -> tuple[Flow, ...]:
                 else:
                     sums[unit] = sums.get(unit, 0) + out.amounts[place]
             since = out.heights[taken] if taken < out.count else -1
-            found.append(Flow(source, target, out.count, taken, sums, unknown, since))
+            arrived = _arrived(out, incoming)
+            found.append(Flow(source, target, out.count, taken, sums, unknown, since, arrived))
     return tuple(found)
+
+
+def _arrived(out: Outgoing, incoming: Incoming | None) -> dict[int, int]:
+    sums: dict[int, int] = {}
+    if incoming is None:
+        return sums
+    rows = zip(out.units, out.amounts, out.returns, incoming.credited, strict=False)
+    for unit, amount, returned, credited in rows:
+        if credited and not returned and unit != UNKNOWN_UNIT:
+            sums[unit] = sums.get(unit, 0) + amount
+    return sums
 
 
 def compare_channels(results: Results) -> list[Finding]:

@@ -137,9 +137,9 @@ class Report:
     def clearing(self) -> dict[tuple[bytes, bytes, int], int]:
         """Return what arrived: (from coop, to coop, unit) -> minor units, returns left out."""
         return {
-            (source, target, unit): total
-            for target, result in self.results.items()
-            for (source, unit), (_, total) in result.statistics.arrivals.items()
+            (channel.source, channel.target, unit): total
+            for channel in self.channels
+            for unit, total in channel.arrived.items()
             if unit not in self.counted
         }
 

@@ -25,7 +25,7 @@ from maillon.ledger.signing import Verify
 from maillon.ledger.state import ChainState
 from maillon.protocol.errors import MaillonError
 
-VERSION: Final = 1
+VERSION: Final = 2
 _DIGEST_BYTES: Final = 32
 
 # A snapshot is as large as the state it stands for: no bound of the wire format fits it.
@@ -67,13 +67,18 @@ def encode_snapshot(audit: ChainAudit, length: int, digest: bytes) -> bytes:
             coop: [
                 bytes(out.refs),
                 bytes(out.units),
+                bytes(out.returns),
                 out.amounts.tobytes(),
                 out.heights.tobytes(),
             ]
             for coop, out in audit.outgoing.items()
         },
         "incoming": {
-            coop: [bytes(incoming.refs), incoming.heights.tobytes()]
+            coop: [
+                bytes(incoming.refs),
+                bytes(incoming.credited),
+                incoming.heights.tobytes(),
+            ]
             for coop, incoming in audit.incoming.items()
         },
         "statistics": _statistics(audit.statistics),
@@ -87,8 +92,6 @@ def _statistics(s: Statistics) -> list[Any]:
         [s.blocks, s.entries, s.signatures, s.transfers, s.holds, s.voids],
         [[*key, *tally] for key, tally in s.months.items()],
         [[*key, *tally] for key, tally in s.categories.items()],
-        [[*key, *tally] for key, tally in s.arrivals.items()],
-        [[*key, *tally] for key, tally in s.returns.items()],
         [[hold, *what] for hold, what in s.reserved.items()],
     ]
 
@@ -140,12 +143,18 @@ def resume(
         audit.hashes = bytearray(snapshot.hashes)
         audit.epochs = [(h, c) for h, c in fields["epochs"]]
         audit.erased = fields["erased"]
-        for coop, (refs, units, amounts, heights) in fields["outgoing"].items():
+        for coop, (refs, units, returns, amounts, heights) in fields["outgoing"].items():
             audit.outgoing[coop] = Outgoing(
-                bytearray(refs), bytearray(units), array("q", amounts), array("q", heights)
+                bytearray(refs),
+                bytearray(units),
+                bytearray(returns),
+                array("q", amounts),
+                array("q", heights),
             )
-        for coop, (refs, heights) in fields["incoming"].items():
-            audit.incoming[coop] = Incoming(bytearray(refs), array("q", heights))
+        for coop, (refs, credited, heights) in fields["incoming"].items():
+            audit.incoming[coop] = Incoming(
+                bytearray(refs), bytearray(credited), array("q", heights)
+            )
         audit.statistics = _statistics_of(fields["statistics"])
     except (ValueError, KeyError, TypeError, IndexError, MaillonError):
         return None
@@ -165,11 +174,9 @@ def _row(item: Any) -> DeltaRow:
 
 
 def _statistics_of(value: Any) -> Statistics:
-    counts, months, categories, arrivals, returns, reserved = value
+    counts, months, categories, reserved = value
     made = Statistics(*counts)
     made.months = {(a, b): (n, total) for a, b, n, total in months}
     made.categories = {(a, b): (n, total) for a, b, n, total in categories}
-    made.arrivals = {(a, b): (n, total) for a, b, n, total in arrivals}
-    made.returns = {(a, b): (n, total) for a, b, n, total in returns}
     made.reserved = {hold: (unit, amount, category) for hold, unit, amount, category in reserved}
     return made

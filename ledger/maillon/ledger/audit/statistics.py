@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from maillon.ledger.block import Header
-from maillon.ledger.entries import Entry, Hold, In, Intra, Out, Post, Settle, Void
+from maillon.ledger.entries import Entry, Hold, Intra, Out, Post, Settle, Void
 from maillon.ledger.orders import HoldAction, PayAction
 from maillon.ledger.state import ChainState
 
@@ -24,9 +24,8 @@ Tally = tuple[int, int]
 class Statistics:
     """What one chain paid out: payments count where the payer's account is.
 
-    `months` by (unit, "2026-01"), `categories` by (unit, code), `arrivals` what was credited by
-    (other coop, unit), `returns` what came back by (other coop, unit). `reserved` are
-    the open holds: unit, amount, category.
+    `months` by (unit, "2026-01"), `categories` by (unit, code). `reserved` are the open holds:
+    unit, amount, category.
     """
 
     blocks: int = 0
@@ -37,8 +36,6 @@ class Statistics:
     voids: int = 0
     months: dict[tuple[int, str], Tally] = field(default_factory=dict[tuple[int, str], Tally])
     categories: dict[tuple[int, str], Tally] = field(default_factory=dict[tuple[int, str], Tally])
-    arrivals: dict[tuple[bytes, int], Tally] = field(default_factory=dict[tuple[bytes, int], Tally])
-    returns: dict[tuple[bytes, int], Tally] = field(default_factory=dict[tuple[bytes, int], Tally])
     reserved: dict[bytes, tuple[int, int, str]] = field(
         default_factory=dict[bytes, tuple[int, int, str]]
     )
@@ -103,11 +100,3 @@ class Statistics:
         name = f"{day:%Y-%m}"
         self._month = (int(start.timestamp()), int(end.timestamp()), name)
         return name
-
-    def arrived(self, entry: In, fed: bytes) -> None:
-        """Count what an `in` credited: a payment of another coop, or one of ours that came back."""
-        message = entry.carried(fed)
-        into = self.returns if message.returned else self.arrivals
-        key = (entry.source, message.unit)
-        count, total = into.get(key, (0, 0))
-        into[key] = (count + 1, total + message.amount)

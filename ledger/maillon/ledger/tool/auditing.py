@@ -44,7 +44,6 @@ from maillon.protocol.founding import Founding, open_founding
 from maillon.protocol.ids import CoopId
 from maillon.protocol.limits import SKEW_S_MAX
 
-
 FOLDER_MAX = 10_000
 """Names in a directory that are looked at for files beside the listed ones."""
 
