@@ -119,6 +119,11 @@ class Desk:
         positions = asking.positions(request.positions)
         if request.person is not None:
             account = asking.own(request.person)
+            if self._host.register.person(account) is None:
+                raise NoSuchAccount(
+                    _("Nobody of your coop has the id {id}.").format(id=account.hex()[:8]),
+                    hint=_("Members are registered with: maillon member add"),
+                )
         elif request.kind == "person":
             raise AskingError(
                 _("Say for which member the account is."),

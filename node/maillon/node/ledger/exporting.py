@@ -10,7 +10,15 @@ import trio
 from maillon.ledger.book import Book
 from maillon.ledger.tool.files import ExportWriter
 from maillon.node.api import ledger_shapes as shapes
+from maillon.node.i18n import _
 from maillon.node.ledger.runner import LedgerRunner
+from maillon.protocol.errors import LocalError
+
+
+class ExportFailed(LocalError):
+    """The directory cannot be written."""
+
+    code = "export"
 
 
 async def export(runner: LedgerRunner, folder: Path, founding: bytes) -> shapes.LedgerExport:
@@ -19,6 +27,18 @@ async def export(runner: LedgerRunner, folder: Path, founding: bytes) -> shapes.
     Heights are fixed first, so that every block that another rests on is in it. Raises: LocalError
     when the directory holds something else; what writing can raise.
     """
+    try:
+        return await _export(runner, folder, founding)
+    except OSError as fault:
+        raise ExportFailed(
+            _("The export cannot be written to {path}: {fault}.").format(
+                path=folder, fault=fault.strerror or fault
+            ),
+            hint=_("Name a directory that the node may write, on a disk with room."),
+        ) from None
+
+
+async def _export(runner: LedgerRunner, folder: Path, founding: bytes) -> shapes.LedgerExport:
     machine = runner.machine
     book = machine.book
     tops = {chain: book.head(chain).h for chain in [book.fed, *book.chains()]}

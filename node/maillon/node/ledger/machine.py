@@ -20,7 +20,7 @@ from functools import partial
 from maillon.ledger.book import Book
 from maillon.ledger.build import EntryWish, OrderWish, Wish
 from maillon.ledger.catchup import Catchup
-from maillon.ledger.entries import Entry, Post
+from maillon.ledger.entries import Entry, Post, decode_entry
 from maillon.ledger.errors import ChainUnknown
 from maillon.ledger.fraud import FraudProof
 from maillon.ledger.messages import (
@@ -154,8 +154,11 @@ class Machine:
     def ask(self, wish: Order | Entry, now: int) -> bytes:
         """Take in something for this coop's chain; it is durable after the next `run`.
 
-        Return its id. Raises: QueueFull.
+        Return its id. Raises: QueueFull; Malformed, BadKey or BadAmount when no reader would accept
+        its form, since one such entry would hold up the whole chain.
         """
+        if not isinstance(wish, Order):
+            decode_entry(as_wished(wish).encode())
         id = wish_id(wish, self.fed)
         if isinstance(wish, Order) and self.index.transfer(id) is not None:
             return id  # carried out already: asking twice is asking once

@@ -7,6 +7,7 @@ while, with its reason.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
@@ -19,6 +20,8 @@ from maillon.node.i18n import _
 from maillon.node.ledger.staging import LedgerDisk
 from maillon.protocol.encoding import Value, decode, encode
 from maillon.protocol.errors import LocalError, MaillonError
+
+log = logging.getLogger("maillon.ledger")
 
 ROW_BYTES_MAX: Final = 16_384
 
@@ -102,7 +105,14 @@ class OrderQueue:
         self._items: dict[bytes, Queued] = {}
         self._by_account: dict[bytes, int] = {}
         self._seqs: dict[bytes, int] = {}
-        found = [_decoded(id, data) for id, data in disk.scan("order")]
+        found: list[Queued] = []
+        for id, data in list(disk.scan("order")):
+            try:
+                found.append(_decoded(id, data))
+            except MaillonError as fault:
+                # An earlier version queued what no reader accepts: it could never be carried out.
+                log.warning("something asked cannot be read and is given up: %s", fault.code)
+                disk.commit((Write("order", id, None),))
         for item in sorted(found, key=lambda item: item.number):
             self._remember(item)
         self._next = 1 + max((item.number for item in found), default=0)
