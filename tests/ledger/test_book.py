@@ -319,6 +319,36 @@ def test_certificates_of_a_retired_epoch_prove_the_pinned_head_alone(world: Acco
     assert world.balance("cleo") == 5
 
 
+def test_a_chain_that_was_forged_with_retired_keys_is_found_out_at_the_pinned_head() -> None:
+    honest, fooled = Accounts(seed="pinned"), Accounts(seed="pinned")
+    for world in (honest, fooled):
+        world.place(0, world.opening("ana"), world.opening("bob"))
+    # Whoever has the old witnesses' keys certifies another second block, and a third.
+    fooled.place(0, fooled.pay("ana", "bob", 99))
+    honest.place(0, honest.pay("ana", "bob", 1))
+    grow(honest)
+    for place in range(4):
+        honest.place(place, adopt=1)
+    pinned = heads(honest)
+    grow(honest, Retire(1, heads_root(pinned), pinned))
+    for block in honest.book.blocks(honest.fed, 1, 9):
+        fooled.disk.commit(fooled.book.apply(block, block.certificate))
+    chain = honest.coop(0)
+    head = honest.book.block(chain, 3)
+    with pytest.raises(BadBlock) as caught:
+        fooled.book.apply(head, head.certificate)
+    assert caught.value.reason == "forked"
+    forged = fooled.build(0, fooled.pay("ana", "bob", 1), adopt=1).block
+    assert forged is not None
+    with pytest.raises(BadBlock) as caught:
+        fooled.book.apply(forged, fooled.federation.certify(forged))
+    assert caught.value.reason == "retired"
+    fooled.disk.commit(fooled.book.rewind(chain, 0))
+    for block in honest.book.blocks(chain, 1, 9):
+        fooled.disk.commit(fooled.book.apply(block, block.certificate))
+    assert fooled.book.state(chain).root() == honest.book.state(chain).root()
+
+
 def test_a_refounding_drops_what_was_certified_above_the_pinned_heads(world: Accounts) -> None:
     federation = world.federation
     kept = heads(world)

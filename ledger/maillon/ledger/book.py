@@ -267,7 +267,8 @@ class Book:
         What was checked is not checked again; the certificate always is. A block that stands
         already changes nothing. Nothing changes either when it is refused. Raises: as `check`;
         NotCertified, BadCertificate, NoQuorum; BadBlock `retired` when only a retired epoch
-        vouches for it, `fork` when another block stands at its height.
+        vouches for it, `fork` when another block stands at its height, `forked` when the charter
+        pinned this block and it does not follow what stands here.
         """
         data = certificate if isinstance(certificate, bytes) else certificate.encode()
         made = block if isinstance(block, Block) else block.block
@@ -302,6 +303,11 @@ class Book:
             raise BadBlock(reason="charter", named=header.c, governing=self.governing(header.chain))
         if not self.charter.may_count(header.chain, header.c, header.h, header.hash):
             raise BadBlock(reason="retired", chain=header.chain, h=header.h)
+        pinned = self.charter.latest.retired_heads.get(CoopId(header.chain))
+        if pinned == (header.h, header.hash) and header.prev != head.hash:
+            # All coops vouch for this block: what stands below it here was certified with stolen
+            # keys of an epoch that is retired by now. `rewind` to 0 and take the chain anew.
+            raise BadBlock(reason="forked", chain=header.chain, h=header.h)
 
     def _take(self, checked: Checked, certificate: Certificate, data: bytes) -> tuple[Write, ...]:
         block = checked.block.with_certificate(data)
