@@ -130,7 +130,7 @@ class Script:
         return self.r.propose(self.r.term(counter), block)
 
     def vector(self) -> Vector:
-        return {"name": self.name, "rule": self.rule, "steps": self.steps}
+        return {"name": self.name, "shows": self.rule, "steps": self.steps}
 
 
 def _bare(promises: list[Promise]) -> tuple[Promise, ...]:

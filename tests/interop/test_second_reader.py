@@ -35,6 +35,7 @@ LEAST = {
     "ledger-merkle.json": 60,
     "ledger-messages.json": 170,
     "ledger-orders.json": 80,
+    "ledger-rules.json": 28,
     "reconciliation.json": 75,
     "records-context.json": 235,
     "records-schema.json": 600,

@@ -60,7 +60,7 @@ def test_a_witness_answers_as_the_vectors_say(script: Any) -> None:
 
 @pytest.mark.parametrize("script", cases(FILE, "scripts"))
 def test_a_witness_that_restarts_before_every_message_answers_the_same(script: Any) -> None:
-    if script["rule"] == "W1 lease":
+    if script["shows"] == "W1 lease":
         pytest.skip("a lease is kept in memory only, for liveness")
     replay(script, always_restart=True)
 

@@ -19,6 +19,7 @@ import { derive, fromWords, openKeyFile, setList, toWords } from './secrets.mjs'
 import { coopId, prefix, publicKey, sha256, sign, tagOf, verify } from './signatures.mjs'
 import * as transport from './transport.mjs'
 import { judge, liveSet } from './view.mjs'
+import { Witness } from './witness.mjs'
 
 const spec = process.argv[2]
 const vectorsOf = (name) => JSON.parse(readFileSync(join(spec, 'vectors', name), 'utf8'))
@@ -304,6 +305,29 @@ const FILES = {
     run(file, 'vectors', all.vectors, (vector) => {
       const { accused, chain, h, hash } = ledger.readFraud(written(vector), bytes(all.fed))
       return { accused: hex(accused), chain: hex(chain), h, hash: hex(hash) }
+    })
+  },
+
+  'ledger-rules.json'(file, all) {
+    const founding = bytes(all.founding)
+    const names = { 4: 'OPEN', 14: 'HEADS?', 22: 'FRAUD', 23: 'ERROR' }
+    const types = ['PREPARE', 'PROMISE', 'REFUSE', 'OPEN', 'PROPOSE', 'VOTE', 'LOCK', 'COMMIT', 'FINAL', 'DONE', 'NEED', 'GET',
+      'BLOCKS', 'HEADS?', 'HEADS', 'CONFIRM', 'ACK', 'PROPOSAL', 'OK', 'ORDER', 'RECEIPT', 'FRAUD', 'ERROR']
+    const told = (message) => {
+      const [type, , , , reason] = message
+      const name = names[type] ?? types[type - 1]
+      if (type === 23) return { message: name, code: message[1] }
+      if (type !== 3) return { message: name, bytes: hex(encode(message)) }
+      if (reason === 'invalid') return { message: name, reason, code: decode(message[8], 2_048)[0] }
+      return { message: name, reason, bytes: hex(encode(message)) }
+    }
+    run(file, 'scripts', all.scripts, ({ steps }) => {
+      const witness = new Witness(bytes(all.fed), founding, bytes(all.witness_seeds[0]))
+      return { steps: steps.map((step) => {
+        if (step.restart) witness.restart()
+        const message = ledger.readMessage(bytes(step.bytes))
+        return { ...step, answers: witness.handle(message, step.now).map(told) }
+      }) }
     })
   },
 
