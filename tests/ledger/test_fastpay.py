@@ -10,7 +10,7 @@ import msgpack  # type: ignore[import-untyped]  # msgpack ships no types
 import pytest
 
 from maillon.ledger.entries import Entry, Intra, Out, decode_entry
-from maillon.ledger.fastpay import payment, read_entry
+from maillon.ledger.fastpay import payment, read_entry, write_entry
 from maillon.ledger.orders import NO_REF, Order, PayAction, order_body
 from maillon.protocol import encoding
 from maillon.protocol.errors import MaillonError
@@ -62,6 +62,7 @@ ORDINARY = [
 def test_an_ordinary_payment_is_read_the_short_way(entry: Intra | Out) -> None:
     data = entry.encode()
     assert payment(data) == entry == read_entry(data)
+    assert write_entry(entry) == data
     agrees(data)
 
 

@@ -33,6 +33,7 @@ from maillon.ledger.errors import (
     CharterUnknown,
     LedgerError,
 )
+from maillon.ledger.fastpay import write_entry
 from maillon.ledger.limits import BODY_BYTES_MAX, ENTRIES_MAX, ENTRY_SALT_BYTES
 from maillon.ledger.orders import HoldAction, Order, PayAction
 from maillon.ledger.rules import apply_entry
@@ -254,7 +255,7 @@ class _Builder:
 
     def _add(self, entry: Entry, evidence: Evidence | None) -> bool:
         try:
-            data = entry.encode()
+            data = write_entry(entry)
         except EncodingError as error:
             raise LedgerError(error.message) from error
         size = entries_size([len(data)])

@@ -19,7 +19,7 @@ from typing import Any, Final, cast
 import msgpack  # type: ignore[import-untyped]  # msgpack ships no types
 
 from maillon.ledger import _read as read
-from maillon.ledger.entries import Entry, Intra, Out, decode_entry
+from maillon.ledger.entries import Entry, Hold, Intra, Member, Out, decode_entry
 from maillon.ledger.limits import (
     AMOUNT_MAX,
     CATEGORY_BYTES_MAX,
@@ -68,6 +68,16 @@ def read_entry(data: bytes) -> Entry:
         if found is not None:
             return found
     return decode_entry(data)
+
+
+def write_entry(entry: Entry) -> bytes:
+    """Write an entry, one that carries an order the short way. Raises: EncodingError.
+
+    The parts of an order were bounded when it was read, and are bytes and numbers only.
+    """
+    if isinstance(entry, Intra | Out | Hold | Member):
+        return _pack(entry.array())
+    return entry.encode()
 
 
 def payment(data: bytes) -> Intra | Out | None:

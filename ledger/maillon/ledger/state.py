@@ -77,6 +77,7 @@ class ChainState:
         "_totals",
         "_touched",
         "_tree",
+        "_written",
         "chain",
     )
 
@@ -98,6 +99,8 @@ class ChainState:
         self._holders: dict[bytes, bytes] = {}
         self._size = 2
         self._tree = RowTree([leaf_hash(commons.row()), leaf_hash(self._totals.row())])
+        # Of a fork, what its root was made of: the changed rows' bytes and the nodes above them.
+        self._written: dict[int, bytes] = {}
         self._nodes: list[dict[int, bytes]] = []
         self._root: bytes | None = self._tree.root()
 
@@ -269,6 +272,7 @@ class ChainState:
         made._holders = {}
         made._size = self._size
         made._tree = self._tree
+        made._written = {}
         made._nodes = []
         made._root = None
         return made
@@ -276,7 +280,8 @@ class ChainState:
     def root(self) -> bytes:
         """Return the state root; the first call after a change costs the changed rows."""
         if self._root is None:
-            leaves = {slot: leaf_hash(row.row()) for slot, row in self._touched.items()}
+            written = {slot: row.row() for slot, row in self._touched.items()}
+            leaves = {slot: leaf_hash(row) for slot, row in written.items()}
             leaves |= self._gone
             if self._base is None:
                 self._tree.update(leaves)
@@ -286,6 +291,7 @@ class ChainState:
             else:
                 assert self._base._base is None, "a fork of a fork has no tree of its own"
                 self._root, self._nodes = self._tree.preview(leaves)
+                self._written = written
         return self._root
 
     def changed(self) -> tuple[DeltaRow, ...]:
@@ -298,8 +304,8 @@ class ChainState:
         known = len(self._tree)
         leaves = self._nodes[0] if self._nodes else {}
         return tuple(
-            DeltaRow(slot, self._touched[slot].row())
-            if slot in self._touched
+            DeltaRow(slot, self._written[slot])
+            if slot in self._written
             else DeltaRow(slot, b"", leaf)
             for slot, leaf in sorted(leaves.items())
             if slot >= known or self._tree.leaf(slot) != leaf
