@@ -468,6 +468,13 @@ def test_an_open_account_and_one_with_payments_under_way_are_not_erased(world: A
     world.arrive(0)
     world.place(0, world.pay("ana", "cleo", 4))
     world.place(0, _closing(world))
+    held = world.sign("cleo", world.reservation("ana", 1, expiry=world.time + 1))
+    world.place(1, held)
+    with pytest.raises(NotErasable) as caught:
+        erase(world.book, ana.coop, ana.account)
+    assert caught.value.hold == held.id(world.fed)
+    world.time += 1
+    world.place(1, Void(world.people["cleo"].account, held.id(world.fed), None))
     before = world.snapshot()
     with pytest.raises(NotErasable) as caught:
         erase(world.book, ana.coop, ana.account)

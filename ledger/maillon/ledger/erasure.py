@@ -123,12 +123,14 @@ def erase(book: Book, coop: bytes, account: bytes) -> tuple[Write, ...]:
     """Erase what all chains known here say of a closed account; return what is to be committed.
 
     Other nodes keep their copies until they do the same. Raises: NotErasable while the account is
-    open, is the commons, or a message of it or to it was not consumed yet; ChainUnknown.
+    open, is the commons, something is reserved for it, or a message of it or to it was not consumed
+    yet; ChainUnknown.
     """
     found = book.state(coop).account(account)
     if account == COMMONS or (found is not None and found.open):
         raise NotErasable(coop=coop, account=account, reason="open")
     party = (coop, account)
+    _unreserved(book, party)
     changed: list[Block] = []
     for chain in book.chains():
         for state, checked in book.replay(chain, book.head(chain).h):
@@ -141,6 +143,20 @@ def erase(book: Book, coop: bytes, account: bytes) -> tuple[Write, ...]:
     for block in changed:
         writes += book.replace(block)
     return writes + book.forget(coop, account)
+
+
+def _unreserved(book: Book, party: Party) -> None:
+    """Return when no open hold is in favour of a party: its post needs the order that made it."""
+    for chain in book.chains():
+        for payer in book.state(chain).accounts():
+            for hold in payer.holds.values():
+                if (hold.to_coop, hold.to_account) == party:
+                    raise NotErasable(
+                        "An amount is still reserved for this account.",
+                        chain=chain,
+                        hold=hold.id,
+                        expiry=hold.expiry,
+                    )
 
 
 def _consumed(book: Book, checked: Checked, made: Block) -> None:
