@@ -108,6 +108,11 @@ def _export(rng: random.Random) -> dict[str, object]:
         ("files that are a map", "files", {"files": {}}),
         ("no founding file", "founding_missing", {"files": []}),
         ("a file twice", "file_twice", {"files": [entry, entry]}),
+        (
+            "files in another order",
+            "file_order",
+            {"files": [entry, [chain_path(coop), *entry[1:]]]},
+        ),
         ("a length below 0", "file_entry", {"files": [[FOUNDING, -1, 0, bytes(32)]]}),
         ("a length beyond 2^40", "file_entry", {"files": [[FOUNDING, 2**40 + 1, 0, bytes(32)]]}),
         ("a hash of 31 bytes", "file_entry", {"files": [[FOUNDING, 1, 0, bytes(31)]]}),

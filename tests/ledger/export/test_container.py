@@ -162,6 +162,10 @@ GOOD: dict[str, Encodable] = {
         ({"files": [[FOUNDING, True, 0, bytes(32)]]}, "file_entry"),
         ({"files": [[FOUNDING, 1, 0, b"short"]]}, "file_entry"),
         ({"files": [[FOUNDING, 1, 0, bytes(32)]] * 2}, "file_twice"),
+        (
+            {"files": [[FOUNDING, 1, 0, bytes(32)], ["evidence.bin", 1, 0, bytes(32)]]},
+            "file_order",
+        ),
     ],
 )
 def test_each_part_of_a_manifest_is_held_to_its_form(

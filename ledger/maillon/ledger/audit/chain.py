@@ -24,6 +24,7 @@ from maillon.ledger.errors import (
     CharterUnknown,
     NeedBlocks,
     NoQuorum,
+    NotCertified,
 )
 from maillon.ledger.merkle import Frontier
 from maillon.ledger.orders import PayAction
@@ -196,7 +197,7 @@ class ChainAudit:
 
     def _certificate(self, block: Block, c: int) -> None:
         if not block.certificate:
-            raise _Uncertified
+            raise NotCertified(chain=self.chain, h=block.h)
         certificate = block.certified_by()
         if not certifies(certificate, block.header):
             raise BadCertificate(rule="block")
@@ -287,7 +288,7 @@ class ChainAudit:
     def _explain(self, error: MaillonError, header: Header, height: int) -> None:
         facts = error.facts
         match error:
-            case _Uncertified():
+            case NotCertified():
                 self._wrong("block_uncertified", height, header.time)
             case NoQuorum():
                 self._wrong(
@@ -321,10 +322,6 @@ class ChainAudit:
                 self._wrong("block_invalid", height, header.time, reason=facts.get("reason", ""))
             case _:
                 self._wrong("block_invalid", height, header.time, reason=error.code)
-
-
-class _Uncertified(MaillonError):
-    """The block stands without a certificate."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,6 +171,8 @@ def _entries(listed: list[Value]) -> dict[str, FileEntry]:
             ):
                 if path in files:
                     raise ExportDamaged(rule="file_twice", file=path)
+                if files and path < next(reversed(files)):
+                    raise ExportDamaged(rule="file_order", file=path)
                 files[path] = FileEntry(size, frames, digest)
             case _:
                 raise ExportDamaged(rule="file_entry", file=MANIFEST)
