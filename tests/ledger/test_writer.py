@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from maillon.ledger.build import OrderWish
-from maillon.ledger.errors import OverLimit, StaleSequence
+from maillon.ledger.entries import Open
+from maillon.ledger.errors import BadBlock, OverLimit, StaleSequence
 from maillon.ledger.messages import Blocks, Message, Need
 from maillon.ledger.rounds import (
     Commit,
@@ -19,7 +22,7 @@ from maillon.ledger.rounds import (
     Refuse,
     Vote,
 )
-from maillon.ledger.sources import CoopSource, QueueFull
+from maillon.ledger.sources import Blame, CoopSource, QueueFull
 from maillon.ledger.steps import (
     AnotherInstance,
     Certified,
@@ -28,6 +31,7 @@ from maillon.ledger.steps import (
     Step,
     Stuck,
 )
+from maillon.ledger.told import told
 from maillon.ledger.writer import WriterSettings
 from support.rounds import Pen, Rounds, stream
 
@@ -288,8 +292,6 @@ def test_promises_that_lie_are_passed_over(rounds: Rounds) -> None:
 
 
 def test_a_forged_vote_or_commit_does_not_spoil_the_others(rounds: Rounds) -> None:
-    import dataclasses
-
     pen = rounds.pen(0)
     rounds.start(pen)
     liar = rounds.places[1].key
@@ -312,11 +314,11 @@ def test_a_forged_vote_or_commit_does_not_spoil_the_others(rounds: Rounds) -> No
 # --- P4: giving up ------------------------------------------------------------------------------
 
 
-def refusal(rounds: Rounds, pen: Pen, at: int, reason: str) -> Refuse:
+def refusal(rounds: Rounds, pen: Pen, at: int, reason: str, evidence: bytes = b"") -> Refuse:
     term = pen.writer.status.term
     assert term is not None
     key = rounds.federation.coops[at].witness
-    return Refuse.sign(key, rounds.fed, rounds.chain(0), term, 0, reason)
+    return Refuse.sign(key, rounds.fed, rounds.chain(0), term, 0, reason, evidence)
 
 
 def test_a_candidate_is_dropped_after_so_many_refusals_that_no_quorum_can_come(
@@ -343,13 +345,84 @@ def test_a_candidate_is_dropped_after_so_many_refusals_that_no_quorum_can_come(
     assert rounds.heads(rounds.chain(0)) == [1] * 4
 
 
+def bad_opening(rounds: Rounds, name: str) -> Open:
+    """Return an entry that no reader takes, though it can be written: its key is none."""
+    return dataclasses.replace(rounds.opening(name), key=bytes(32))
+
+
+@pytest.mark.parametrize("around", [0, 1, 6])
+def test_an_entry_that_no_witness_accepts_is_refused_and_stops_nobody(
+    rounds: Rounds, around: int
+) -> None:
+    pen = rounds.pen(0)
+    wishes = [rounds.opening(f"before {k}") for k in range(around)]
+    wishes += [bad_opening(rounds, "bad")]
+    wishes += [rounds.opening(f"after {k}") for k in range(around)]
+    for wish in wishes:
+        pen.writer.submit(rounds.wish(wish), rounds.now)
+    rounds.start(pen)
+    settle(rounds, pen)
+    refused = [n for n in pen.notices if isinstance(n, OrderRefused)]
+    assert [n.id for n in refused] == [rounds.wish(bad_opening(rounds, "bad")).id(rounds.fed)]
+    assert len([n for n in pen.notices if isinstance(n, OrderPlaced)]) == 2 * around
+    rounds.submit(pen, rounds.opening("later"))
+    assert rounds.places[1].book.state(rounds.chain(0)).account(rounds.person("later")[1])
+
+
+def test_the_entry_that_so_many_blame_is_refused_and_the_others_are_placed(
+    rounds: Rounds,
+) -> None:
+    source = CoopSource(rounds.places[0].book, rounds.chain(0), stream("s"))
+    pen = rounds.pen(0, source=source)
+    names = [source.add(rounds.wish(rounds.opening(name))) for name in ("a", "b", "c")]
+    rounds.lost = lambda a, b, m: isinstance(m, Propose)
+    rounds.start(pen)
+    evidence = told(BadBlock(reason="entry", index=1, entry_code="bad_key", entry_facts={}))
+    for at in (1, 2):
+        blaming = refusal(rounds, pen, at, "invalid", evidence)
+        rounds.take(pen, pen.writer.handle(*_by(rounds, at, blaming)))
+    (refused,) = [n for n in pen.notices if isinstance(n, OrderRefused)]
+    assert refused.id == names[1] and refused.error.facts["entry_code"] == "bad_key"
+    rounds.lost = lambda a, b, m: False
+    settle(rounds, pen)
+    assert {n.id for n in pen.notices if isinstance(n, OrderPlaced)} == {names[0], names[2]}
+
+
+def test_a_block_that_is_invalid_for_no_entry_is_made_smaller_until_one_is_found(
+    rounds: Rounds,
+) -> None:
+    source = CoopSource(rounds.places[0].book, rounds.chain(0), stream("s"))
+    for name in "abcdefgh":
+        source.add(rounds.wish(rounds.opening(name)))
+    counts: list[int] = []
+    for _ in range(5):
+        candidate, _ = source.build(rounds.now)
+        assert candidate is not None
+        counts.append(candidate.block.header.count)
+        notices = source.refused(candidate.block, ["invalid"] * 2, [Blame(None)] * 2)
+    assert counts == [8, 4, 2, 1, 1]
+    assert [type(n) for n in notices] == [OrderRefused]
+    assert len(source) == 6
+
+
+def test_what_a_few_blame_is_not_dropped(rounds: Rounds) -> None:
+    pen = rounds.pen(0)
+    rounds.start(pen)
+    rounds.lost = lambda a, b, m: isinstance(m, Propose)
+    rounds.submit(pen, rounds.opening("a"))
+    for at, reason in ((1, "invalid"), (2, "time")):
+        rounds.take(pen, pen.writer.handle(*_by(rounds, at, refusal(rounds, pen, at, reason))))
+    assert not any(isinstance(n, OrderRefused) for n in pen.notices)
+    rounds.lost = lambda a, b, m: False
+    settle(rounds, pen)
+    assert rounds.heads(rounds.chain(0)) == [1] * 4
+
+
 def _by(rounds: Rounds, at: int, message: Message) -> tuple[bytes, Message, int]:
     return rounds.places[at].key, message, rounds.now
 
 
 def test_a_refusal_that_its_witness_did_not_sign_does_not_count(rounds: Rounds) -> None:
-    import dataclasses
-
     pen = rounds.pen(0)
     rounds.start(pen)
     rounds.lost = lambda a, b, m: isinstance(m, Propose)

@@ -14,7 +14,7 @@ from maillon.ledger import bounds
 from maillon.ledger.block import Block
 from maillon.ledger.book import Book
 from maillon.ledger.charter_proposals import Gathered
-from maillon.ledger.sources import Candidate
+from maillon.ledger.sources import Blame, Candidate
 from maillon.ledger.steps import Notice
 from maillon.protocol.errors import MaillonError
 
@@ -55,7 +55,9 @@ class CharterSource:
         self._stalled_until = now + bounds.REBUILD_S
         return None, []
 
-    def refused(self, block: Block, reasons: Sequence[str]) -> list[Notice]:
+    def refused(
+        self, block: Block, reasons: Sequence[str], blamed: Sequence[Blame]
+    ) -> list[Notice]:
         """Return nothing: another opener, or a later turn, may do better."""
         return []
 

@@ -37,6 +37,24 @@ class QueueFull(LocalError):
     sentence = "Too much waits for the next blocks; ask again later."
 
 
+class Unplaceable(LedgerError):
+    """So many witnesses find an entry invalid that no block with it is ever certified.
+
+    Facts: entry_code, what they say of it.
+    """
+
+    code = "unplaceable"
+    sentence = "The witnesses do not accept this entry."
+
+
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """What a refusal as invalid names: an entry's `index`, None for the block; the error's code."""
+
+    index: int | None
+    code: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A fresh block, and what it leads to."""
@@ -60,8 +78,10 @@ class Source(Protocol):
         """Return the next block after the book's head, or None, and what to tell."""
         ...
 
-    def refused(self, block: Block, reasons: Sequence[str]) -> list[Notice]:
-        """Take note that a block will find no quorum."""
+    def refused(
+        self, block: Block, reasons: Sequence[str], blamed: Sequence[Blame]
+    ) -> list[Notice]:
+        """Take note that a block will find no quorum: for which reasons, and who blames what."""
         ...
 
     def decided(self, block: Block) -> list[Notice]:
@@ -101,6 +121,8 @@ class CoopSource:
         self._heads = -1
         self._arrivals = False
         self._stalled_until: int | None = None
+        self._limit = entries_max
+        self._shunned: set[bytes] = set()
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -147,11 +169,13 @@ class CoopSource:
     def build(self, now: int) -> tuple[Candidate | None, list[Notice]]:
         """Place what fits; what can never be is reported once a block of this height stands."""
         wishes: list[Wish] = []
+        fed = self._book.fed
         if self._anything_arrived():
             # Half a block at most, so that neither members nor other coops wait for ever.
-            limit = self._entries_max // 2 if self._queue else self._entries_max
-            wishes += arrivals(self._book, self._chain, max(1, limit))
-        wishes += islice(self._queue.values(), 2 * self._entries_max)
+            limit = self._limit // 2 if self._queue else self._limit
+            arrived = arrivals(self._book, self._chain, max(1, limit))
+            wishes += [wish for wish in arrived if wish.id(fed) not in self._shunned]
+        wishes += islice(self._queue.values(), 2 * self._limit)
         built = build_block(
             self._book,
             self._chain,
@@ -159,9 +183,8 @@ class CoopSource:
             time=now,
             adopt=self._book.charter.height,
             salt=self._salt,
-            entries_max=self._entries_max,
+            entries_max=self._limit,
         )
-        fed = self._book.fed
         refused = tuple((wish.id(fed), error) for wish, error in built.refused)
         if built.block is None or built.checked is None:
             self._arrivals = False
@@ -173,10 +196,41 @@ class CoopSource:
         self._candidates[built.block.hash] = _Built(placed, refused)
         return Candidate(built.block, built.checked), []
 
-    def refused(self, block: Block, reasons: Sequence[str]) -> list[Notice]:
-        """Drop voids of holds that witnesses hold a confirmation of; the rest is built again."""
-        if "confirmed_hold" not in reasons:
+    def refused(
+        self, block: Block, reasons: Sequence[str], blamed: Sequence[Blame]
+    ) -> list[Notice]:
+        """Drop what witnesses will not have; the rest is built again."""
+        notices: list[Notice] = []
+        if "confirmed_hold" in reasons:
+            notices += self._drop_voids()
+        if blamed:
+            notices += self._isolate(block, blamed)
+        return notices
+
+    def _isolate(self, block: Block, blamed: Sequence[Blame]) -> list[Notice]:
+        """Find the wish for which a block is invalid, so that it stops the chain no longer.
+
+        When all blame one entry it is that one; otherwise smaller blocks find it.
+        """
+        built = self._candidates.get(block.hash)
+        if built is None or not built.placed:
             return []
+        self._candidates.pop(block.hash)
+        places = {blame.index for blame in blamed}
+        index = places.pop() if len(places) == 1 else None
+        if len(built.placed) == 1:
+            index = 0
+        if index is None or index >= len(built.placed):
+            self._limit = max(1, len(built.placed) // 2)
+            return []
+        name = built.placed[index]
+        if name not in self._queue and len(self._shunned) < self._wishes_max:
+            # An arrival: what comes after it on its channel waits with it.
+            self._shunned.add(name)
+        return self._report((), [(name, Unplaceable(entry_code=blamed[0].code))], 0)
+
+    def _drop_voids(self) -> list[Notice]:
+        """Drop voids of holds that witnesses hold a confirmation of."""
         gone = [
             (name, HoldOpen(hold=wish.entry.hold, confirmed=True))
             for name, wish in self._queue.items()
@@ -190,6 +244,7 @@ class CoopSource:
         """Report what became of the wishes that were in the block, and keep the others."""
         self._heads = -1
         self._stalled_until = None
+        self._limit = min(2 * self._limit, self._entries_max)
         built = self._candidates.get(block.hash)
         self._candidates.clear()
         if built is not None:
@@ -280,7 +335,9 @@ class AdoptionSource:
             return None, []
         return Candidate(built.block, built.checked), []
 
-    def refused(self, block: Block, reasons: Sequence[str]) -> list[Notice]:
+    def refused(
+        self, block: Block, reasons: Sequence[str], blamed: Sequence[Blame]
+    ) -> list[Notice]:
         """Return nothing: it will be built again."""
         return []
 
@@ -291,6 +348,7 @@ class AdoptionSource:
 
 __all__ = [
     "AdoptionSource",
+    "Blame",
     "Candidate",
     "CoopSource",
     "EntryWish",
@@ -299,6 +357,7 @@ __all__ = [
     "QueueFull",
     "Salt",
     "Source",
+    "Unplaceable",
     "Wish",
     "as_wished",
 ]

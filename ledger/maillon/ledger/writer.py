@@ -35,8 +35,9 @@ from maillon.ledger.rounds import (
     Refuse,
     Vote,
 )
-from maillon.ledger.sources import CoopSource, Wish
-from maillon.ledger.steps import AnotherInstance, Step, Stuck
+from maillon.ledger.sources import Blame, CoopSource, Wish
+from maillon.ledger.steps import AnotherInstance, Notice, Step, Stuck
+from maillon.ledger.told import read_told
 from maillon.ledger.writer_help import WriterHelp
 from maillon.ledger.writer_state import Flight, WriterSettings, WriterStatus
 from maillon.protocol.errors import MaillonError
@@ -294,6 +295,7 @@ class Writer(WriterHelp):
         propose = Propose.sign(self._key, self._fed, self._term, block)
         self._flight = Flight(block, checked, fresh, c, committee, propose)
         self._refusals = {}
+        self._blamed = {}
         self._phase = "voting"
         self._progress()
         for witness in committee.keys:
@@ -442,6 +444,8 @@ class Writer(WriterHelp):
         if self._remedied(witness, refuse):
             return
         self._refusals[witness] = refuse.reason
+        if refuse.reason == "invalid":
+            self._blamed[witness] = _blame(refuse.evidence)
         if self._hopeless(committee):
             self._give_up()
 
@@ -504,13 +508,34 @@ class Writer(WriterHelp):
     def _give_up(self) -> None:
         """P4: drop the candidate, and open a new term."""
         reasons = tuple(self._refusals.values())
+        dropped: list[Notice] = []
         if self._flight is not None:
-            self._notices += self.source.refused(self._flight.block, reasons)
+            blamed = [self._blamed[key] for key in self._refusals if key in self._blamed]
+            if len(blamed) < self._flight.committee.refusals:
+                # Others may have passing reasons of their own; a few liars must not have a wish
+                # refused that a quorum would take.
+                blamed = []
+            dropped = self.source.refused(self._flight.block, reasons, blamed)
+            self._notices += dropped
         if set(reasons) != {"lease"}:
             # Another coop opens the charter's chain: that is no trouble.
             why = ",".join(sorted(set(reasons)))
             self._notices.append(Stuck(self._chain, why, self._since))
-        self._back_off(at_once="confirmed_hold" in reasons)
+        # Without what was dropped the next block is another one; with it, waiting may help.
+        self._back_off(at_once=bool(dropped))
+
+
+def _blame(evidence: bytes) -> Blame:
+    """Return what a refusal as invalid names; nothing when it cannot be read."""
+    try:
+        code, facts = read_told(evidence)
+    except MaillonError:
+        return Blame(None)
+    index = facts.get("index")
+    if facts.get("reason") != "entry" or not isinstance(index, int):
+        return Blame(None, code)
+    told = facts.get("entry_code")
+    return Blame(index, told if isinstance(told, str) else code)
 
 
 _HANDLERS: Constant[dict[type[Any], str]] = {

@@ -32,7 +32,7 @@ from maillon.ledger.rounds import (
 from maillon.ledger.rounds import Final as FinalMessage
 from maillon.ledger.rounds_reading import read_vote
 from maillon.ledger.signing import Signer, Verify
-from maillon.ledger.sources import CoopSource, Salt, Source
+from maillon.ledger.sources import Blame, CoopSource, Salt, Source
 from maillon.ledger.steps import Disk, Notice, Send, Step, Write
 from maillon.ledger.voterow import Opened
 from maillon.protocol import encoding
@@ -132,6 +132,7 @@ class WriterState:
         self._keep: Block | None = None
         self._flight: Flight | None = None
         self._refusals: dict[bytes, str] = {}
+        self._blamed: dict[bytes, Blame] = {}
         self._final: FinalMessage | None = None
         self._undone: set[bytes] = set()
         self._h = book.head(chain).h
