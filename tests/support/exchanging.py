@@ -1,8 +1,9 @@
-"""Federations of real nodes that keep accounts: founded together, with members who pay each other."""
+"""Federations of real nodes that keep accounts: founded together, with members who pay."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def start_all(nodes: Sequence[TestNode]) -> None:
     for node in nodes:
         node.spawn()
     for node in nodes:
-        wait_for(lambda node=node: serving(node), f"{node.name} answers")
+        wait_for(partial(serving, node), f"{node.name} answers")
     for node in nodes:
         connected(node, len(nodes) - 1)
 

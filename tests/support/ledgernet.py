@@ -7,13 +7,12 @@ What runs is `LedgerRunner` with its machine, desk, register and disk; what stan
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import trio
 
-from maillon.ledger.limits import BALANCE_MAX
 from maillon.ledger.signing import inline_verify
 from maillon.node.api import ledger_shapes as shapes
 from maillon.node.ledger.desk import Desk
@@ -23,7 +22,7 @@ from maillon.node.ledger.runner import LedgerRunner
 from maillon.node.ledger.signatures import CachedVerify
 from maillon.node.ledger.staging import LedgerDisk
 from maillon.node.run.register import Register
-from maillon.node.store.ledgerdisk import SqliteDisk, create_witness_key
+from maillon.node.store.ledgerdisk import SqliteDisk
 from maillon.protocol.errors import LocalError, RemoteError
 from maillon.protocol.founding import Founding
 from maillon.protocol.keys import SealingKey
@@ -342,7 +341,7 @@ class LedgerNet:
 @contextlib.asynccontextmanager
 async def ledger_net(
     directory: Path, n: int, *, quorum: int = 0, seed: str = "net"
-) -> AsyncIterator[LedgerNet]:
+) -> AsyncGenerator[LedgerNet]:
     """Give n running nodes of one federation, all connected."""
     net = LedgerNet(LedgerFederation(n=n, quorum=quorum, seed=seed))
     net.begun = trio.current_time()
@@ -380,5 +379,4 @@ async def agreed(nodes: Sequence[LedgerTestNode]) -> None:
     )
 
 
-__all__ = ["BALANCE_MAX", "LedgerNet", "LedgerTestNode", "agreed", "create_witness_key",
-           "ledger_net", "stream_pair", "until"]  # fmt: skip
+__all__ = ["LedgerNet", "LedgerTestNode", "agreed", "ledger_net", "stream_pair", "until"]

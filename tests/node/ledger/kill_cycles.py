@@ -28,6 +28,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,7 @@ def kill_one(federation: Sequence[TestNode], rng: random.Random) -> None:
     for victim in victims:
         victim.spawn()
     for victim in victims:
-        wait_for(lambda victim=victim: serving(victim), f"{victim.name} answers again")
+        wait_for(partial(serving, victim), f"{victim.name} answers again")
 
 
 def settle(federation: Sequence[TestNode]) -> None:
@@ -126,12 +127,7 @@ def settle(federation: Sequence[TestNode]) -> None:
     for node in federation:
         connected(node, len(federation) - 1)
     for node in federation:
-        wait_for(
-            lambda node=node: not sum(
-                node.get("/v1/ledger")["orders"][state] for state in ("waiting", "placed")
-            ),
-            f"nothing waits at {node.name}",
-        )
+        wait_for(partial(_idle, node), f"nothing waits at {node.name}")
     agree(federation)
     # What was sent between coops arrives by itself, in blocks that follow.
     wait_for(
@@ -139,6 +135,11 @@ def settle(federation: Sequence[TestNode]) -> None:
         and len({str(node.get("/v1/ledger/heads")) for node in federation}) == 1,
         "everything has arrived",
     )
+
+
+def _idle(node: TestNode) -> bool:
+    orders = node.get("/v1/ledger")["orders"]
+    return not (orders["waiting"] or orders["placed"])
 
 
 def _whole(report: dict[str, Any]) -> bool:
@@ -254,7 +255,7 @@ def run(
             config.write_text(text)
             node.spawn()
         for node in federation:
-            wait_for(lambda node=node: serving(node), f"{node.name} answers")
+            wait_for(partial(serving, node), f"{node.name} answers")
         for node in federation:
             connected(node, len(federation) - 1)
         accounts = [
@@ -289,7 +290,7 @@ def run(
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--cycles", type=int, default=8)
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--seconds", type=float, default=1e9, help="end the kills after so long")

@@ -193,8 +193,8 @@ def test_a_damaged_file_is_told_and_nothing_is_promised_on_it(tmp_path: Path) ->
 
 def test_both_files_are_synced_in_full(tmp_path: Path) -> None:
     disk = SqliteDisk(tmp_path)
-    for file in (disk._ledger, disk._votes):
-        assert file.connection.execute("PRAGMA synchronous").fetchone() == (2,)
-        assert file.connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    for connection in disk.connections():
+        assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     disk.close()
     assert sqlite3.sqlite_version_info >= (3, 43)

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -72,8 +72,11 @@ int fdatasync(int fd) {
 """
 
 
+NOTHING: Mapping[str, str] = {}
+
+
 def witness(
-    home: Path, *, limit: int = 0, trigger: Path | None = None, **more: str
+    home: Path, *, limit: int = 0, trigger: Path | None = None, more: Mapping[str, str] = NOTHING
 ) -> tuple[int, list[int], list[str]]:
     """Run the witness; return its exit code, what it acknowledged, and what else it said."""
     arguments = [str(home), str(limit), "2000"] + ([str(trigger)] if trigger else [])
@@ -161,7 +164,7 @@ def test_after_a_failed_fsync_nothing_more_is_said(tmp_path: Path, shim: Path) -
     home, trigger = tmp_path / "home", tmp_path / "fail"
     home.mkdir()
     code, votes, said = witness(
-        home, trigger=trigger, LD_PRELOAD=str(shim), FSYNC_FAILS_AFTER=str(trigger)
+        home, trigger=trigger, more={"LD_PRELOAD": str(shim), "FSYNC_FAILS_AFTER": str(trigger)}
     )
     assert code == 3, said
     assert votes == list(range(1, 20)), "the vote whose fsync failed was not said"
@@ -173,8 +176,8 @@ def test_while_fsync_fails_the_next_start_fails_too(tmp_path: Path, shim: Path) 
     home, trigger = tmp_path / "home", tmp_path / "fail"
     home.mkdir()
     failing = {"LD_PRELOAD": str(shim), "FSYNC_FAILS_AFTER": str(trigger)}
-    witness(home, trigger=trigger, **failing)
-    code, votes, said = witness(home, **failing)
+    witness(home, trigger=trigger, more=failing)
+    code, votes, said = witness(home, more=failing)
     assert code == 1 and not votes and not said
     trigger.unlink()
     assert kept(home) >= 19

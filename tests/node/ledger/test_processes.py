@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,13 +86,13 @@ def test_orders_wait_over_a_restart_until_there_is_a_quorum(
     assert placed["status"] in ("waiting", "placed") and placed["reason"] and placed["detail"]
     a.kill()
     a.spawn()
-    wait_for(lambda: serving(a), "a answers again")
+    wait_for(partial(serving, a), "a answers again")
     assert a.get(f"/v1/transfers/{placed['id']}")["transfer"]["status"] in ("waiting", "placed")
     for node in (c, d):
         node.spawn()
     wait_for(lambda: balance(b, people[1]) == before + 7, "it went through")
     for node in (c, d):
-        wait_for(lambda node=node: serving(node), f"{node.name} answers")
+        wait_for(partial(serving, node), f"{node.name} answers")
     agree(four)
     assert balance(b, people[1]) == before + 7
     assert not [n for n in a.get("/v1/ledger")["notices"] if "does not come forward" in n]
@@ -158,7 +160,7 @@ def test_a_restored_backup_runs_with_another_witness_key_and_says_so(
     d.start()
 
 
-BAD = [
+BAD: list[tuple[str, str, dict[str, Any] | None, int]] = [
     ("POST", "/v1/accounts", {"kind": "person"}, 400),
     ("POST", "/v1/accounts", {"kind": "bank"}, 400),
     ("POST", "/v1/accounts", {"person": "ff" * 16, "positions": [{"limit": "much"}]}, 400),

@@ -67,7 +67,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(item) for item in cast("list[Any]", value)]
     if isinstance(value, dict):
-        return {str(name): plain(item) for name, item in value.items()}
+        return {name: plain(item) for name, item in cast("dict[str, Any]", value).items()}
     return str(value)
 
 

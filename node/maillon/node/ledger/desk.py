@@ -49,6 +49,7 @@ from maillon.node.ledger.happenings import Ended
 from maillon.node.ledger.host import Host
 from maillon.node.ledger.index import HELD, TransferRow
 from maillon.node.ledger.queue import Queued
+from maillon.node.ledger.reading import require_readable
 from maillon.node.ledger.runner import LedgerRunner
 from maillon.node.ledger.showing import Showing
 from maillon.node.ledger.telling import Telling
@@ -136,10 +137,10 @@ class Desk:
         else:
             key = self._host.member_key(account) or asking.new_key(account, request.name)
         kind = PERSON_KINDS[request.kind]
+        entry = Open(account, kind, key, positions)
+        require_readable(entry)
         await self._open_commons([unit for unit, _limit, _maximum in positions])
-        return await self._entry(
-            Open(account, kind, key, positions), request.wait_s, account=account
-        )
+        return await self._entry(entry, request.wait_s, account=account)
 
     async def _open_commons(self, units: Sequence[int]) -> None:
         """Keep the coop's own account in every unit that its members have, with no credit."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from maillon.ledger.block import Block, Placed
@@ -265,8 +265,8 @@ class Governing:
             )
         charter = self._runner.machine.book.charter.latest
         limits: dict[int, int] = {}
-        given = words.get("limits", [])
-        for item in given if isinstance(given, list) else []:
+        given: Any = words.get("limits", [])
+        for item in cast("Sequence[Any]", given) if isinstance(given, list) else ():
             if not isinstance(item, dict):
                 raise BadProposal(_("The field limits is a list of maps."), field="limits")
             limit = cast("dict[str, Any]", item)

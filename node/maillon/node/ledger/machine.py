@@ -20,7 +20,7 @@ from functools import partial
 from maillon.ledger.book import Book
 from maillon.ledger.build import EntryWish, OrderWish, Wish
 from maillon.ledger.catchup import Catchup
-from maillon.ledger.entries import Entry, Post, decode_entry
+from maillon.ledger.entries import Entry, Post
 from maillon.ledger.errors import ChainUnknown
 from maillon.ledger.fraud import FraudProof
 from maillon.ledger.messages import (
@@ -73,7 +73,7 @@ from maillon.node.ledger.happenings import (
 )
 from maillon.node.ledger.index import Index
 from maillon.node.ledger.queue import CERTIFIED, REFUSED, OrderQueue, storable
-from maillon.node.ledger.reading import Reading, wish_id
+from maillon.node.ledger.reading import Reading, failure, require_readable, wish_id
 from maillon.node.ledger.staging import LedgerDisk, StagedDisk
 from maillon.node.store.database import StoreError
 from maillon.protocol.encoding import Value
@@ -158,7 +158,7 @@ class Machine:
         its form, since one such entry would hold up the whole chain.
         """
         if not isinstance(wish, Order):
-            decode_entry(as_wished(wish).encode())
+            require_readable(wish)
         id = wish_id(wish, self.fed)
         if isinstance(wish, Order) and self.index.transfer(id) is not None:
             return id  # carried out already: asking twice is asking once
@@ -500,9 +500,4 @@ class Machine:
         if known.reason:
             facts["code"] = known.reason
         return Receipt(id, known.state, facts)
-
-
-def failure(fault: MaillonError) -> Failure:
-    """Return the message that tells a fault."""
-    return Failure(fault.code[:64], str(fault)[:200])
 

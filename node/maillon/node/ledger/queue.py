@@ -29,7 +29,7 @@ WAITING: Final = "waiting"
 PLACED: Final = "placed"
 CERTIFIED: Final = "certified"
 REFUSED: Final = "refused"
-_STATES: Final = (WAITING, PLACED, REFUSED)
+_STATES: Final[tuple[str, ...]] = (WAITING, PLACED, REFUSED)
 
 
 class QueueFull(LocalError):
@@ -94,7 +94,9 @@ def _decoded(id: bytes, data: bytes) -> Queued:
     parts = cast("list[Any]", decode(data, bytes_max=ROW_BYTES_MAX))
     _version, is_order, wish, given_at, number, state, *rest = parts
     found: Order | Entry = decode_order(wish) if is_order else decode_entry(wish)
-    return Queued(id, found, given_at, number, _STATES[state], *rest)
+    h, ended_at, reason, detail, facts = rest
+    known: str = _STATES[state]
+    return Queued(id, found, given_at, number, known, h, ended_at, reason, detail, facts)
 
 
 class OrderQueue:
@@ -133,7 +135,7 @@ class OrderQueue:
 
     def counts(self) -> dict[str, int]:
         """Return how many are in each state."""
-        counts = dict.fromkeys(_STATES, 0)
+        counts: dict[str, int] = dict.fromkeys(_STATES, 0)
         for item in self._items.values():
             counts[item.state] += 1
         return counts

@@ -10,10 +10,12 @@ from maillon.ledger.block import Placed
 from maillon.ledger.book import Book
 from maillon.ledger.build import EntryWish
 from maillon.ledger.entries import Entry, In, Return, decode_entry
+from maillon.ledger.messages import Failure
 from maillon.ledger.orders import Order
 from maillon.ledger.sources import as_wished
 from maillon.node import bounds
 from maillon.node.ledger.index import Index
+from maillon.protocol.errors import MaillonError
 
 
 def wish_id(wish: Order | Entry, fed: bytes) -> bytes:
@@ -24,6 +26,16 @@ def wish_id(wish: Order | Entry, fed: bytes) -> bytes:
     if order is not None:
         return cast("Order", order).id(fed)
     return EntryWish(as_wished(wish)).id(fed)
+
+
+def require_readable(entry: Entry) -> None:
+    """Return when a reader accepts an entry's form. Raises: Malformed, BadKey, BadAmount."""
+    decode_entry(as_wished(entry).encode())
+
+
+def failure(fault: MaillonError) -> Failure:
+    """Return the message that tells a fault."""
+    return Failure(fault.code[:64], str(fault)[:200])
 
 
 @dataclass(frozen=True, slots=True)

@@ -243,6 +243,10 @@ class SqliteDisk:
             else:
                 low = part[-1][0] + b"\0"
 
+    def connections(self) -> tuple[sqlite3.Connection, sqlite3.Connection]:
+        """Return the connections to ledger.db and votes.db, to examine them."""
+        return self._ledger.connection, self._votes.connection
+
     def bytes_used(self) -> dict[str, int]:
         """Return the size of both files with their logs, by name."""
         sizes: dict[str, int] = {}

@@ -1,0 +1,203 @@
+"""Reservations, mandates, keys and the coop's own account, through the desk of a running node."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import trio
+
+from maillon.node.api import ledger_shapes as shapes
+from maillon.node.api.ledger_service import AccountOptions, StatementOptions, TransferOptions
+from maillon.node.ledger.asking import AskingError, NoSuchAccount
+from maillon.protocol.errors import BadKey
+from support.ledgernet import LedgerNet, agreed, ledger_net, until
+
+
+@pytest.fixture
+async def net(tmp_path: Path) -> AsyncIterator[LedgerNet]:
+    async with ledger_net(tmp_path, 4) as made:
+        yield made
+
+
+def terms(net: LedgerNet, seconds: int = 3_600, **more: str) -> shapes.HoldTerms:
+    return shapes.HoldTerms(expiry=net.time() + seconds, **more)
+
+
+async def test_a_hold_is_paid_when_the_payer_confirms(
+    net: LedgerNet, autojump_clock: object
+) -> None:
+    a, b, *_ = net.nodes
+    ana, bo = await a.member("Ana"), await b.member("Bo")
+    await agreed(net.nodes)
+    held = await a.pay(ana, bo, 60, hold=terms(net))
+    assert held.status == "held" and a.balance(ana) == 0
+    (row,) = [r for r in a.desk.accounts(AccountOptions()).accounts if r.name == "Ana"]
+    assert (row.positions[0].held, row.positions[0].available) == (60, 540)
+    placed = await a.desk.confirm(held.id, shapes.ConfirmRequest(wait_s=30))
+    assert (placed.id, placed.status) == (held.id, "certified")
+    await until(lambda: b.balance(bo) == 60, "it has arrived")
+    shown = a.desk.show_transfer(held.id).transfer
+    assert shown.status == "certified" and shown.hold is not None and shown.hold["ended"]
+    with pytest.raises(AskingError):
+        await a.desk.confirm(held.id, shapes.ConfirmRequest())
+
+
+async def test_a_hold_that_expires_is_given_back_by_itself(
+    net: LedgerNet, autojump_clock: object
+) -> None:
+    a, *_ = net.nodes
+    ana, bo = await a.member("Ana"), await a.member("Bo")
+    held = await a.pay(ana, bo, 60, hold=terms(net, 100))
+    await trio.sleep(300)
+    await until(lambda: a.desk.show_transfer(held.id).transfer.status == "void", "it is void")
+    assert a.balance(ana) == 0 and a.balance(bo) == 0
+    account = a.runner.machine.book.state(a.coop).account(bytes.fromhex(ana.partition(":")[2]))
+    assert account is not None and account.available(0) == 600
+
+
+async def test_a_payee_releases_and_a_secret_confirms(
+    net: LedgerNet, autojump_clock: object
+) -> None:
+    a, *_ = net.nodes
+    ana, bo = await a.member("Ana"), await a.member("Bo")
+    first = await a.pay(ana, bo, 10, hold=terms(net))
+    released = await a.desk.release(first.id, shapes.ReleaseRequest(wait_s=30))
+    assert released.status == "certified" and a.balance(bo) == 0
+    secret = b"s" * 32
+    lock = hashlib.sha256(secret).hexdigest()
+    second = await a.pay(ana, bo, 11, hold=terms(net, hashlock=lock))
+    with pytest.raises(AskingError):
+        await a.desk.confirm(second.id, shapes.ConfirmRequest(preimage="00" * 32))
+    done = await a.desk.confirm(second.id, shapes.ConfirmRequest(preimage=secret.hex(), wait_s=30))
+    assert done.status == "certified" and a.balance(bo) == 11
+
+
+async def test_an_arbiter_of_another_coop_confirms_and_the_payers_coop_pays(
+    net: LedgerNet, autojump_clock: object
+) -> None:
+    a, b, c, _d = net.nodes
+    ana, bo = await a.member("Ana"), await b.member("Bo")
+    await c.member("Judge")
+    await agreed(net.nodes)
+    (judge,) = [r for r in c.desk.accounts(AccountOptions()).accounts if r.name == "Judge"]
+    held = await a.pay(ana, bo, 20, hold=terms(net, arbiter=judge.keys[0]))
+    await agreed(net.nodes)
+    told = await c.desk.confirm(held.id, shapes.ConfirmRequest(wait_s=30))
+    assert told.reason == "confirmed" and told.facts["acknowledged"] >= 3
+    await until(lambda: b.balance(bo) == 20, "the payer's coop has posted it")
+
+
+async def test_a_delegate_pays_within_the_mandate_and_no_further(
+    net: LedgerNet, autojump_clock: object
+) -> None:
+    a, *_ = net.nodes
+    ana, bo = await a.member("Ana"), await a.member("Bo")
+    given = await a.desk.give_mandate(
+        ana,
+        shapes.SpendingMandateRequest(
+            allowances=[shapes.Allowance("50 min", "heure")], delegate=bo.partition(":")[2],
+            wait_s=30,
+        ),
+    )  # fmt: skip
+    assert given.status == "certified" and given.mandate
+    paid = await a.pay(ana, bo, 30, mandate=given.mandate)
+    assert paid.status == "certified" and a.balance(bo) == 30
+    more = await a.pay(ana, bo, 30, mandate=given.mandate)
+    assert (more.status, more.reason) == ("refused", "mandate_exhausted")
+    assert more.facts["available"] == 20
+    ended = await a.desk.revoke_mandate(ana, given.mandate[:12])
+    assert ended.status == "certified"
+    with pytest.raises(AskingError):
+        await a.pay(ana, bo, 1, mandate=given.mandate)
+    assert a.balance(bo) == 30
+
+
+async def test_what_was_paid_is_sent_back_and_the_statement_tells_both(
+    net: LedgerNet, autojump_clock: object
+) -> None:
+    a, b, *_ = net.nodes
+    ana, bo = await a.member("Ana"), await b.member("Bo")
+    await agreed(net.nodes)
+    paid = await a.pay(ana, bo, 45, memo="Cours de tricot", category="textile")
+    await until(lambda: b.balance(bo) == 45, "it has arrived")
+    await agreed(net.nodes)
+    back = await b.desk.reverse(paid.id, shapes.ReverseRequest(wait_s=30))
+    assert back.status == "certified"
+    await until(lambda: a.balance(ana) == 0, "it is back")
+    page = a.desk.statement(ana, StatementOptions())
+    assert [(line.amount, line.balance, line.direction) for line in page.lines] == [
+        (-45, -45, "out"), (45, 0, "in")]  # fmt: skip
+    assert (page.lines[0].memo, page.lines[0].category) == ("Cours de tricot", "textile")
+    assert [row.balance for row in page.opening if row.code == "heure"] == [0]
+    one = a.desk.statement(ana, StatementOptions(limit=1))
+    assert one.next is not None and len(one.lines) == 1
+    two = a.desk.statement(ana, StatementOptions(limit=1, after=one.next))
+    assert [line.id for line in one.lines + two.lines] == [line.id for line in page.lines]
+    listed = a.desk.transfers(TransferOptions()).transfers
+    assert {row.id for row in listed} == {paid.id, back.id}
+
+
+async def test_a_payment_to_an_account_that_closed_meanwhile_comes_back(
+    net: LedgerNet, autojump_clock: object
+) -> None:
+    a, b, *_ = net.nodes
+    ana, bo = await a.member("Ana"), await b.member("Bo")
+    await agreed(net.nodes)
+    closed = await b.desk.close(bo, shapes.CloseRequest(wait_s=30))
+    assert closed.status == "certified"
+    paid = await a.pay(ana, bo, 25)
+    assert paid.status == "certified"
+    await until(
+        lambda: a.desk.show_transfer(paid.id).transfer.status == "returned" and a.balance(ana) == 0,
+        "it came back",
+    )
+    page = a.desk.statement(ana, StatementOptions())
+    assert [line.kind for line in page.lines] == ["pay", "return"]
+
+
+async def test_a_key_that_is_none_never_reaches_the_chain(
+    net: LedgerNet, autojump_clock: object
+) -> None:
+    a, *_ = net.nodes
+    ana, bo = await a.member("Ana"), await a.member("Bo")
+    before = a.heads()
+    for ask in (
+        a.desk.recover(ana, shapes.RecoverRequest(key="00" * 32)),
+        a.desk.keys(ana, shapes.KeysRequest(add="00" * 32)),
+        a.desk.open_account(shapes.AccountRequest(kind="group", name="G", key="00" * 32)),
+        a.pay(ana, bo, 1, hold=terms(net, arbiter="00" * 32)),
+    ):
+        with pytest.raises(BadKey):
+            await ask
+    assert a.heads() == before and len(a.runner.machine.queue) == 0
+    assert (await a.pay(ana, bo, 1)).status == "certified"
+
+
+async def test_keys_are_added_and_a_lost_one_recovered(
+    net: LedgerNet, autojump_clock: object
+) -> None:
+    a, *_ = net.nodes
+    ana = await a.member("Ana")
+    placed = await a.desk.recover(ana, shapes.RecoverRequest(wait_s=30))
+    assert placed.status == "certified"
+    (row,) = [r for r in a.desk.accounts(AccountOptions()).accounts if r.name == "Ana"]
+    assert len(row.pending_keys) == 1 and len(row.keys) == 1
+    cancelled = await a.desk.keys(ana, shapes.KeysRequest(cancel=True, wait_s=30))
+    assert cancelled.status == "certified"
+    (row,) = [r for r in a.desk.accounts(AccountOptions()).accounts if r.name == "Ana"]
+    assert row.pending_keys == []
+
+
+async def test_nobody_is_paid_from_an_account_that_is_not_there(
+    net: LedgerNet, autojump_clock: object
+) -> None:
+    a, *_ = net.nodes
+    ana = await a.member("Ana")
+    with pytest.raises(NoSuchAccount):
+        await a.pay("Zoe", ana, 1)
+    with pytest.raises(NoSuchAccount):
+        await a.pay(ana, f"{'ab' * 32}:{'cd' * 16}", 1)
+    assert len(a.runner.machine.queue) == 0
