@@ -48,6 +48,29 @@ def test_over_the_limit_says_balance_limit_and_what_is_possible(lone: Exchanges)
     assert lone.do(0, "account", "list")["accounts"] == before
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("account", "open", "Ana Exemple", "--key", "abcd"),
+        ("account", "recover", "Ana Exemple", "--key", "abcd"),
+        ("account", "keys", "Ana Exemple", "--add", "abcd"),
+        ("account", "keys", "Ana Exemple"),
+        ("account", "statement", "Ana Exemple", "--from", "tomorrow", "--to", "2020-01-01"),
+        ("account", "open", "Ana Exemple", "--everybody"),
+        ("transfer", "confirm", "9c01d2aa", "--preimage", "abcd"),
+        ("charter", "replace-key", "Coop A", "--witness", "abcd"),
+        ("charter", "replace-key", "Coop A"),
+        ("charter", "trustee", "Coop A"),
+        ("charter", "unit", "noix"),
+    ],
+)
+def test_a_command_that_is_written_wrong_is_a_usage_error(
+    lone: Exchanges, command: tuple[str, ...]
+) -> None:
+    error = lone.refused(0, *command)
+    assert (error["code"], error["exit"]) == ("usage", 2), error
+
+
 def test_a_name_that_fits_several_is_asked_back_with_their_ids(lone: Exchanges) -> None:
     error = lone.refused(0, "transfer", "Ana", "Bruno", "5min", "--unit", "heure")
     assert error["code"] == "ambiguous"
@@ -67,6 +90,19 @@ def test_a_name_that_fits_several_is_asked_back_with_their_ids(lone: Exchanges) 
         (("Bruno", "Bruno", "5min", "--unit", "heure"), "wrong_account", 4, ""),
         (("Bruno", "Éloïse", "5min", "--unit", "heure", "--hold"), "usage", 2, "--until"),
         (("Bruno", "Éloïse", "5min", "--unit", "heure", "--until", "3d"), "usage", 2, ""),
+        (
+            ("Bruno", "Éloïse", "5min", "--unit", "heure", "--category", "Été !"),
+            "usage", 2, "lien-social",
+        ),
+        (
+            ("Bruno", "Éloïse", "5min", "--unit", "heure", "--hold", "--until", "3d",
+             "--hashlock", "xyz"),
+            "usage", 2, "--hashlock",
+        ),
+        (
+            ("Bruno", "Éloïse", "5min", "--unit", "heure", "--hold", "--until", "2020-01-01"),
+            "account", 4, "",
+        ),
         (
             ("Bruno", "Éloïse", "5min", "--unit", "heure", "--mandate", "61ab02c4"),
             "mandate_unknown", 4, "account show",

@@ -73,7 +73,7 @@ def open_(
     key: str | None,
     everybody: bool,
 ) -> int:
-    from maillon.node.cli.who import directory
+    from maillon.node.cli.who import directory, hex_key
 
     if bool(name) == everybody:
         base.fail(
@@ -90,7 +90,7 @@ def open_(
     assert name is not None
     body: dict[str, Any] = {"positions": positions, "wait_s": WAIT_S}
     if key:
-        body["key"] = key.strip().lower()
+        body["key"] = hex_key(key, "--key")
     if kind:
         body |= {"kind": kind, "name": name}
     else:
@@ -275,7 +275,9 @@ def show(name: str) -> None:
 
     def human() -> None:
         click.echo(click.style(base.printable(holder(entry)), bold=True))
-        rows: list[tuple[str, object]] = [(_("for payers"), place.address)]
+        # On a line of its own, so that it can be copied whole.
+        click.echo(_("for payers: {address}").format(address=place.address))
+        rows: list[tuple[str, object]] = []
         for position in entry["positions"]:
             balance, held, available, limits = _amounts(position)
             told = _("{balance}; can give {available} ({limits})").format(
@@ -288,22 +290,27 @@ def show(name: str) -> None:
         for pending in entry["pending_keys"]:
             told = _("counts from {when} on").format(when=base.when(pending["from"]))
             rows.append((_("new key"), f"{pending['key']}, {told}"))
-        rows += [(_("mandate"), _mandate(mandate)) for mandate in entry["mandates"]]
+        rows += [(_("mandate"), _mandate(mandate, known)) for mandate in entry["mandates"]]
         base.print_table(("", ""), rows, empty="")
 
     base.emit(entry, human)
 
 
-def _mandate(mandate: dict[str, Any]) -> str:
+def _mandate(mandate: dict[str, Any], known: Directory) -> str:
     allowed = ", ".join(
         str(entry.get("text") or entry.get("amount")) for entry in mandate.get("allowances", ())
     )
-    days = mandate["period_s"] // 86_400
-    return _("{id}: {key} may give {allowed} every {days} days until {when}").format(
+    hours = mandate["period_s"] // 3600
+    every = (
+        ngettext("{n} hour", "{n} hours", hours).format(n=hours)
+        if hours % 24
+        else ngettext("{n} day", "{n} days", hours // 24).format(n=hours // 24)
+    )
+    return _("{id}: {who} may give {allowed} in {every}, until {when}").format(
         id=mandate["mandate"][:16],
-        key=mandate.get("name") or mandate["key"][:16],
+        who=known.name_of_key(mandate["key"]),
         allowed=allowed,
-        days=days,
+        every=every,
         when=base.when(mandate["end"]),
     )
 
@@ -346,9 +353,13 @@ def statement(
             _("A statement is kept by the coop of the account."),
             _("Its balance is seen with: maillon account list --coop COOP"),
         )
+    first = None if since is None else base.moment(since, start=True)
+    last = None if until is None else base.moment(until)
+    if first is not None and last is not None and first >= last:
+        base.fail("usage", _("--from is after --to."))
     parameters = {
-        "from": None if since is None else base.moment(since, start=True),
-        "to": None if until is None else base.moment(until),
+        "from": first,
+        "to": last,
         "unit": None if unit is None else known.unit(unit),
         "limit": limit,
         "after": after,
@@ -499,10 +510,10 @@ def close(name: str) -> int:
 @click.argument("name")
 @click.option("--key", metavar="HEX", help=_("Public key of the new device."))
 def recover(name: str, key: str | None) -> int:
-    from maillon.node.cli.who import directory
+    from maillon.node.cli.who import directory, hex_key
 
+    body = {"key": hex_key(key, "--key")} if key else {}
     place = directory().account(name)
-    body = {"key": key.strip().lower()} if key else {}
     done = _("{name} has a new key, which counts from the day that the charter sets.").format(
         name=named(place)
     )
@@ -528,16 +539,16 @@ def recover(name: str, key: str | None) -> int:
 @click.option("--drop", metavar="HEX")
 @click.option("--stop-recovery", is_flag=True, help=_("The old key objects to a new one."))
 def keys(name: str, add: str | None, drop: str | None, stop_recovery: bool) -> int:
-    from maillon.node.cli.who import directory
+    from maillon.node.cli.who import directory, hex_key
 
     if not (add or drop) and not stop_recovery or (add or drop) and stop_recovery:
         base.fail("usage", _("Say what to change: --add, --drop, or --stop-recovery."))
-    place = directory().account(name)
     body: dict[str, Any] = {"cancel": True} if stop_recovery else {}
     if add:
-        body["add"] = add.strip().lower()
+        body["add"] = hex_key(add, "--add")
     if drop:
-        body["drop"] = drop.strip().lower()
+        body["drop"] = hex_key(drop, "--drop")
+    place = directory().account(name)
     return _decide(
         place, "keys", body, _("The keys of {name} are changed.").format(name=named(place))
     )

@@ -39,16 +39,18 @@ INTERRUPTED = 130
 YEAR_S = 366 * 86_400
 
 _CODES = {
-    FAILURE: "failure local internal import request",
+    FAILURE: "failure local internal import request not_installed",
     USAGE: "usage amount_text",
     NOT_RUNNING: "not_running",
     INTERRUPTED: "interrupted",
-    KEYS: "wrong_password damaged_key_file recovery_words bad_secret key_missing password_missing",
+    KEYS: "wrong_password damaged_key_file recovery_words bad_secret key_missing password_missing "
+    "witness_key_missing",
     NETWORK: "network unreachable join_refused timeout dial_failed listen_failed network_down "
     "not_connected stream_broken stream_stalled frame_too_large frame_truncated message_too_large",
     HOME: "home not_initialised no_federation already_exists already_running config address "
     "peer_id disk_full permission damaged_database not_found_file os store store_damaged "
-    "store_too_new store_full store_read_only store_busy",
+    "store_too_new store_full store_read_only store_busy ledger_disk "
+    "export_unusable",
 }
 _EXITS = {code: number for number, codes in _CODES.items() for code in codes.split()}
 

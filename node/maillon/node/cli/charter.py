@@ -56,11 +56,9 @@ def show() -> None:
     data = require_ledger(base.state().client().get("/v1/charter"))
 
     def human() -> None:
-        click.echo(
-            _("Charter block {height}, in force since {when}.").format(
-                height=data["height"], when=base.when(data["time"])
-            )
-        )
+        since = _("Charter block {height}, in force since {when}.")
+        told = since if data["height"] else _("The charter is that of the founding document.")
+        click.echo(told.format(height=data["height"], when=base.when(data["time"])))
         for sentence in data["sentences"]:
             click.echo(base.printable(sentence))
         rows = [
@@ -314,7 +312,7 @@ def remove(coop: str, trustee: str, title: str) -> int:
 @click.option("--writer", metavar="HEX")
 @title_option
 def replace_key(coop: str, witness: str | None, writer: str | None, title: str) -> int:
-    from maillon.node.cli.who import directory
+    from maillon.node.cli.who import directory, hex_key
 
     if not (witness or writer):
         base.fail("usage", _("Say which key: --witness or --writer."))
@@ -323,7 +321,8 @@ def replace_key(coop: str, witness: str | None, writer: str | None, title: str) 
     entries: list[dict[str, Any]] = []
     for role, key in (("witness", witness), ("writer", writer)):
         if key is not None:
-            value = "" if key.lower() in ("none", "aucune") else key.strip().lower()
+            none = key.strip().lower() in ("none", "aucune")
+            value = "" if none else hex_key(key, f"--{role}")
             entries.append({"entry": "key", "coop": id, "role": role, "key": value})
     return _propose(entries, title)
 
@@ -478,7 +477,7 @@ def rule(name: str, value: int, title: str) -> int:
 @click.option("--trustee", metavar="COOP", help=_("Who writes for it from now on."))
 @title_option
 def clear(proof: str, writer: str | None, trustee: str | None, title: str) -> int:
-    from maillon.node.cli.who import directory
+    from maillon.node.cli.who import directory, hex_key
 
     if not (writer or trustee):
         base.fail("usage", _("Say who writes from now on: --writer or --trustee."))
@@ -493,7 +492,7 @@ def clear(proof: str, writer: str | None, trustee: str | None, title: str) -> in
             _("See them with: maillon ledger fork-proofs"),
         )
     chain = found[0]["chain"]
-    key = (writer or "").strip().lower()
+    key = hex_key(writer, "--writer") if writer else ""
     # In this order: a chain is cleared once whoever could write on it no longer can.
     entries = [{"entry": "key", "coop": chain, "role": "writer", "key": key}]
     if trustee:

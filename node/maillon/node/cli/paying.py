@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,6 +22,8 @@ MEMO_CHARACTERS_MAX = 500
 STATUSES = ["waiting", "placed", "certified", "held", "refused"]
 # FROM, TO and AMOUNT: fewer words are no transfer, but a command written wrong.
 SENT_WORDS_MIN = 3
+# spec/06-accounts.md, "Orders".
+CATEGORY = re.compile(r"[a-z0-9]([a-z0-9_-]{0,62}[a-z0-9])?")
 
 
 class TransferGroup(base.Group):
@@ -122,7 +125,16 @@ def send(
         base.fail("usage", _("--until, --confirm-by and --hashlock go with --hold."))
     if len(memo) > MEMO_CHARACTERS_MAX:
         base.fail("usage", _("A memo has at most {n} characters.").format(n=MEMO_CHARACTERS_MAX))
+    if category and not CATEGORY.fullmatch(category):
+        base.fail(
+            "usage",
+            _("{text!r} is no code of a category.").format(text=category[:64]),
+            _("Write it in small letters without accents, such as jardin or lien-social."),
+        )
     known = directory()
+    code = known.unit(unit)
+    if hold and known.counts_only(code):
+        base.fail("usage", _("What is only counted cannot be reserved."))
     payer, payee = known.account(source), known.account(target)
     if not payer.here:
         base.fail(
@@ -135,7 +147,7 @@ def send(
     body: dict[str, Any] = {
         "from": payer.account,
         "to": payee.address,
-        "unit": known.unit(unit),
+        "unit": code,
         "amount": amount,
         "memo": memo,
         "category": category,
@@ -152,11 +164,13 @@ def send(
 def _hold(
     known: Directory, until: str, confirm_by: str | None, hashlock: str | None
 ) -> dict[str, Any]:
+    from maillon.node.cli.who import hex_key
+
     found: dict[str, Any] = {"expiry": base.moment(until)}
     if confirm_by is not None:
         found["arbiter"] = known.key(confirm_by)
     if hashlock is not None:
-        found["hashlock"] = hashlock.strip().lower()
+        found["hashlock"] = hex_key(hashlock, "--hashlock")
     return found
 
 
@@ -170,10 +184,11 @@ def _sent(
         "id": data["id"][:16],
     }
     if "hold" in body:
-        return _(
+        told = _(
             "Reserved {amount} of {payer} for {payee} until {when}.\n"
             "  To give it: maillon transfer confirm {id}"
         ).format(when=base.when(body["hold"]["expiry"]), **facts)
+        return base.state().in_home(told)
     return _("{payer} gave {amount} to {payee}. It is final: {id}").format(**facts)
 
 
@@ -324,7 +339,9 @@ def roles_in_words() -> dict[str, str]:
 @click.option("--preimage", metavar="HEX", help=_("What the hashlock of the reservation hides."))
 @click.option("--wait", "wait_s", type=click.FloatRange(0, WAIT_S_MAX), default=WAIT_S)
 def confirm(id: str, preimage: str | None, wait_s: float) -> int:
-    body = {"preimage": preimage.strip().lower()} if preimage else {}
+    from maillon.node.cli.who import hex_key
+
+    body = {"preimage": hex_key(preimage, "--preimage")} if preimage else {}
     return _act(id, "confirm", body, wait_s, _("Confirmed; it is given."))
 
 

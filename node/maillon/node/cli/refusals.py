@@ -39,7 +39,13 @@ def _sentences() -> dict[str, tuple[str, str]]:
             _("The receiver would go over the highest balance allowed, {max}."),
             _("It can receive {room} at most until it gives."),
         ),
-        "amount": (_("An amount is more than nothing, and has a bound."), ""),
+        "amount": (
+            _(
+                "An amount is {lowest} at least and {highest} at most, in the unit's smallest "
+                "parts."
+            ),
+            "",
+        ),
         "account_unknown": (
             _("There is no such account at this coop."),
             _("It has to be opened first: maillon account open NAME"),

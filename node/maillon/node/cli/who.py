@@ -82,6 +82,17 @@ def _the_one(wanted: str, found: list[tuple[str, str]], none: Exception) -> tupl
     return next(iter(distinct.items()))
 
 
+def hex_key(text: str, option: str) -> str:
+    """Return 32 bytes given as hexadecimal characters. Raises: LocalError naming the option."""
+    wanted = text.strip().lower()
+    if not looks_like_id(wanted) or len(wanted) != KEY_CHARACTERS:
+        raise base.problem(
+            "usage",
+            _("{option} takes {n} characters 0-9 and a-f.").format(option=option, n=KEY_CHARACTERS),
+        )
+    return wanted
+
+
 def require_ledger(answer: dict[str, Any]) -> dict[str, Any]:
     """Return what the node tells of its ledger. Raises: LocalError when there is none."""
     if not answer["enabled"]:
@@ -202,6 +213,15 @@ class Directory:
     def kept_units(self) -> list[str]:
         """Return the codes of the units in which accounts have a balance."""
         return [unit["code"] for unit in self.charter()["units"] if unit["kind"] != "count"]
+
+    def counts_only(self, code: str) -> bool:
+        """Tell whether exchanges in a unit are counted and nobody owes anything."""
+        return any(u["code"] == code and u["kind"] == "count" for u in self.charter()["units"])
+
+    def name_of_key(self, key: str) -> str:
+        """Return whose key it is, as far as this node knows, or its beginning."""
+        names = [m["name"] for m in self.members() if m["key"] == key]
+        return base.printable(names[0]) if names and names[0] else key[:16]
 
     def unit(self, code: str | None) -> str:
         """Return the code of a unit; without one, of the only unit there is. Raises: LocalError."""
