@@ -21,7 +21,7 @@ from maillon.ledger.book import Book
 from maillon.ledger.build import EntryWish, OrderWish, Wish
 from maillon.ledger.catchup import Catchup
 from maillon.ledger.entries import Entry, Post
-from maillon.ledger.errors import ChainUnknown
+from maillon.ledger.errors import BadBlock, ChainUnknown
 from maillon.ledger.fraud import FraudProof
 from maillon.ledger.messages import (
     Ack,
@@ -238,15 +238,26 @@ class Machine:
                 except MaillonError as fault:
                     log.info("a witness answered wrongly: %s", fault.code)
             case FromPeer(peer, message):
-                try:
-                    if isinstance(message, Heads):
-                        step = self.catchup.take_heads(message, peer)
-                    else:
-                        step = self.catchup.take(message.blocks, peer)
-                    self._follow(step, None, now)
-                except MaillonError as fault:
-                    self._out.offences.append((peer, fault.code))
+                self._from_peer(peer, message, now)
         self._local_traffic(now)
+
+    def _from_peer(self, peer: bytes, message: Blocks | Heads, now: int) -> None:
+        try:
+            if isinstance(message, Heads):
+                step = self.catchup.take_heads(message, peer)
+            else:
+                step = self.catchup.take(message.blocks, peer)
+            self._follow(step, None, now)
+        except BadBlock as fault:
+            if fault.facts.get("reason") != "forked" or isinstance(message, Heads):
+                self._out.offences.append((peer, fault.code))
+                return
+            # The charter has pinned another block than stands here: the chain is taken anew.
+            self.disk.commit(self.book.rewind(message.chain, 0))
+            self._out.needs.append(NeedsBlocks(message.chain, 1, peer))
+        except MaillonError as fault:
+            if not (fault.excusable or fault.pending or fault.benign):
+                self._out.offences.append((peer, fault.code))
 
     def _from_guest(self, asker: Asker, message: Message, now: int) -> None:
         match message:

@@ -94,9 +94,10 @@ def _decoded(id: bytes, data: bytes) -> Queued:
     parts = cast("list[Any]", decode(data, bytes_max=ROW_BYTES_MAX))
     _version, is_order, wish, given_at, number, state, *rest = parts
     found: Order | Entry = decode_order(wish) if is_order else decode_entry(wish)
-    h, ended_at, reason, detail, facts = rest
-    known: str = _STATES[state]
-    return Queued(id, found, given_at, number, known, h, ended_at, reason, detail, facts)
+    item = Queued(id, found, given_at, number)
+    item.state = _STATES[int(state)]
+    item.h, item.ended_at, item.reason, item.detail, item.facts = rest
+    return item
 
 
 class OrderQueue:
