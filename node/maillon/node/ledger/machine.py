@@ -26,6 +26,7 @@ from maillon.ledger.fraud import FraudProof
 from maillon.ledger.messages import (
     Ack,
     AskHeads,
+    Blocks,
     Confirm,
     Done,
     Failure,
