@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 
 import * as accounts from './accounts.mjs'
+import * as audits from './audit.mjs'
 import * as charter from './charter.mjs'
 import { Refused, cutAt, decode, encode } from './encoding.mjs'
 import { readCard, readDocument, readFile, readInvitation } from './founding.mjs'
@@ -390,6 +391,52 @@ const FILES = {
     run(file, 'frames', all.frames, ({ bytes: data }) => {
       const { frames, code } = transport.readFrames(bytes(data))
       return { expect: code ?? 'ok', frames: frames.map(hex) }
+    })
+  },
+
+  'export.json'(file, all) {
+    run(file, 'manifests', all.manifests, ({ bytes: data }) => ({
+      files: [...audits.readManifest(bytes(data)).files.keys()].sort(),
+    }))
+    run(file, 'streams', all.streams, ({ bytes: data }) => {
+      const { frames, rule, offset } = audits.cut(bytes(data))
+      return rule ? { expect: 'export_damaged', rule, offset } : { frames: frames.map(hex) }
+    })
+    run(file, 'heads', all.heads, ({ bytes: data }) => {
+      const [header, certificate] = audits.readHead(bytes(data))
+      return { header: hex(header), certificate: hex(certificate) }
+    })
+  },
+
+  'checkpoints.json'(file, all) {
+    const keys = all.witnesses.map(({ key }) => bytes(key))
+    const named = [{ name: 'the log', ...all.log, type: 1, line: all.origin }]
+    for (const { key, name, vkey } of all.witnesses) named.push({ name, key, vkey, type: 4, line: name })
+    run(file, 'keys', named, ({ key, line, type }) => ({ key, vkey: audits.vkey(line, type, bytes(key)) }))
+    run(file, 'names', all.witnesses, ({ key }) => {
+      const name = audits.witnessName(bytes(key))
+      return { name, key_id: hex(audits.keyId(name, 4, bytes(key))) }
+    })
+    run(file, 'cosigned', [{ name: 'cosigned', ...all.cosigned }], ({ text, at }) => ({ bytes: hex(audits.cosigned(text, at)) }))
+    const trusted = { logs: [bytes(all.log.key)], keys, quorum: all.quorum }
+    run(file, 'notes', all.notes, ({ note }) =>
+      void audits.openCheckpoint(audits.readNote(bytes(note)), audits.originOf(bytes(all.fed), bytes(all.chain)), trusted))
+    run(file, 'consistency', [{ name: 'grown', expect: 'ok', ...all.consistency }], ({ blocks, old, new: now, path }) => {
+      const leaves = blocks.map((block) => sha256(Buffer.from([0]), bytes(block)))
+      ledger.checkConsistency(old.size, now.size, path.map(bytes), bytes(old.root), bytes(now.root))
+      return { new: { size: leaves.length, root: hex(ledger.treeRoot(leaves)) } }
+    })
+    const { fed, committee, quorum, writer, cases } = all.proofs
+    run(file, 'proofs', cases, ({ bytes: data }) =>
+      void audits.checkProof(audits.readProof(bytes(data)), bytes(fed), { keys: committee.map(bytes), quorum }, bytes(writer)))
+  },
+
+  'audits.json'(file, all) {
+    const cases = all.cases.map(({ expect, ...vector }) => ({ ...vector, found: expect }))
+    run(file, 'cases', cases, (vector) => {
+      const shown = Object.entries({ ...all.exports[vector.export], ...vector.files })
+      const files = new Map(shown.filter(([, data]) => data !== null).map(([path, data]) => [path, bytes(data)]))
+      return { found: audits.audit(files) }
     })
   },
 
