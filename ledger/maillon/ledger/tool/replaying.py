@@ -78,6 +78,8 @@ class _Replay:
         self.path = chain_path(chain)
         self.entry = worker.reader.manifest.files[self.path]
         self.findings: list[Finding] = []
+        # Whether the file begins with the very bytes that the snapshot stands for.
+        self.begins_alike = False
 
     def run(self) -> ChainResult:
         worker = self.worker
@@ -121,7 +123,8 @@ class _Replay:
                     hasher.update(chunk)
             except (ExportDamaged, FileNotFoundError):
                 pass
-            if hasher.digest() == snapshot.digest:
+            self.begins_alike = hasher.digest() == snapshot.digest
+            if self.begins_alike:
                 audit = resume(snapshot, self.chain, worker.charters, worker.verify)
                 if audit is not None:
                     return audit, snapshot.length, hasher
@@ -181,7 +184,7 @@ class _Replay:
                 time = audit.head.time if height > audit.head.h else -1
                 self.findings.append(finding("history_changed", self.chain, height, time))
                 return
-        if self.entry.size >= snapshot.length:
+        if not self.begins_alike:
             self.findings.append(finding("rewritten", self.chain, snapshot.height))
 
 
