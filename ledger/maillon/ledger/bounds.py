@@ -65,6 +65,14 @@ STUCK_S: Final = 10
 BACK_OFF_S_MAX: Final = 64
 """Longest mean wait of a writer that met another instance of itself, doubled from 1 s."""
 
+CLAIM_MAX: Final = 2**20
+"""How far a writer's counter follows one refusal that shows a higher term: a sixteenth of the leap
+that witnesses refuse, so that those who follow the writer never do."""
+
+GUESS_SHIFT_MAX: Final = 10
+"""By at most 2^10 a writer's counter grows at once when a witness says, without proof, that it
+follows a higher term."""
+
 REBUILD_S: Final = 5
 """After how many seconds a writer looks again at what could not be placed in a block."""
 

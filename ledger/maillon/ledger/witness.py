@@ -70,6 +70,7 @@ from maillon.ledger.witness_state import (
     WitnessState,
     WitnessStopped,
     answer,
+    bodies_of,
     failure,
 )
 from maillon.protocol.errors import MaillonError, QuotaExceeded
@@ -123,11 +124,14 @@ class Witness(WitnessState):
             return answer(self._promise(chain, row))
         if term.counter - row.promised.counter > bounds.TERM_JUMP_MAX:
             return self._refuse(chain, term, self._h(chain), "quota")
-        if chain == self._fed and not self._leases.take(chain, term.key, now):
+        if chain == self._fed and not self._leases.take(self._head_hash(), term.key, now):
             return self._refuse_term(chain, term, row, "lease")
         row = replace(row, promised=term, prepare=m.signature)
         promise = self._promise(chain, row)
         return self._keep(chain, row) + answer(promise)
+
+    def _head_hash(self) -> bytes:
+        return self._book.head(self._fed).hash
 
     def _below_promised(self, row: VoteRow, term: Term) -> bool:
         # Used by W1 to W4. A vote or a lock in a term below one that was promised would be a fact
@@ -356,8 +360,14 @@ class Witness(WitnessState):
         after = replace(row, lock=votes)
         if votes.term != row.promised:
             after = replace(after, promised=votes.term, prepare=b"")
-        drops = self._drop_bodies(chain, row, after)
-        return self._keep(chain, after, *drops) + answer(self._commit(votes))
+        bodies = self._drop_bodies(chain, row, after)
+        if votes.block not in bodies_of(row):
+            # What is in memory alone would be missing after a restart, and with it what the next
+            # promise has to show.
+            body = self._body(chain, votes.block)
+            assert body is not None
+            bodies += self._store_body(chain, body, after)
+        return self._keep(chain, after, *bodies) + answer(self._commit(votes))
 
     def _commit(self, lock: VoteQC) -> Commit:
         c, chain, h, term, block = lock.c, lock.chain, lock.h, lock.term, lock.block
@@ -392,7 +402,6 @@ class Witness(WitnessState):
         writes = self._book.apply(given, certificate)
         self._checked.pop(chain, None)
         self._bodies.pop(block.hash, None)
-        self._leases.end(chain)
         notices = certified(block, certificate, head.adopted)
         writes += self._confirmations.forget_closed(chain)
         return Step(writes, (), tuple(notices)) + answer(Done(chain, h, block.hash))

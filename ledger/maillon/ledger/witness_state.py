@@ -260,9 +260,12 @@ class WitnessState:
 
     def _drop_bodies(self, chain: bytes, before: VoteRow, after: VoteRow) -> tuple[Write, ...]:
         """Forget the bodies that neither vote nor lock names any more."""
-        kept = _bodies_of(after)
-        return tuple(Write(BODIES, chain + block, None) for block in _bodies_of(before) - kept)
+        gone = bodies_of(before) - bodies_of(after)
+        for block in gone:
+            self._bodies.pop(block, None)
+        return tuple(Write(BODIES, chain + block, None) for block in sorted(gone))
 
 
-def _bodies_of(row: VoteRow) -> set[bytes]:
+def bodies_of(row: VoteRow) -> set[bytes]:
+    """Return the blocks whose bodies a row keeps on the disk."""
     return {found.block for found in (row.vote, row.lock) if found is not None}

@@ -36,7 +36,7 @@ from maillon.ledger.rounds import (
     Vote,
 )
 from maillon.ledger.sources import Blame, CoopSource, Wish
-from maillon.ledger.steps import AnotherInstance, Notice, Step, Stuck
+from maillon.ledger.steps import AnotherInstance, NeedsBlocks, Notice, Step, Stuck
 from maillon.ledger.told import read_told
 from maillon.ledger.writer_help import WriterHelp
 from maillon.ledger.writer_state import Flight, WriterSettings, WriterStatus
@@ -176,6 +176,7 @@ class Writer(WriterHelp):
         self._opening = None
         self._keep = None
         self._flight = None
+        self._held = None
         self._refusals = {}
         self._remedies = {}
         self._phase = "preparing"
@@ -374,6 +375,10 @@ class Writer(WriterHelp):
             except BadCertificate as error:
                 flight.commits.pop(error.facts["witness"])
                 continue
+            except MaillonError as error:
+                if not error.pending:
+                    raise
+                self._wait_for_charter(certificate)
             return
 
     def _certify(self, given: Block | Checked | CheckedCharter, certificate: Certificate) -> None:
@@ -391,6 +396,16 @@ class Writer(WriterHelp):
             self._send(witness, self._final)
         self._follow_head()
 
+    def _wait_for_charter(self, certificate: Certificate) -> None:
+        """Keep a certificate of a block that adopts a charter not known here yet, and ask for it.
+
+        K may be one: another process, or a trustee, knew more.
+        """
+        self._held = certificate
+        known = self._book.charter.height
+        self._notices.append(NeedsBlocks(self._fed, known + 1))
+        self._ask_charter()
+
     # --- Certificates and blocks of others ------------------------------------------------------
 
     def _on_final(self, witness: bytes, final: Final) -> None:
@@ -403,8 +418,9 @@ class Writer(WriterHelp):
             return
         try:
             self._certify(flight.checked or flight.block, certificate)
-        except MaillonError:
-            return
+        except MaillonError as error:
+            if error.pending:
+                self._wait_for_charter(certificate)
 
     def _on_blocks(self, witness: bytes, blocks: Blocks) -> None:
         if not blocks.blocks:
@@ -415,6 +431,13 @@ class Writer(WriterHelp):
             return
         self._writes += step.writes
         self._notices += step.notices
+        if self._held is not None and self._flight is not None:
+            held, self._held = self._held, None
+            try:
+                self._certify(self._flight.checked or self._flight.block, held)
+            except MaillonError as error:
+                if error.pending:
+                    self._held = held
         self._follow_head()
         if self._phase == "preparing":
             self._reprepare()
@@ -475,10 +498,13 @@ class Writer(WriterHelp):
         """P5: believe a refusal by a higher term only with that term's signed prepare."""
         rival = self._rival(refuse)
         if rival is None:
+            # Its promise came with an OPEN or a LOCK, which prove no prepare: see `_repeat_due`.
             return False
-        # A key that was replaced tells as well how far the terms have come; that alone is no
-        # reason to give way.
-        self._counter = max(self._counter, rival.term.counter)
+        # Any key tells how far the terms have come, also one that was replaced since; that alone
+        # is no reason to give way. Nobody drives the counter so far at once that honest witnesses,
+        # who follow it, would take it for a leap.
+        believed = min(rival.term.counter, self._counter + bounds.CLAIM_MAX)
+        self._counter = max(self._counter, believed)
         if rival.term.key not in self._book.charter.latest.writers(self._chain):
             return False
         if rival.term.key == self._key.public:
@@ -498,8 +524,6 @@ class Writer(WriterHelp):
         except MaillonError:
             return None
         if not isinstance(found, Prepare) or found.chain != self._chain:
-            return None
-        if not 0 <= found.term.counter - self._counter <= bounds.TERM_JUMP_MAX:
             return None
         if found.term <= self._term:
             return None

@@ -10,12 +10,13 @@ from dataclasses import replace
 from typing import Final
 
 from maillon.ledger import bounds
+from maillon.ledger.limits import BLOCKS_MAX
 from maillon.ledger.messages import Get, Need
 from maillon.ledger.rounds import Done
 from maillon.ledger.steps import Stuck
 from maillon.ledger.writer_state import WriterState
 
-_PASSING_REASONS: Final = ("quota", "time", "not_opened", "term", "lease")
+_PASSING_REASONS: Final = ("quota", "time", "not_opened", "lease")
 """Refusals that may be another answer a little later: asked again with the next repetition."""
 
 
@@ -63,6 +64,14 @@ class WriterHelp(WriterState):
         if not self._busy():
             self._repeat_final()
             return
+        if "term" in self._refusals.values():
+            # Somebody follows a higher term and cannot prove it, and others are silent: so many
+            # refusals that it is hopeless may never come.
+            self._counter += 1 << min(self._failures, bounds.GUESS_SHIFT_MAX)
+            self._back_off()
+            return
+        if self._held is not None:
+            self._ask_charter()
         self._refusals = {
             key: why for key, why in self._refusals.items() if why not in _PASSING_REASONS
         }
@@ -70,6 +79,12 @@ class WriterHelp(WriterState):
             if witness not in self._refusals:
                 self._resend(witness)
         self._again()
+
+    def _ask_charter(self) -> None:
+        known = self._book.charter.height
+        for witness in self._committee()[1].keys:
+            if witness != self._own:
+                self._send(witness, Get(self._fed, known + 1, known + BLOCKS_MAX))
 
     def _repeat_final(self) -> None:
         if self._final is None or not self._undone or self._repeats >= bounds.REPEATS_MAX:

@@ -18,7 +18,7 @@ from maillon.ledger.catchup import Catchup
 from maillon.ledger.charter import CheckedCharter
 from maillon.ledger.check import Checked
 from maillon.ledger.messages import Message
-from maillon.ledger.quorum import Committee, Term
+from maillon.ledger.quorum import Certificate, Committee, Term
 from maillon.ledger.rounds import (
     Commit,
     Echo,
@@ -133,6 +133,7 @@ class WriterState:
         self._flight: Flight | None = None
         self._refusals: dict[bytes, str] = {}
         self._blamed: dict[bytes, Blame] = {}
+        self._held: Certificate | None = None
         self._final: FinalMessage | None = None
         self._undone: set[bytes] = set()
         self._h = book.head(chain).h
