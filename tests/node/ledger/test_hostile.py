@@ -21,7 +21,7 @@ from maillon.ledger.messages import (
     encode_hints,
     encode_message,
 )
-from maillon.ledger.orders import Order, order_body
+from maillon.ledger.orders import Order, order_body, sign_order
 from maillon.ledger.quorum import Term
 from maillon.node.ledger.links import PROTOCOL, ask
 from maillon.protocol.encoding import encode
@@ -156,6 +156,12 @@ async def test_an_order_for_another_coop_or_without_a_signature_gets_a_receipt_t
     body = order_body(order.account, order.seq + 9, order.chain, order.until, order.action)
     forged = Order(body, order.key, b"", order.signature)
     (answer,) = await put(a, b"\x05" * 32, encode_message(Submit(forged)))
+    assert decode_message(answer).status == "refused"  # type: ignore[union-attr]
+    thief = sign_order(
+        b.keys.writer, a.runner.machine.fed, order.account, order.seq + 9, order.chain,
+        order.until, order.action,
+    )  # fmt: skip
+    (answer,) = await put(a, b"\x05" * 32, encode_message(Submit(thief)))
     assert decode_message(answer).status == "refused"  # type: ignore[union-attr]
     (answer,) = await put(b, b"\x05" * 32, encode_message(Submit(order)))
     assert decode_message(answer).status == "refused"  # type: ignore[union-attr]

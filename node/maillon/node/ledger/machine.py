@@ -503,8 +503,10 @@ class Machine:
         if known is None and self.index.transfer(id) is not None:
             return Receipt(id, CERTIFIED, {})
         if known is None:
-            good = self._setup.verify([order.check(self.fed)])[0]
-            if not good:
+            # Before anything is kept: a stranger's orders must not take an account's places.
+            if not self.reading.may_order(order, now):
+                return Receipt(id, REFUSED, {"code": "not_authorised"})
+            if not self._setup.verify([order.check(self.fed)])[0]:
                 return Receipt(id, REFUSED, {"code": "bad_signature"})
             known = self.queue.add(id, order, now)
             self._submit(id, order, now)

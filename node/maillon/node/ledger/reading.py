@@ -55,6 +55,16 @@ class Reading:
         self._book = book
         self._index = index
 
+    def may_order(self, order: Order, now: int) -> bool:
+        """Tell whether a key may give orders for an account, as its chain stands now."""
+        account = self._book.state(order.chain).account(order.account)
+        if account is None or not account.open:
+            return False
+        if order.mandate:
+            mandate = account.mandates.get(order.mandate)
+            return mandate is not None and mandate.key == order.key
+        return order.key in account.keys_at(now)
+
     def behind(self, chain: bytes) -> bool:
         """Tell whether a chain has blocks that were not read, or was replaced."""
         head = self._book.head(chain)
