@@ -246,13 +246,23 @@ def _(s: Script) -> None:
 
 @script("openers of the charter's chain take turns", "W1 lease", charter=True)
 def _(s: Script) -> None:
-    s.ask(s.r.prepare(s.r.term(1, at=1), s.r.fed))
-    s.ask(s.r.prepare(s.r.term(2, at=2), s.r.fed))
+    head = s.r.places[0].book.head(s.r.fed).hash
+
+    def rank(at: int) -> bytes:
+        return hashlib.sha256(head + s.r.term(at=at).key).digest()
+
+    first, second, third, last = sorted(range(4), key=rank)
+    s.ask(s.r.prepare(s.r.term(1, at=second), s.r.fed))
+    s.ask(s.r.prepare(s.r.term(2, at=last), s.r.fed))
+    s.ask(s.r.prepare(s.r.term(2, at=first), s.r.fed))
+    s.ask(s.r.prepare(s.r.term(3, at=second), s.r.fed))
     s.r.now += 59
-    s.ask(s.r.prepare(s.r.term(2, at=1), s.r.fed))
+    s.ask(s.r.prepare(s.r.term(3, at=first), s.r.fed))
+    s.ask(s.r.prepare(s.r.term(4, at=third), s.r.fed))
     s.r.now += 1
-    s.ask(s.r.prepare(s.r.term(3, at=1), s.r.fed))
-    s.ask(s.r.prepare(s.r.term(3, at=2), s.r.fed))
+    s.ask(s.r.prepare(s.r.term(4, at=last), s.r.fed))
+    s.ask(s.r.prepare(s.r.term(5, at=first), s.r.fed))
+    s.ask(s.r.prepare(s.r.term(5, at=third), s.r.fed))
 
 
 # --- W2 -----------------------------------------------------------------------------------------

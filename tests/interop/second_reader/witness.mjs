@@ -192,17 +192,17 @@ export class Witness {
   }
 
   leased(key, now) {
+    const { hash } = this.head(this.fed)
+    if (!this.lease || !same(this.lease.hash, hash)) this.lease = { hash, holder: null, since: 0, late: [] }
     const { lease } = this
-    const age = lease ? now - lease.since : -1
-    if (!lease || age < 0 || age >= 2 * LEASE) this.lease = { key, since: now, waiting: null }
-    else if (same(lease.key, key)) {
-      if (age >= LEASE && lease.waiting) return false
-    } else if (age < LEASE) {
-      lease.waiting ??= key
-      return false
-    } else if (!lease.waiting || same(lease.waiting, key)) this.lease = { key, since: now, waiting: null }
-    else return false
-    return true
+    const rank = (one) => (lease.late.includes(hex(one)) ? 'late ' : 'early ') + hex(sha256(hash, one))
+    if (lease.holder && !(now >= lease.since && now < lease.since + LEASE)) {
+      lease.late.push(hex(lease.holder))
+      lease.holder = null
+    }
+    if (lease.holder && same(lease.holder, key)) return true
+    if (lease.holder && rank(key) > rank(lease.holder)) return false
+    return Object.assign(lease, { holder: key, since: now })
   }
 
   open([, chain, t, frames]) {
