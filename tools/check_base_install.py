@@ -2,12 +2,13 @@
 
 What a client developer or an auditor installs must work without libp2p, trio or the web stack. The
 check makes a new environment, installs ``requirements/base.txt`` by hash and the wheel without its
-extra, imports every module of ``maillon.protocol`` and ``maillon.ledger`` there, and proves that
-nothing of the node's needs was there to be imported.
+extra, imports every module of ``maillon.protocol`` and ``maillon.ledger`` there, proves that nothing
+of the node's needs was there to be imported, and audits an export of the specification's vectors.
 
 Usage: ``python tools/check_base_install.py dist/maillon-*.whl`` (``make base-check``).
 """
 
+import json
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,7 @@ TOP = Path(__file__).resolve().parent.parent
 PROBE = """
 import importlib, importlib.util, pkgutil, sys
 absent = ["click", "httpx", "libp2p", "litestar", "msgspec", "nacl", "sqlite_utils", "trio"]
+absent += ["pyarrow", "rich", "typst"]
 found = [name for name in absent if importlib.util.find_spec(name)]
 assert not found, f"the environment is not a base one: {found}"
 count = 0
@@ -51,7 +53,20 @@ def main(arguments: list[str]) -> int:
         locked = ["--require-hashes", "--only-binary", ":all:", "-r"]
         subprocess.run([*install, *locked, str(TOP / "requirements" / "base.txt")], check=True)
         subprocess.run([*install, "--no-index", str(wheel)], check=True)
-        return subprocess.run([python, "-I", "-W", "error", "-c", PROBE], cwd=folder).returncode
+        isolated = [python, "-I", "-W", "error"]
+        status = subprocess.run([*isolated, "-c", PROBE], cwd=folder).returncode
+        return status or _audit(isolated, Path(folder))
+
+
+def _audit(python: list[str], folder: Path) -> int:
+    """Let the installed auditor judge an export that is right; return its exit status."""
+    vectors = json.loads((TOP / "spec" / "vectors" / "audits.json").read_text())
+    for name, data in vectors["exports"]["plain"].items():
+        path = folder / "export" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes.fromhex(data))
+    command = [*python, "-m", "maillon.ledger", "audit", str(folder / "export"), "--lang", "en"]
+    return subprocess.run(command, cwd=folder).returncode
 
 
 if __name__ == "__main__":
