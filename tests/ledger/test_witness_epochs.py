@@ -289,3 +289,43 @@ def test_an_answer_of_a_charter_block_that_is_not_the_next_changes_nothing() -> 
     (answer,) = rounds.ask(0, Blocks(rounds.fed, (broken,)))
     assert isinstance(answer, Failure)
     assert rounds.heads(rounds.fed)[0] == 0
+
+
+def test_leases_prefer_one_opener_everywhere_and_let_nobody_keep_the_chain() -> None:
+    from hashlib import sha256
+
+    from maillon.ledger.lease import Leases
+
+    head = b"h" * 32
+    first, second, third = sorted([b"a", b"b", b"c"], key=lambda key: sha256(head + key).digest())
+    leases = Leases(60)
+    assert leases.take(head, second, 0)
+    assert not leases.take(head, third, 1)
+    # Of higher rank: at once, wherever two openers share the witnesses between them.
+    assert leases.take(head, first, 2)
+    assert not leases.take(head, second, 3)
+    assert leases.take(head, first, 61)
+    # Its time is over, and it comes last from now on.
+    assert leases.take(head, third, 62)
+    assert not leases.take(head, first, 63)
+    assert leases.take(head, second, 64)
+    # A new head, a new draw; a clock set back holds nobody up.
+    assert leases.take(b"i" * 32, third, 65)
+    assert leases.take(b"i" * 32, first, 10)
+
+
+def test_a_block_that_adopts_a_charter_unknown_to_the_writer_is_finished_once_it_has_it() -> None:
+    rounds = Rounds(4)
+    rounds.open(rounds.term(), 1, 2, 3)
+    grow(rounds, SetQuorum(4), at=(1, 2, 3))
+    under_way = rounds.block(rounds.opening("a"), book=1, adopt=1)
+    lock = rounds.votes(rounds.term(), under_way, 1, 2, 3)
+    for at in (1, 2, 3):
+        rounds.ask(at, lock)
+    # The writer starts anew on a node that has not heard of the charter; its witness is away.
+    rounds.places[0].up = False
+    pen = rounds.pen(0, b"o" * 16)
+    rounds.start(pen)
+    settle(rounds, pen)
+    assert rounds.places[0].book.hash_at(rounds.chain(0), 1) == under_way.hash
+    assert rounds.places[0].book.charter.height == 1

@@ -235,6 +235,20 @@ def test_a_lock_is_replaced_by_that_of_a_higher_term(rounds: Rounds) -> None:
     assert held is not None and held.block == second.hash
 
 
+def test_what_is_locked_is_on_the_disk_whatever_was_voted_for_in_between(rounds: Rounds) -> None:
+    first, second = rounds.block(rounds.opening("a")), rounds.block(rounds.opening("b"))
+    rounds.ask(0, rounds.propose(rounds.term(), first))
+    rounds.open(rounds.term(2), 0, 1, 2)
+    rounds.ask(0, rounds.propose(rounds.term(2), second))
+    rounds.open(rounds.term(3), 1, 2, 3)
+    lock = rounds.votes(rounds.term(3), first, 1, 2, 3)
+    # The body went with the first vote: without it nothing is locked.
+    assert rounds.ask(0, lock) == [Need(rounds.chain(0), 1)]
+    assert row(rounds).lock is None
+    held = {key[32:] for key in rounds.places[0].disk.spaces["body"]}
+    assert held == {second.hash}
+
+
 # --- W5 -----------------------------------------------------------------------------------------
 
 

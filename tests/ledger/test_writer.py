@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from maillon.ledger import bounds
 from maillon.ledger.build import OrderWish
 from maillon.ledger.entries import Open
 from maillon.ledger.errors import BadBlock, OverLimit, StaleSequence
@@ -483,6 +484,38 @@ def test_a_refusal_by_a_term_without_its_signed_prepare_is_not_believed(rounds: 
     rounds.take(pen, pen.writer.handle(*_by(rounds, 3, refusal(rounds, pen, 3, "term"))))
     assert phase(pen) == "voting"
     assert not any(isinstance(n, AnotherInstance) for n in pen.notices)
+
+
+def test_a_term_that_nobody_can_prove_is_passed_by_when_others_are_silent() -> None:
+    rounds = Rounds(3)
+    # Witness 2 learned of term 40 by an OPEN: it has no signed prepare to show.
+    promises = rounds.promises(rounds.term(40, b"z" * 16), 0, 1)
+    rounds.ask(2, Opening(rounds.chain(0), promises[0].term, tuple(promises)))
+    lose = rounds.places[0]
+    lose.disk.spaces["vote"].clear()
+    rounds.restart(0)
+    rounds.places[1].up = False
+    pen = rounds.pen(0)
+    rounds.start(pen)
+    pen.writer.submit(rounds.wish(rounds.opening("a")), rounds.now)
+    settle(rounds, pen, seconds=900)
+    assert rounds.heads(rounds.chain(0)) == [1, 0, 1]
+
+
+def test_a_liar_drives_a_writers_counter_only_so_far_that_the_others_follow(
+    rounds: Rounds,
+) -> None:
+    pen = rounds.pen(0)
+    rounds.start(pen)
+    rounds.lost = lambda a, b, m: isinstance(m, Propose)
+    rounds.submit(pen, rounds.opening("a"))
+    far = rounds.prepare(rounds.term(2**40)).encode()
+    rounds.take(pen, pen.writer.handle(*_by(rounds, 3, refusal(rounds, pen, 3, "term", far))))
+    rounds.lost = lambda a, b, m: False
+    settle(rounds, pen)
+    term = pen.writer.status.term
+    assert term is not None and term.counter <= bounds.CLAIM_MAX + 2 < bounds.TERM_JUMP_MAX
+    assert rounds.heads(rounds.chain(0)) == [1] * 4
 
 
 # --- Asking and answering -----------------------------------------------------------------------
