@@ -541,6 +541,9 @@ LEDGER_REFUSED_KEPT_MAX = 2_000
 LEDGER_ORDER_LIFETIME_S = 14 * 86_400
 """How long an order made here may wait for the network; then it is refused, and nothing moved."""
 
+LEDGER_EXPORT_PEERS_MAX = 32
+"""Nodes whose heads go into an export: each is asked at once, and may take LEDGER_CALL_S."""
+
 LEDGER_LATENCIES_KEPT = 100
 """Transfers whose time to the certificate is remembered."""
 

@@ -12,7 +12,7 @@ import trio
 from maillon.node.api import ledger_shapes as shapes
 from maillon.node.api.ledger_service import AccountOptions, StatementOptions, TransferOptions
 from maillon.node.ledger.asking import AskingError, NoSuchAccount
-from maillon.protocol.errors import BadKey
+from maillon.protocol.errors import BadKey, LocalError
 from support.ledgernet import LedgerNet, agreed, ledger_net, until
 
 
@@ -201,3 +201,25 @@ async def test_nobody_is_paid_from_an_account_that_is_not_there(
     with pytest.raises(NoSuchAccount):
         await a.pay(ana, f"{'ab' * 32}:{'cd' * 16}", 1)
     assert len(a.runner.machine.queue) == 0
+
+
+async def test_an_export_is_carried_on_and_an_auditor_finds_it_good(
+    net: LedgerNet, autojump_clock: object, tmp_path: Path
+) -> None:
+    a, b, *_ = net.nodes
+    ana, bo = await a.member("Ana"), await b.member("Bo")
+    await agreed(net.nodes)
+    await a.pay(ana, bo, 45)
+    folder = tmp_path / "export"
+    first = await a.desk.export(shapes.ExportRequest(directory=str(folder)))
+    assert first.blocks >= 4
+    await a.pay(ana, bo, 5)
+    await until(lambda: b.balance(bo) == 50, "it has arrived")
+    await agreed(net.nodes)
+    second = await a.desk.export(shapes.ExportRequest(directory=str(folder)))
+    assert 0 < second.blocks < 5, "only what is new"
+    assert sum(name.startswith("heads/") for name in second.files) == 4
+    assert sum("checkpoint" in name for name in second.files) == 1
+    assert (await a.desk.verify()).good
+    with pytest.raises(LocalError):
+        await a.desk.export(shapes.ExportRequest(directory="/proc/nowhere"))

@@ -138,6 +138,11 @@ class Machine:
         self._inbox.append(event)
 
     @property
+    def setup(self) -> Setup:
+        """Return what the machines are made of."""
+        return self._setup
+
+    @property
     def writer_key(self) -> bytes:
         """Return the key that this node signs blocks with, b"" for none."""
         return b"" if self._setup.writer is None else self._setup.writer.public
