@@ -27,6 +27,7 @@ from maillon.ledger.sources import Blame, CoopSource, QueueFull
 from maillon.ledger.steps import (
     AnotherInstance,
     Certified,
+    Notice,
     OrderPlaced,
     OrderRefused,
     Step,
@@ -396,6 +397,7 @@ def test_a_block_that_is_invalid_for_no_entry_is_made_smaller_until_one_is_found
     for name in "abcdefgh":
         source.add(rounds.wish(rounds.opening(name)))
     counts: list[int] = []
+    notices: list[Notice] = []
     for _ in range(5):
         candidate, _ = source.build(rounds.now)
         assert candidate is not None
