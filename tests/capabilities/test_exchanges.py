@@ -118,7 +118,7 @@ def test_an_exchange_of_knowledge_is_counted_and_nobody_owes_anything(coops: Exc
         0, "transfer", "Savoir Un", coops.address(1, two), "1", "--unit", "savoir",
         "--hold", "--until", "2d",
     )  # fmt: skip
-    assert error["exit"] == 4
+    assert error["exit"] == 2
 
 
 @pytest.mark.capability("PLF-3")

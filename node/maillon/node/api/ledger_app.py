@@ -94,8 +94,8 @@ async def revoke_mandate(
 def statement(
     service: Node,
     account: FromPath[str],
-    start: Annotated[int | None, QueryParameter(query="from", ge=0, le=1 << 40)] = None,
-    end: Annotated[int | None, QueryParameter(query="to", ge=0, le=1 << 40)] = None,
+    start: Annotated[int | None, QueryParameter(name="from", ge=0, le=1 << 40)] = None,
+    end: Annotated[int | None, QueryParameter(name="to", ge=0, le=1 << 40)] = None,
     limit: Rows = 100,
     after: Text = "",
     unit: Text = "",

@@ -127,6 +127,7 @@ def _sentences() -> dict[str, tuple[str, str]]:
             _("This was not signed by somebody who may confirm it, or is not the right secret."),
             "",
         ),
+        "unplaceable": (_("No witness accepts it as it is written."), _("Give it anew.")),
         "hold_exists": (_("This is reserved already."), ""),
         "no_quorum": (
             _("Not enough witnesses can be reached to make it final."),

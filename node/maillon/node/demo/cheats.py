@@ -65,6 +65,8 @@ class Cheats:
             raise DemoFailed(_("The same hours were spent twice."))
         money = desk.money
         money.copies_final = sum(bool(amount) for amount in gained)
+        if money.copies_final != 1:
+            raise DemoFailed(_("Neither of the two transfers became final."))
         self.screen.done(
             _("{coop} ran twice, and in each copy one resident gave all there was").format(
                 coop=cheat.area.name
@@ -85,6 +87,8 @@ class Cheats:
         made = Node(node.area, self.root / "copy")
         made.home.path.parent.mkdir(parents=True, exist_ok=True)
         node.command("backup", str(made.home.path))
+        if made.home.votes.exists():
+            raise DemoFailed(_("A backup holds what a witness promised; it must not."))
         shutil.copy2(node.home.path / "password", made.home.path / "password")
         config = made.home.config
         text = config.read_text(encoding="utf-8")
