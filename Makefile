@@ -9,6 +9,9 @@ NODE_MODULES := tests/interop/node_modules/.package-lock.json
 PEER_MODULES := benchmarks/peers/node_modules/.package-lock.json
 
 SEEDS ?= 200
+LEDGER_SEEDS ?= $(SEEDS)
+FIRST ?= 0
+TERMS ?= 3
 CYCLES ?= 8
 SECONDS ?= 10
 ARGS ?=
@@ -17,7 +20,7 @@ ARGS ?=
 .DELETE_ON_ERROR:
 # Two installations into one environment at a time would break it.
 .NOTPARALLEL:
-.PHONY: help demo install dev test interop lint types check vectors vectors-check words simulate kill-cycles fuzz bench bench-peers lock dist base-check clean
+.PHONY: help demo install dev test interop lint types check vectors vectors-check words simulate mutants explore kill-cycles fuzz bench bench-peers lock dist base-check clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,8 +59,15 @@ vectors-check: dev ## Compare the vectors of the specification with what the cod
 words: dev ## Compile the French words of the node (locale/fr/LC_MESSAGES/*.po)
 	$(VENV)/bin/pybabel -q compile -d node/maillon/node/locale -D "maillon click"
 
-simulate: dev ## Run simulated federations: SEEDS=200 of them, or SEED=7 alone
-	PYTHONPATH=tests $(PY) -m simulation.run $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(ARGS)
+simulate: dev ## Run simulated federations and ledgers: SEEDS=200 of each, from FIRST=0, or SEED=7 alone
+	PYTHONPATH=tests $(PY) -m simulation.run $(if $(SEED),--seed $(SEED) --seeds 1,--seed $(FIRST) --seeds $(SEEDS)) $(ARGS)
+	PYTHONPATH=tests $(PY) -m simulation.ledger.run $(if $(SEED),--first-seed $(SEED) --seeds 1,--first-seed $(FIRST) --seeds $(LEDGER_SEEDS)) $(ARGS)
+
+mutants: dev ## Break the ledger's rules one by one: each has to be noticed
+	PYTHONPATH=tests $(PY) -m simulation.ledger.mutants $(ARGS)
+
+explore: dev ## Explore every schedule of one height of a chain, with liars, in TERMS=3 terms
+	PYTHONPATH=tests $(PY) -m simulation.ledger.explorer --terms $(TERMS) $(ARGS)
 
 kill-cycles: dev ## Kill the nodes of a real federation under load: CYCLES=8 times, SEED=7
 	PYTHONPATH=tests $(PY) tests/node/ledger/kill_cycles.py --cycles $(CYCLES) $(if $(SEED),--seed $(SEED)) $(ARGS)

@@ -253,19 +253,25 @@ class Explorer:
         self._swapped: list[int] = []
         self._said: list[int] = []
         self._sayings: dict[Any, int] = {}
-        self._offers: dict[tuple[int, ...], list[tuple[int, int]]] = {}
+        self._offers: list[list[tuple[int, int]]] = []
+        self._offer_lists: dict[tuple[tuple[int, int], ...], int] = {}
+        self._offer_numbers: dict[tuple[int, ...], int] = {}
+        self._effects: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
         self._numbers: dict[Move, int] = {}
         self._sequences: list[Move] = []
-        self._steps: dict[tuple[int, int], int] = {}
         one = self._id(first)
-        seen: set[State] = {(one, one, one, 0)}
-        queue = deque(seen)
+        # The lowest rank each state was reached with: with a higher one less can be done.
+        seen: dict[tuple[int, int, int], int] = {(one, one, one): 0}
+        queue: deque[State] = deque([(one, one, one, 0)])
         while queue:
             state = queue.popleft()
+            if seen[state[:3]] < state[3]:
+                continue
             for after in self._next(state):
                 self.transitions += 1
-                if after not in seen:
-                    seen.add(after)
+                known = seen.get(after[:3])
+                if known is None or after[3] < known:
+                    seen[after[:3]] = after[3]
                     if len(seen) > STATES_MAX:
                         raise AssertionError("the search does not end")
                     queue.append(after)
@@ -329,24 +335,32 @@ class Explorer:
     def _next(self, state: State) -> set[State]:
         ids, last = state[:3], state[3]
         found: set[State] = set()
-        moves = self._moves_after(ids)
+        offer = self._offer(ids)
         for place in range(CORRECT):
             if place == 2 and ids[1] == ids[2]:
                 continue
             id = ids[place]
-            others = [other for at, other in enumerate(ids) if at != place]
-            for rank, number in moves:
+            others = (ids[1], ids[2]) if place == 0 else (ids[0], ids[3 - place])
+            effects = self._effects.get((id, offer))
+            if effects is None:
+                effects = self._effects[(id, offer)] = self._all_effects(id, offer)
+            for rank, moved, number in effects:
                 if place and rank < last:
                     continue  # another order of the same events is explored instead
-                moved = self._steps.get((id, number))
-                if moved is None:
-                    moved = self._steps[(id, number)] = self._take(id, self._sequences[number])
-                if moved == id:
-                    continue
-                if self._histories[moved][3] != self._histories[id][3]:
+                if number >= 0:
                     self._check([moved, *others], self._sequences[number])
-                found.add(self._canonical(moved, (others[0], others[1]), rank))
+                found.add(self._canonical(moved, others, rank))
         return found
+
+    def _all_effects(self, id: int, offer: int) -> list[tuple[int, int, int]]:
+        """Return rank, next history, and the number of the sequence when there is a new commit."""
+        found: dict[tuple[int, int], int] = {}
+        for rank, number in self._offers[offer]:
+            moved = self._take(id, self._sequences[number])
+            if moved != id:
+                new = self._histories[moved][3] != self._histories[id][3]
+                found.setdefault((moved, rank), number if new else -1)
+        return [(rank, moved, number) for (moved, rank), number in found.items()]
 
     def _take(self, id: int, move: Move) -> int:
         """Return the history after a sequence of messages, the same one when it leads nowhere."""
@@ -367,10 +381,10 @@ class Explorer:
             )
         )
 
-    def _moves_after(self, ids: tuple[int, ...]) -> list[tuple[int, int]]:
-        """Return rank and number of all that can be shown, given what has been said."""
+    def _offer(self, ids: tuple[int, ...]) -> int:
+        """Return the number of the list of all that can be shown, given what has been said."""
         said = tuple(sorted(self._said[id] for id in ids))
-        known = self._offers.get(said)
+        known = self._offer_numbers.get(said)
         if known is None:
             histories = [self._histories[id] for id in ids]
             votes: dict[tuple[int, int], int] = {}
@@ -381,12 +395,17 @@ class Explorer:
             quorums = [
                 (t, block, min(count + 1, QUORUM)) for (t, block), count in sorted(votes.items())
             ]
-            known = self._offers[said] = []
+            offered: list[tuple[int, int]] = []
             for move in self._moves(histories, quorums):
                 number = self._numbers.setdefault(move, len(self._sequences))
                 if number == len(self._sequences):
                     self._sequences.append(move)
-                known.append((move[0], number))
+                offered.append((move[0], number))
+            # Many things said come to the same list.
+            known = self._offer_lists.setdefault(tuple(offered), len(self._offers))
+            if known == len(self._offers):
+                self._offers.append(offered)
+            self._offer_numbers[said] = known
         return known
 
     def _moves(

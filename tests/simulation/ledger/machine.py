@@ -354,6 +354,10 @@ class Machine:
 
         self.do(take, message.chain)
 
+    def take(self, block: Block) -> None:
+        """Take over a certified block that somebody has brought."""
+        self.do(lambda: self.catchup.take((block,)), block.chain)
+
     def _serve(self, message: wire.Get | wire.AskHeads) -> Step:
         answer = (
             self.catchup.blocks(message)

@@ -62,6 +62,10 @@ class Plan:
     late: int
     """Coops that the charter admits later."""
     recovery_s: int
+    retire: bool
+    """In the end the epochs before the last are retired."""
+    refound: bool
+    """In the end too many witnesses are lost, and the coops found the federation again."""
     wire: bool
     """Every message travels as bytes."""
     real: bool
@@ -114,6 +118,8 @@ class Plan:
             charter=rng.choice((0, 0, 0, 1, 1, 2, 3)),
             late=rng.choice((0, 0, 0, 1)),
             recovery_s=rng.choice((0, 60, 600)),
+            retire=rng.random() < 0.15,
+            refound=coops >= 3 and rng.random() < 0.06,
             wire=rng.random() < 0.05,
             real=rng.random() < 0.005,
         )

@@ -10,9 +10,11 @@ import argparse
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Any
 
 from simulation.ledger.plan import Plan
 from simulation.ledger.world import World
@@ -32,8 +34,13 @@ class Result:
     trace: str = ""
 
 
-def simulate(seed: int, *, keep_trace: bool = False, plan: Plan | None = None) -> Result:
-    """Run one seed to its end."""
+def simulate(
+    seed: int, *, keep_trace: bool = False, tune: Mapping[str, Any] | None = None
+) -> Result:
+    """Run one seed to its end; `tune` changes what its plan says."""
+    plan = None
+    if tune:
+        plan = replace(Plan.draw(Random(f"plan {seed}")), **tune)
     world = World(seed, plan=plan, keep_trace=keep_trace)
     try:
         figures = world.run()

@@ -6,18 +6,18 @@ against machines that were broken on purpose.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 
 from maillon.ledger import messages as wire
 from maillon.ledger import signing
-from maillon.ledger.block import Block
+from maillon.ledger.block import Block, Body, Placed, entries_size
 from maillon.ledger.book import Book
 from maillon.ledger.build import EntryWish, InWish, OrderWish
 from maillon.ledger.charter import refounding_body
 from maillon.ledger.charter_entries import (
     CharterEntry,
+    Clear,
     Refound,
     Retire,
     SetKey,
@@ -25,12 +25,20 @@ from maillon.ledger.charter_entries import (
     SetRule,
 )
 from maillon.ledger.charter_rules import heads_root
-from maillon.ledger.entries import Close, Open, Void, confirmation_hash, sign_confirmation
+from maillon.ledger.entries import (
+    Close,
+    Intra,
+    Open,
+    Void,
+    confirmation_hash,
+    sign_confirmation,
+)
 from maillon.ledger.erasure import erase
+from maillon.ledger.fraud import fraud_hash, two_proposals
 from maillon.ledger.orders import HoldAction, Order, PayAction, order_id, sign_order
 from maillon.ledger.quorum import Certificate, Term, encode_refounding
 from maillon.protocol.errors import MaillonError
-from simulation.ledger.disk import SimDisk
+from simulation.ledger.disk import VOTES, SimDisk
 from simulation.ledger.keys import MacKey, verify_mac
 from simulation.ledger.lab import NOW, Lab
 from simulation.ledger.model import NO_MAX, Broken, need
@@ -245,20 +253,21 @@ def refounding_ends_what_was_above_its_heads() -> None:
 def one_opener_at_a_time() -> None:
     """E1: while a witness leases the charter to one opener, another is refused; later not."""
     lab = Lab(4, 4, 3)
-    first = lab.prepare(lab.fed, 0, lab.term(0, 1))
-    need(lab.answer(0, first, wire.Promise), "the first opener is promised")
-    second = lab.prepare(lab.fed, 1, lab.term(1, 2))
-    refusals = [lab.answer(0, second, wire.Refuse, NOW + wait) for wait in (1, 20, 50)]
-    third = lab.prepare(lab.fed, 2, lab.term(2, 3))
-    refusals += [lab.answer(0, third, wire.Refuse, NOW + 55)]
-    need(
-        any(refusal is not None and refusal.reason == "lease" for refusal in refusals),
-        "another opener waits for the lease to end",
-    )
-    later = [
-        lab.answer(0, lab.prepare(lab.fed, w, lab.term(w, 4 + w)), wire.Promise, NOW + 400 + w)
-        for w in (1, 2)
-    ]
+
+    def asks(writer: int, counter: int, now: int) -> bool:
+        message = lab.prepare(lab.fed, writer, lab.term(writer, counter))
+        answer = lab.ask(0, message, now)[0]
+        if isinstance(answer, wire.Refuse):
+            need(answer.reason == "lease", "it is refused for the lease", reason=answer.reason)
+        return isinstance(answer, wire.Promise)
+
+    # Two rounds: whoever has it after the first, the others are refused in the second.
+    first = [asks(writer, 1 + writer, NOW) for writer in range(4)]
+    need(first[0], "the first opener is promised")
+    second = [asks(writer, 11 + writer, NOW + 20) for writer in range(4)]
+    need(sum(second) == 1, "one opener has the chain at a time", promised=sum(second))
+    holder = second.index(True)
+    later = [asks(writer, 21 + writer, NOW + 400) for writer in range(4) if writer != holder]
     need(any(later), "a lease ends")
 
 
@@ -328,6 +337,35 @@ def a_lock_keeps_its_block() -> None:
             promise is not None and promise.lock_block,
             "a witness that has locked a block can show it",
         )
+
+
+def who_has_lost_blocks_promises_nothing() -> None:
+    """W1: a witness whose ledger is behind its votes asks for blocks; it would hide what it signed.
+
+    The power may go between the two files, and somebody may restore one of them.
+    """
+    lab = Lab(4, 4, 3)
+    chain = lab.ids[0]
+    before = lab.disks[0].copy(votes=False).rows
+    first = lab.block(chain, _opening(0))
+    done = lab.certify(first, 0, 1)
+    second = lab.block(chain, _opening(1))
+    committee = lab.committee(0)
+    votes = lab.votes(0, _opened(lab, chain, 0, 2, [0, 1, 2, 3]), second, [0, 1, 2])
+    lab.commits(lab.quorum(committee, votes), [0, 1, 2])
+    for space in set(lab.disks[0].rows) - VOTES:
+        lab.disks[0].rows[space] = dict(before.get(space, {}))
+    lab.restart(0)
+    message = lab.prepare(chain, 0, lab.term(0, 3))
+    answers = lab.ask(0, message)
+    need(
+        not any(isinstance(answer, wire.Promise) for answer in answers)
+        and any(isinstance(answer, wire.Need) for answer in answers),
+        "who has lost blocks asks for them, and promises nothing",
+    )
+    lab.disks[0].commit(lab.books[0].apply(first, done.encode()))
+    promise = lab.answer(0, message, wire.Promise)
+    need(promise is not None and promise.lock is not None, "with them it shows its lock again")
 
 
 def stripped_locks_are_no_promises() -> None:
@@ -439,6 +477,232 @@ def a_confirmed_hold_is_not_voided() -> None:
         need(ack is None, "who voted to void a hold acknowledges no confirmation of it")
 
 
+def _opened(lab: Lab, chain: bytes, writer: int, counter: int, places: list[int]) -> Term:
+    """Prepare and open a term with some witnesses."""
+    term = lab.term(writer, counter)
+    shown = lab.promises(chain, writer, term, places)
+    for place in places:
+        lab.ask(place, wire.Opening(chain, term, shown))
+    return term
+
+
+def the_highest_lock_binds() -> None:
+    """W2: of two locks the one of the higher term is proposed again: its quorum saw the lower."""
+    lab = Lab(4, 4, 3)
+    chain = lab.ids[0]
+    x, y = lab.block(chain, _opening(0)), lab.block(chain, _opening(1))
+    committee = lab.committee(0)
+    # Term 1: X gets its votes, and witness 0 alone is shown them. 3 is the liar.
+    votes = lab.votes(0, _opened(lab, chain, 0, 1, [0, 1, 2, 3]), x, [0, 1, 2])
+    lab.commits(lab.quorum(committee, votes), [0])
+    # Term 2, with the others: Y is certified by 1, 2 and the liar.
+    votes = lab.votes(0, _opened(lab, chain, 0, 2, [1, 2, 3]), y, [1, 2, 3])
+    commits = lab.commits(lab.quorum(committee, votes), [1, 2, 3])
+    need(lab.certificate(committee, commits) is not None, "Y is certified")
+    # Term 3, with 0, 1 and the liar, who hides its lock.
+    third = lab.term(0, 3)
+    promises = lab.promises(chain, 0, third, [0, 1])
+    lie = wire.Promise.sign(lab.keys[3], lab.fed, chain, third, 0, lab.books[0].head(chain).hash)
+    for place in (0, 1, 2):
+        lab.ask(place, wire.Opening(chain, third, (*promises, lie)))
+    given = lab.votes(0, third, x, [0, 1, 2])
+    need(not given, "nobody votes for the lower of two locks", votes=len(given))
+
+
+def nobody_votes_below_a_promise() -> None:
+    """W3: a witness that has promised a higher term votes in no lower one, opened or not."""
+    lab = Lab(4, 4, 3)
+    chain = lab.ids[0]
+    low = _opened(lab, chain, 0, 1, [0, 1, 2, 3])
+    lab.promises(chain, 0, lab.term(0, 2), [0, 1, 2, 3])
+    given = lab.votes(0, low, lab.block(chain, _opening(0)), [0, 1, 2, 3])
+    need(not given, "nobody votes in a term below the one it has promised", votes=len(given))
+
+
+def nobody_is_counted_twice() -> None:
+    """A quorum is of different witnesses: of promises, of votes and of commits."""
+    lab = Lab(4, 4, 3)
+    chain = lab.ids[0]
+    term = lab.term(0, 1)
+    shown = lab.promises(chain, 0, term, [0, 1])
+    block = lab.block(chain, _opening(0))
+    lab.promises(chain, 0, term, [2, 3])
+    for place in range(4):
+        lab.ask(place, wire.Opening(chain, term, (*shown, shown[0])))
+    given = lab.votes(0, term, block, [0, 1, 2, 3])
+    need(not given, "one promise shown twice is one promise", votes=len(given))
+    term = _opened(lab, chain, 0, 2, [0, 1, 2, 3])
+    votes = lab.votes(0, term, block, [0, 1, 2, 3])
+    committee = lab.committee(0)
+    full = lab.quorum(committee, votes)
+    one = replace(
+        full, bitmap=b"\x01", signatures=full.signatures[:1] * 3, counters=full.counters[:1] * 3
+    )
+    need(not lab.commits(one, [0, 1, 2, 3]), "one vote shown three times is one vote")
+    commits = lab.commits(full, [0, 1, 2, 3])
+    certificate = lab.certificate(committee, commits)
+    assert certificate is not None
+    thin = replace(certificate, bitmap=b"\x01", signatures=certificate.signatures[:1] * 3)
+    need(
+        not _taken(lab.books[0], block, thin.encode()),
+        "one commit shown three times is no certificate",
+    )
+
+
+def only_witnesses_of_the_epoch_commit() -> None:
+    """W4: a key that the charter has taken out of service commits to nothing after that."""
+    lab = Lab(5, 4, 3)
+    chain = lab.ids[0]
+    changes: list[CharterEntry] = [
+        SetKey(lab.ids[3], "witness", b""),
+        SetKey(lab.ids[4], "witness", lab.keys[4].public),
+    ]
+    lab.certify(lab.charter_block(changes), 0, 1)
+    lab.certify(lab.block(chain, adopt=1), 0, 1)
+    places = [0, 1, 2, 4]
+    term = _opened(lab, chain, 0, 2, places)
+    block = lab.block(chain, _opening(0), adopt=1)
+    lab.ask(3, wire.Propose.sign(lab.writers[0], lab.fed, term, block))
+    votes = lab.quorum(lab.committee(1), lab.votes(0, term, block, places))
+    # It is shown the block as well, so that nothing but its office is missing.
+    lab.disks[3].commit(
+        lab.witnesses[3]._store_body(chain, block, lab.witnesses[3].row(chain))  # pyright: ignore[reportPrivateUsage]
+    )
+    need(not lab.commits(votes, [3]), "who is no witness of the epoch commits to nothing")
+
+
+def _convicted(lab: Lab, chain: bytes) -> None:
+    """Let the writer propose two blocks in one term, and all witnesses learn of it."""
+    term = _opened(lab, chain, 0, 50, [0, 1, 2, 3])
+    a, b = lab.block(chain, _opening(8)), lab.block(chain, _opening(9))
+    for place in range(4):
+        for block in (a, b):
+            lab.ask(place, wire.Propose.sign(lab.writers[0], lab.fed, term, block))
+    need(
+        all(witness.frauds.frozen(chain) is not None for witness in lab.witnesses),
+        "two proposals in one term are found out",
+    )
+
+
+def a_frozen_chain_takes_nothing_fresh() -> None:
+    """W3 and W6: after a fraud nobody votes for a fresh block, until the charter has cleared it."""
+    lab = Lab(4, 4, 3)
+    chain = lab.ids[0]
+    _convicted(lab, chain)
+    proof = lab.witnesses[1].frauds.frozen(chain)
+    assert proof is not None
+    term = _opened(lab, chain, 0, 60, [0, 1, 2, 3])
+    fresh = lab.block(chain, _opening(0))
+    need(
+        not lab.votes(0, term, fresh, [0, 1, 2, 3]), "nobody votes for a fresh block of a liar's"
+    )
+    key = MacKey("another writer")
+    changes: list[CharterEntry] = [
+        SetKey(lab.ids[0], "writer", key.public), Clear(lab.ids[0], fraud_hash(proof))
+    ]  # fmt: skip
+    lab.certify(lab.charter_block(changes, approvers=(1,)), 1, 1)
+    lab.writers[0] = key
+    term = _opened(lab, chain, 0, 70, [0, 1, 2, 3])
+    votes = lab.votes(0, term, fresh, [0, 1, 2, 3])
+    need(len(votes) >= 3, "once cleared the chain goes on", votes=len(votes))
+
+
+def what_is_locked_is_voted_for_in_a_frozen_chain() -> None:
+    """W6: a witness's own reasons hold against fresh blocks, never against K: it may be certified."""
+    lab = Lab(4, 4, 3)
+    chain = lab.ids[0]
+    x = lab.block(chain, _opening(0))
+    committee = lab.committee(0)
+    votes = lab.votes(0, _opened(lab, chain, 0, 1, [0, 1, 2, 3]), x, [0, 1, 2])
+    lab.commits(lab.quorum(committee, votes), [0, 1])
+    a = wire.Propose.sign(lab.writers[0], lab.fed, lab.term(0, 9), x)
+    b = wire.Propose.sign(
+        lab.writers[0], lab.fed, lab.term(0, 9), lab.block(chain, _opening(1))
+    )
+    proof = two_proposals(a, b).encode()
+    for place in range(4):
+        lab.ask(place, wire.FraudReport(proof))
+    need(lab.witnesses[2].frauds.frozen(chain) is not None, "the chain is frozen")
+    again = lab.votes(0, _opened(lab, chain, 0, 10, [0, 1, 2, 3]), x, [0, 1, 2, 3])
+    need(len(again) >= 3, "what is locked is voted for, whatever a witness thinks of it")
+
+
+def a_charter_needs_its_approvals() -> None:
+    """E1: a block of the charter carries the approvals of enough coops, each once, each signed."""
+    lab = Lab(4, 4, 3, approvals=3)
+    change = [SetLimit(lab.ids[0], 0, 1)]
+    good = lab.charter_block(change, approvers=(0, 1, 2))
+    charter = lab.books[0].charter
+    for name, approvals in (
+        ("too few", good.body.approvals[:2]),
+        ("one of them unsigned", (
+            *good.body.approvals[:2], replace(good.body.approvals[2], signature=bytes(64))
+        )),
+    ):  # fmt: skip
+        data = [getattr(placed, "data") for placed in good.body.entries]  # noqa: B009
+        block = charter.build(data, approvals, time=NOW)
+        term = lab.term(0, 1)
+        shown = lab.promises(lab.fed, 0, term, [0, 1, 2, 3])
+        for place in range(4):
+            lab.ask(place, wire.Opening(lab.fed, term, shown))
+        given = lab.votes(0, term, block, [0])
+        need(not given, f"nobody votes for a charter whose approvals are {name}")
+    lab.certify(good, 0, 2)
+
+
+# --- Accounts ------------------------------------------------------------------------------------
+
+
+def an_order_is_signed() -> None:
+    """A writer cannot spend what a member has not signed."""
+    lab = Lab(4, 4, 3)
+    chain = lab.ids[0]
+    lab.certify(lab.block(chain, _opening(0), _opening(1)), 0, 1)
+    order = _pay(lab, 0, 0, 1, 0, 1, 10)
+    good = lab.block(chain, OrderWish(order))
+    forged = Intra(replace(order, signature=bytes(64))).encode()
+    placed = good.body.entries[0]
+    assert isinstance(placed, Placed)
+    body = Body((Placed(placed.salt, forged),))
+    header = replace(
+        good.header, entries_root=body.root(), size=entries_size([len(forged)])
+    )
+    term = _opened(lab, chain, 0, 2, [0, 1, 2, 3])
+    given = lab.votes(0, term, Block(header, body), [0, 1, 2, 3])
+    need(not given, "nobody votes for an order that nobody signed", votes=len(given))
+    lab.certify(good, 0, 3)
+
+
+def the_governing_charter_limits_a_coop() -> None:
+    """A block is held against the charter that governs it, not against the one that it adopts."""
+    lab = Lab(4, 4, 3)
+    chain = lab.ids[0]
+    lab.certify(lab.block(chain, _opening(0, 1_000)), 0, 1)
+    raised = [SetLimit(lab.ids[0], 0, 10_000)]
+    lab.certify(lab.charter_block(raised), 0, 1)
+    order = _pay(lab, 0, 0, 1, 1, 1, 900)
+    try:
+        block = lab.block(chain, OrderWish(order), adopt=1)
+    except AssertionError:
+        # The builder refuses it already. A lying writer does not ask: the block as it would be
+        # under the charter it adopts.
+        block = None
+    need(block is None, "the builder holds a payment against the governing charter")
+    lab.certify(lab.block(chain, adopt=1), 0, 2)
+    liar = lab.block(chain, OrderWish(order), adopt=1)
+    lowered = Lab(4, 4, 3)
+    lowered.certify(lowered.block(chain, _opening(0, 1_000)), 0, 1)
+    lowered.certify(lowered.charter_block(raised), 0, 1)
+    header = replace(
+        liar.header, h=2, c=0, c2=1, prev=lowered.books[0].head(chain).hash,
+        history_root=lowered.books[0].head(chain).history.root(),
+    )  # fmt: skip
+    body = replace(liar.body)
+    term = _opened(lowered, chain, 0, 2, [0, 1, 2, 3])
+    given = lowered.votes(0, term, Block(header, body), [0, 1, 2, 3])
+    need(not given, "nobody votes for what the governing charter forbids", votes=len(given))
+
+
 SCRIPTS: tuple[Callable[[], None], ...] = (
     epoch_change_needs_another_opening,
     retired_certificates_prove_nothing,
@@ -446,8 +710,18 @@ SCRIPTS: tuple[Callable[[], None], ...] = (
     one_opener_at_a_time,
     an_erased_block_is_taken_from_its_certified_state,
     a_lock_keeps_its_block,
+    who_has_lost_blocks_promises_nothing,
     stripped_locks_are_no_promises,
     a_false_lock_does_not_bind,
     a_rolled_back_witness_stops,
     a_confirmed_hold_is_not_voided,
+    the_highest_lock_binds,
+    nobody_votes_below_a_promise,
+    nobody_is_counted_twice,
+    only_witnesses_of_the_epoch_commit,
+    a_frozen_chain_takes_nothing_fresh,
+    what_is_locked_is_voted_for_in_a_frozen_chain,
+    a_charter_needs_its_approvals,
+    an_order_is_signed,
+    the_governing_charter_limits_a_coop,
 )

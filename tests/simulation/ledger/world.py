@@ -14,11 +14,14 @@ from functools import partial
 from random import Random
 from typing import Any
 
+from maillon.ledger import signing
+from maillon.ledger.charter import refounding_body
 from maillon.ledger.charter_entries import (
     AddUnit,
     Admit,
     CharterEntry,
     Clear,
+    Refound,
     Remove,
     Retire,
     SetKey,
@@ -31,6 +34,7 @@ from maillon.ledger.charter_entries import (
 from maillon.ledger.charter_rules import heads_root
 from maillon.ledger.entries import Confirmation, Entry, Open
 from maillon.ledger.orders import Order
+from maillon.ledger.quorum import encode_refounding
 from maillon.ledger.state import ChainState
 from maillon.ledger.voterow import decode_row
 from maillon.protocol.encoding import decode
@@ -641,7 +645,11 @@ class World:
             )
         for coop in self.gone:
             self._entrust(coop)
-        self._probe()
+        self._probe("healed")
+        if self.plan.retire:
+            self._retire()
+        if self.plan.refound and self._refound():
+            self._probe("founded again")
 
     def _wait(self, claim: str, done: Callable[[], bool], seconds: int) -> None:
         end = self.clock.now_ms + seconds * 1_000
@@ -728,7 +736,70 @@ class World:
         if openers:
             self.rng.choice(openers).propose(entries, members, enough=True)
 
-    def _probe(self) -> None:
+    def _retire(self) -> None:
+        """Retire the epochs that all chains have left, and see that all goes on."""
+        below = self.charter.latest.retired_below
+
+        def propose() -> None:
+            entries = self._retirement()
+            if entries is not None:
+                self._propose_all(entries)
+
+        if self._retirement() is not None:
+            self._persist(
+                "old epochs are retired",
+                propose,
+                lambda: self.charter.latest.retired_below > below,
+            )
+            self.count("retirements in the end")
+            self._probe("retired")
+
+    def _refound(self) -> bool:
+        """Lose too many witnesses for good, and found the federation again from its heads."""
+        state = self.charter.latest
+        members = [c for c in self.coops if self._member(state, c)]
+        alive = [c for c in members if self._serves(c)]
+        lost = self.rng.sample(alive, len(alive) - state.quorum + 1)
+        left = [c for c in alive if c not in lost and c not in self.gone]
+        if not left or self.gone or len(lost) >= len(alive):
+            return False
+        self._wait("all machines agree", self._agree, HEAL_S)
+        self.count("federations founded again")
+        for coop in lost:
+            self.by_witness[coop.witness.public].witness = None
+            self.dead.add(coop.witness.public)
+        keys = {
+            coop.id: (coop.writer.public, self._next_key(coop, "witness").public)
+            if coop in lost or not self._serves(coop)
+            else (coop.writer.public, coop.witness.public)
+            for coop in members
+        }
+        heads = tuple(
+            (CoopId(id), self.model.chain(id).h, self.model.chain(id).H)
+            for id in sorted(state.coops)
+        )
+        coops = tuple((CoopId(id), *keys[CoopId(id)]) for id in sorted(keys))
+        quorum = default_quorum(len(members))
+        machine = next(m for m in self._honest() if m.coop in left and m.writes)
+        charter = machine.book.charter
+        proposal = charter.propose([Refound(heads, coops, quorum)])
+        block = charter.build(proposal.entries, (), time=machine.now)
+        signers = self.rng.sample(members, -(-2 * len(members) // 3))
+        body = refounding_body(block)
+        proof = encode_refounding(
+            {c.id: signing.sign(c.root, signing.REFOUND, self.fed, body) for c in signers}
+        )
+        self.observer.refounded(block.hash, block.header.encoded, block.body.encode())
+        machine.take(block.with_certificate(proof))
+        self._wait("the new charter reaches all", self._alike, HEAL_S)
+        return True
+
+    def _serves(self, coop: Coop) -> bool:
+        """Say whether a coop's witness answers truly."""
+        key = coop.witness.public
+        return key not in self.dead and key not in self.observer.liars and bool(key)
+
+    def _probe(self, name: str) -> None:
         """See that every chain still moves: an account on each, and one more charter."""
         probes: list[tuple[Coop, bytes]] = []
         height = self.charter.height
@@ -742,7 +813,7 @@ class World:
         state = self.charter.latest
         for coop in self.coops:
             if self._member(state, coop) and coop not in self.gone:
-                account = hashlib.sha256(b"probe" + coop.id).digest()[:16]
+                account = hashlib.sha256(name.encode() + coop.id).digest()[:16]
                 probes.append((coop, account))
 
         def opened(coop: Coop, account: bytes) -> bool:
