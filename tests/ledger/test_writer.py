@@ -504,6 +504,20 @@ def test_a_term_that_nobody_can_prove_is_passed_by_when_others_are_silent() -> N
     assert rounds.heads(rounds.chain(0)) == [1, 0, 1]
 
 
+def test_a_block_that_some_refuse_and_others_never_answer_is_built_anew(rounds: Rounds) -> None:
+    pen = rounds.pen(0)
+    rounds.start(pen)
+    rounds.places[3].up = False
+    rounds.lost = lambda a, b, m: isinstance(m, Propose) and b == rounds.places[2].key
+    rounds.submit(pen, rounds.opening("a"))
+    said = refusal(rounds, pen, 2, "charter_old")
+    rounds.take(pen, pen.writer.handle(*_by(rounds, 2, said)))
+    assert phase(pen) == "voting"
+    rounds.lost = lambda a, b, m: False
+    settle(rounds, pen)
+    assert rounds.heads(rounds.chain(0)) == [1, 1, 1, 0]
+
+
 def test_a_liar_drives_a_writers_counter_only_so_far_that_the_others_follow(
     rounds: Rounds,
 ) -> None:

@@ -70,6 +70,9 @@ class WriterHelp(WriterState):
             self._counter += 1 << min(self._failures, bounds.GUESS_SHIFT_MAX)
             self._back_off()
             return
+        if self._lasting_refusals():
+            self._give_up()
+            return
         if self._held is not None:
             self._ask_charter()
         self._refusals = {
@@ -79,6 +82,18 @@ class WriterHelp(WriterState):
             if witness not in self._refusals:
                 self._resend(witness)
         self._again()
+
+    def _lasting_refusals(self) -> bool:
+        """Tell whether a block waits for ever: some refuse it for good, the others are silent.
+
+        A new term is always safe. It builds anew, with what is known by now.
+        """
+        if self._flight is None or self._now - self._since < self._settings.stuck_s:
+            return False
+        return any(why not in _PASSING_REASONS for why in self._refusals.values())
+
+    def _give_up(self) -> None:
+        raise NotImplementedError
 
     def _ask_charter(self) -> None:
         known = self._book.charter.height
