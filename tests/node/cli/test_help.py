@@ -123,3 +123,28 @@ def test_the_everyday_transfer_needs_no_word_more_than_who_to_whom_and_how_much(
     assert group.resolve_command(context, ["list", "--limit", "3"])[0] == "list"
     with pytest.raises(click.UsageError):
         group.resolve_command(context, ["lsit"])
+
+
+def test_the_page_of_the_command_line_lists_every_command() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "cli.md").read_text(encoding="utf-8")
+    table = page.partition("## Commands")[2].partition("\nEvery command")[0]
+    listed: set[str] = set()
+    for row in (line.split("|")[1] for line in table.splitlines() if line.startswith("| `")):
+        groups: list[str] = []
+        for words in re.findall(r"`([^`]+)`", row):
+            # `account open`, or `offer` before the commands that it shares with `demand`.
+            parts = words.split()
+            depth = 0
+            while depth < len(parts) and isinstance(
+                ALL.get(" ".join(parts[: depth + 1])), click.Group
+            ):
+                depth += 1
+            group, rest = " ".join(parts[:depth]), parts[depth:]
+            if group:
+                groups = [group] if rest else [*groups, group]
+                listed.add(f"{group} {rest[0]}" if rest else group)
+            else:
+                listed |= {f"{above} {rest[0]}" for above in groups} if groups else {rest[0]}
+    leaves = {path for path, command in ALL.items() if not isinstance(command, click.Group)}
+    assert sorted(leaves - listed) == []
+    assert sorted(name for name in listed - set(ALL) if " " not in name) == []

@@ -19,7 +19,8 @@ BETWEEN_NODES = {
 FACTS = {
     "unit": 0, "amount": 600, "amount_text": "10:00", "balance": -60, "balance_text": "-1:00",
     "limit": 300, "limit_text": "5:00", "held": 30, "held_text": "0:30", "available": 210,
-    "available_text": "3:30", "max": 600, "max_text": "10:00", "room": 5, "room_text": "0:05", "lowest": 1, "highest": 1,
+    "available_text": "3:30", "max": 600, "max_text": "10:00", "room": 5, "room_text": "0:05",
+    "lowest": 1, "highest": 1,
     "next": 1_800_000_000,
 }  # fmt: skip
 
