@@ -2,8 +2,8 @@
 
 What a client developer or an auditor installs must work without libp2p, trio or the web stack. The
 check makes a new environment, installs ``requirements/base.txt`` by hash and the wheel without its
-extra, imports every module of ``maillon.protocol`` and ``maillon.ledger`` there, proves that nothing
-of the node's needs was there to be imported, and audits an export of the specification's vectors.
+extra, imports every module of ``maillon.protocol`` and ``maillon.ledger`` there, proves that
+nothing of the node's needs was there to be imported, and audits an export of the vectors.
 
 Usage: ``python tools/check_base_install.py dist/maillon-*.whl`` (``make base-check``).
 """

@@ -28,16 +28,23 @@ from maillon.ledger.errors import (
 )
 from maillon.ledger.merkle import Frontier
 from maillon.ledger.orders import PayAction
-from maillon.ledger.signing import Check, Verify
+from maillon.ledger.signing import COMMIT, Check, Verify
 from maillon.ledger.state import ChainState
 from maillon.protocol.errors import MaillonError
 from maillon.protocol.ids import CoopId
+from maillon.protocol.keys import signing_bytes
+
+_COMMIT: Final = signing_bytes(COMMIT, b"")
 
 REF_BYTES: Final = 34
 """What names a message where it was sent: the hash of its block (32) and its index (2)."""
 
 BATCH: Final = 512
 """Signatures that are verified together, across blocks."""
+
+KNOWN_MAX: Final = 200_000
+"""Signatures of witnesses that are remembered as good (about 80 MB): a block's certificate is met
+again in every chain that takes a payment from it."""
 
 UNKNOWN_UNIT: Final = 255
 """The unit of a message whose entry was erased before the other coop took it."""
@@ -97,7 +104,15 @@ class ChainAudit:
     then, replay the blocks below it and feed that one with `strict`: it says which entry it is.
     """
 
-    def __init__(self, chain: bytes, charters: CharterChain, verify: Verify) -> None:
+    def __init__(
+        self,
+        chain: bytes,
+        charters: CharterChain,
+        verify: Verify,
+        known: set[Check] | None = None,
+    ) -> None:
+        """Begin at height 0. `known` holds witnesses' signatures found good before, and is added
+        to; audits of one federation may share it."""
         self.chain = chain
         self.charters = charters
         self.fed = charters.fed
@@ -115,6 +130,7 @@ class ChainAudit:
         self.bad_from: int | None = None
         self.strict = False
         self._verify = verify
+        self._known = set[Check]() if known is None else known
         self._pending: list[Check] = []
         self._places: list[int] = []
 
@@ -175,8 +191,10 @@ class ChainAudit:
         if self.strict:
             self.statistics.signatures += len(checks)
             return self._verify(checks)
-        self._pending += checks
-        self._places += [self.head.h + 1] * len(checks)
+        known = self._known
+        new = [check for check in checks if check not in known] if known else checks
+        self._pending += new
+        self._places += [self.head.h + 1] * len(new)
         return [True] * len(checks)
 
     def _drop(self, height: int) -> None:
@@ -192,6 +210,9 @@ class ChainAudit:
         if not all(verdicts):
             place = self._places[verdicts.index(False)]
             self.bad_from = place if self.bad_from is None else min(self.bad_from, place)
+        for check, good in zip(self._pending, verdicts, strict=True):
+            if good and check[1].startswith(_COMMIT) and len(self._known) < KNOWN_MAX:
+                self._known.add(check)
         self._pending = []
         self._places = []
 

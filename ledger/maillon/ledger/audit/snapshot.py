@@ -21,7 +21,7 @@ from maillon.ledger.block import DeltaRow, decode_header
 from maillon.ledger.charter import CharterChain
 from maillon.ledger.check import Head
 from maillon.ledger.merkle import Frontier
-from maillon.ledger.signing import Verify
+from maillon.ledger.signing import Check, Verify
 from maillon.ledger.state import ChainState
 from maillon.protocol.errors import MaillonError
 
@@ -120,16 +120,21 @@ def decode_snapshot(data: bytes, fed: bytes, chain: bytes) -> Snapshot | None:
 
 
 def resume(
-    snapshot: Snapshot, chain: bytes, charters: CharterChain, verify: Verify
+    snapshot: Snapshot,
+    chain: bytes,
+    charters: CharterChain,
+    verify: Verify,
+    good: set[Check] | None = None,
 ) -> ChainAudit | None:
     """Return an audit that goes on where the snapshot ends; None when it rests on other charters.
 
-    The rows are proven by the state root of the snapshot's header, the history by its hashes.
+    `good` are witnesses' signatures found good before. The rows are proven by the state root of the
+    snapshot's header, the history by its hashes.
     """
     known = charters.hashes()
     if tuple(known[: len(snapshot.charters)]) != snapshot.charters:
         return None
-    audit = ChainAudit(chain, charters, verify)
+    audit = ChainAudit(chain, charters, verify, good)
     fields = snapshot.fields
     try:
         if fields["header"]:

@@ -23,6 +23,7 @@ from maillon.ledger.block import decode_block
 from maillon.ledger.charter import CharterChain
 from maillon.ledger.export.bounds import CHUNK_BYTES
 from maillon.ledger.export.container import ExportDamaged, chain_path, frames
+from maillon.ledger.signing import Check
 from maillon.ledger.tool.files import ExportReader
 from maillon.ledger.tool.progress import Progress
 from maillon.ledger.tool.verifying import best_verify, threaded
@@ -61,6 +62,7 @@ class _Worker:
         self.reader = ExportReader(job.folder)
         self.charters = rebuilt(decode_founding(job.founding), job.charters)
         self.verify = threaded(best_verify()[0], job.threads)
+        self.known = set[Check]()
         self.cache = job.cache
         self.done = done
 
@@ -125,10 +127,11 @@ class _Replay:
                 pass
             self.begins_alike = hasher.digest() == snapshot.digest
             if self.begins_alike:
-                audit = resume(snapshot, self.chain, worker.charters, worker.verify)
+                audit = resume(snapshot, self.chain, worker.charters, worker.verify, worker.known)
                 if audit is not None:
                     return audit, snapshot.length, hasher
-        return ChainAudit(self.chain, worker.charters, worker.verify), 0, hashlib.sha256()
+        audit = ChainAudit(self.chain, worker.charters, worker.verify, worker.known)
+        return audit, 0, hashlib.sha256()
 
     def _feed(self, audit: ChainAudit, start: int, hasher: Any) -> int:
         """Replay what is in the file from `start`; return how far it was read."""
