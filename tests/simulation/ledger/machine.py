@@ -40,6 +40,9 @@ SYNC_MS = 7_000
 RESTART_MS = 8_000
 
 
+_BLOCKS = ("block", "head")
+
+
 class Salts:
     """Draw salts for entries, the same in each run."""
 
@@ -252,8 +255,12 @@ class Machine:
             if self.up and self.starts == starts:
                 self._notice(notice, chain)
         if self.up and self.starts == starts:
-            self.news()
-            self._plan_wake()
+            blocks = any(write.space in _BLOCKS for write in step.writes)
+            if blocks:
+                self.news()
+            if blocks or asker is None:
+                # What a witness answers others changes nothing for the writers here.
+                self._plan_wake()
 
     def _send(self, send: steps.Send, chain: bytes, asker: Machine | None) -> None:
         world = self.world

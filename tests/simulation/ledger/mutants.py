@@ -428,7 +428,13 @@ MUTANTS: tuple[Mutant, ...] = (
     # --- The charter ---
     Mutant(
         "lease ignored",
-        (("maillon.ledger.lease:Leases.take", "lease = self._leases", "return True\n    lease = self._leases"),),
+        (
+            (
+                "maillon.ledger.lease:Leases.take",
+                "if self._holder and self._rank(key) > self._rank(self._holder):",
+                "if False:",
+            ),
+        ),
         "one_opener_at_a_time",
     ),
     Mutant(
