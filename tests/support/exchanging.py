@@ -38,7 +38,7 @@ def start_all(nodes: Sequence[TestNode]) -> None:
 
 def serving(node: TestNode) -> bool:
     """Tell whether a node answers; fail with its log when its process ended."""
-    assert node.process is not None and node.process.poll() is None, node.log.read_text()
+    assert node.process is not None and node.process.poll() is None, node.log.read_text()[-3_000:]
     return node.listens() and bool(node.http.get("/v1/status").json().get("addresses"))
 
 
