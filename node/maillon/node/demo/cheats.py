@@ -173,11 +173,10 @@ class Cheats:
             liar.start()
             desk.alive(liar)
         self.screen.done(
-            _("{trustee} writes for it from now on; approved by {names}").format(
-                trustee=trustee.area.name, names=", ".join(approved)
-            ),
+            _("{trustee} writes for it from now on").format(trustee=trustee.area.name),
             _("its chain goes on after {time}").format(time=seconds(took)),
         )
+        self.screen.note(_("Approved by {names}").format(names=", ".join(approved)))
 
 
 def _proofs(node: Node) -> list[dict[str, Any]]:

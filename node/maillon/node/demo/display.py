@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.rule import Rule
 from rich.spinner import Spinner
@@ -61,7 +62,7 @@ class Screen:
     def note(self, text: str) -> None:
         """Print a line of explanation."""
         if not self.quiet:
-            self.console.print(Text("    " + text, style="grey50"))
+            self.console.print(Padding(Text(text, style="grey50"), (0, 0, 0, 4)))
 
     def show(self, renderable: RenderableType) -> None:
         """Print anything that rich can draw."""
