@@ -6,8 +6,8 @@ a bound: a peer that stops taking or giving costs us a stream for a minute or tw
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Final, cast
 
 import trio
 
@@ -35,8 +35,8 @@ class Frames:
     """
 
     __slots__ = (
-        "_buffer", "_ended", "_idle_s", "_linger", "_moved", "_offend", "_peer", "_protocol",
-        "_sending", "_stream",
+        "_buffer", "_ended", "_give", "_idle_s", "_linger", "_moved", "_offend", "_peer",
+        "_protocol", "_sending", "_straight", "_stream",
     )
 
     def __init__(
@@ -60,6 +60,10 @@ class Frames:
         self._buffer = bytearray()
         self._ended = False
         self._sending = trio.Lock()
+        # The straight way of line.Stream, which the library's own streams do not have.
+        muxed = getattr(stream, "muxed_stream", None)
+        self._give: Callable[[bytes], Awaitable[bool]] | None = getattr(muxed, "give", None)
+        self._straight: Callable[[int], Awaitable[bytes]] | None = getattr(muxed, "take", None)
 
     @property
     def peer(self) -> bytes:
@@ -83,7 +87,11 @@ class Frames:
 
         Raises: as `send`.
         """
-        async with self._sending:
+        if self._sending.locked():
+            await self._sending.acquire()
+        else:
+            self._sending.acquire_nowait()  # `acquire` is a turn of the scheduler
+        try:
             out = bytearray()
             for frame in frames:
                 if len(frame) > FRAME_BYTES_MAX:
@@ -97,10 +105,13 @@ class Frames:
                     del out[: bounds.FRAMES_WRITE_BYTES]
             if out:
                 await self._write(bytes(out))
+        finally:
+            self._sending.release()
 
     async def _write(self, data: bytes) -> None:
         try:
-            await patient_write(self._stream, data)
+            if not (self._give is not None and await self._give(data)):
+                await patient_write(self._stream, data)
         except trio.TooSlowError:
             await self.reset()
             raise StreamStalled(peer=self._peer) from None
@@ -131,11 +142,13 @@ class Frames:
 
     async def _take(self, count: int) -> bytes | None:
         buffer = self._buffer
+        if len(buffer) >= count:
+            return self._taken(count)
         try:
             with trio.fail_after(self._idle_s) as scope:
                 while len(buffer) < count and not self._ended:
                     try:
-                        part = await self._stream.read(bounds.FRAMES_WRITE_BYTES)
+                        part = await self._read()
                     except Exception as error:
                         if type(error).__name__ != "StreamEOF":
                             raise
@@ -153,12 +166,23 @@ class Frames:
             await self.reset()
             raise StreamBroken(peer=self._peer, cause=type(error).__name__) from error
         if len(buffer) >= count:
-            taken = bytes(buffer[:count])
-            del buffer[:count]
-            return taken
+            return self._taken(count)
         if buffer:
             await self._truncated()
         return None
+
+    def _taken(self, count: int) -> bytes:
+        taken = bytes(self._buffer[:count])
+        del self._buffer[:count]
+        return taken
+
+    async def _read(self) -> bytes:
+        if self._straight is not None:
+            part = await self._straight(bounds.FRAMES_WRITE_BYTES)
+            if part:
+                return part
+        # The library knows how the stream ended.
+        return cast("bytes", await self._stream.read(bounds.FRAMES_WRITE_BYTES))
 
     async def _truncated(self) -> None:
         conn = getattr(self._stream, "muxed_conn", None)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import struct
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 import trio
@@ -33,6 +33,8 @@ from libp2p.stream_muxer.exceptions import MuxedConnUnavailable
 from libp2p.stream_muxer.yamux import yamux as yamux_module
 from libp2p.stream_muxer.yamux.yamux import (
     FLAG_SYN,
+    HEADER_SIZE,
+    TYPE_DATA,
     TYPE_GO_AWAY,
     TYPE_PING,
     YAMUX_HEADER_FORMAT,
@@ -45,12 +47,16 @@ from libp2p.utils.varint import read_varint_prefixed_bytes_limited
 from maillon.node import bounds
 from maillon.node.net.errors import BadPeerId
 from maillon.node.net.identity import key_of_bytes
+from maillon.node.net.line import Line, Stream
 
 log = logging.getLogger("maillon.net")
 
 # Flow control: the library lets a stream's window grow to 16 MiB; see MUXER_WINDOW_BYTES. The same
 # constant bounds one DATA frame, which it would otherwise buffer whole.
 yamux_module.MAX_WINDOW_SIZE = bounds.MUXER_WINDOW_BYTES
+yamux_module.YamuxStream = Stream  # type: ignore[misc]  # what the multiplexer makes
+
+_HEADER = struct.Struct(YAMUX_HEADER_FORMAT)
 
 
 def peer_key(peer: ID) -> bytes:
@@ -163,6 +169,7 @@ class GuardedUpgrader(TransportUpgrader):
         wire.read = heard
         conn = await super().upgrade_security(raw_conn, is_initiator, peer_id)
         cast(Any, conn).pulse = pulse
+        cast(Any, conn).wire = raw_conn
         return conn
 
     async def upgrade_connection(self, conn: ISecureConn, peer_id: ID) -> IMuxedConn:
@@ -170,7 +177,8 @@ class GuardedUpgrader(TransportUpgrader):
         await self._muxer.select(
             conn, conn.is_initiator, int(bounds.NEGOTIATE_S)
         )
-        muxed = BoundedYamux(conn, peer_id, is_initiator=conn.is_initiator)
+        straight = Line(conn, cast(Any, conn).wire)
+        muxed = BoundedYamux(cast(Any, straight), peer_id, is_initiator=conn.is_initiator)
         muxed.on_overflow = self._on_overflow
         muxed.pulse = cast(Any, conn).pulse
         return muxed
@@ -185,6 +193,12 @@ class BoundedYamux(Yamux):
     on_overflow: Callable[[bytes], None] | None = None
     pulse: Pulse
     _pinging = False
+
+    def __init__(self, conn: Any, peer_id: ID, is_initiator: bool | None = None) -> None:
+        super().__init__(conn, peer_id, is_initiator=is_initiator)
+        self._line = conn if isinstance(conn, Line) else None
+        if self._line is not None:
+            self._line.ordinary = self._take_ordinary
 
     async def ping(self) -> None:
         """Ask for a sign of life; never raises. Any byte of the peer is one, see Pulse."""
@@ -201,10 +215,33 @@ class BoundedYamux(Yamux):
         finally:
             self._pinging = False
 
+    def _take_ordinary(self, buffer: bytearray) -> bool:
+        """Take a frame of data for an open stream that came whole, as the library does in its turn.
+
+        All else is left to it: what opens, ends or resets a stream, and what is too much.
+        """
+        if len(buffer) < HEADER_SIZE:
+            return False
+        version, kind, flags, name, length = _HEADER.unpack_from(buffer)
+        end = HEADER_SIZE + length
+        if version or kind != TYPE_DATA or flags or len(buffer) < end:
+            return False
+        stream, event = self.streams.get(name), self.stream_events.get(name)
+        if stream is None or event is None or not self._room(length):
+            return False
+        self.stream_buffers[name] += buffer[HEADER_SIZE:end]
+        del buffer[:end]
+        stream.recv_window = max(0, stream.recv_window - length)
+        event.set()
+        return True
+
+    def _room(self, length: int) -> bool:
+        held = sum(map(len, self.stream_buffers.values()))
+        return held + length <= bounds.MUXER_BYTES_MAX
+
     async def _read_data_body(self, length: int) -> bytes:
         # The library logs that a peer exceeded its window and stores the bytes all the same.
-        held = sum(map(len, self.stream_buffers.values()))
-        if held + length > bounds.MUXER_BYTES_MAX:
+        if not self._room(length):
             if self.on_overflow is not None:
                 try:
                     self.on_overflow(peer_key(self.peer_id))
@@ -216,7 +253,10 @@ class BoundedYamux(Yamux):
         while len(body) < length:
             count = min(length - len(body), bounds.FRAMES_WRITE_BYTES)
             with trio.fail_after(bounds.STREAM_STALL_S):
-                body += await read_exactly(self.secured_conn, count)
+                if self._line is not None:
+                    body += await self._line.exactly(count)
+                else:
+                    body += await read_exactly(self.secured_conn, count)
         return bytes(body)
 
     async def _write_frame(self, data: bytes) -> None:
@@ -226,19 +266,36 @@ class BoundedYamux(Yamux):
         ends. Half a frame on the wire makes all that follows it undecipherable: a ping that gave
         up while the line was full of records ended the session that filled it.
         """
-        async with self._write_lock:
-            if self.event_shutting_down.is_set() and data[1] != TYPE_GO_AWAY:
-                raise ConnectionClosedError("connection closed")
-            with trio.move_on_after(bounds.STREAM_STALL_S) as scope:
-                scope.shield = True
-                await self.secured_conn.write(data)
-            if scope.cancelled_caught:
-                self.event_shutting_down.set()
-                with trio.move_on_after(bounds.STREAM_RESET_S) as scope:
-                    scope.shield = True
-                    await self.secured_conn.close()
-                raise ConnectionClosedError("connection closed: the peer takes nothing")
+        if self._line is None or self._write_lock.locked():
+            async with self._write_lock:
+                self._refuse_ended(data)
+                await self._write_whole(self.secured_conn.write, data)
+        else:
+            # Nobody writes, and nobody begins to until what the socket did not take has the lock.
+            self._refuse_ended(data)
+            rest = self._line.begin(data)
+            if rest:
+                self._write_lock.acquire_nowait()
+                try:
+                    await self._write_whole(self._line.finish, rest)
+                finally:
+                    self._write_lock.release()
         await trio.lowlevel.checkpoint()
+
+    def _refuse_ended(self, data: bytes) -> None:
+        if self.event_shutting_down.is_set() and data[1] != TYPE_GO_AWAY:
+            raise ConnectionClosedError("connection closed")
+
+    async def _write_whole(self, write: Callable[[Any], Awaitable[None]], data: Any) -> None:
+        with trio.move_on_after(bounds.STREAM_STALL_S) as scope:
+            scope.shield = True
+            await write(data)
+        if scope.cancelled_caught:
+            self.event_shutting_down.set()
+            with trio.move_on_after(bounds.STREAM_RESET_S) as scope:
+                scope.shield = True
+                await self.secured_conn.close()
+            raise ConnectionClosedError("connection closed: the peer takes nothing")
 
     async def start(self) -> None:
         """Run the connection; whatever fails ends this connection and nothing else."""
