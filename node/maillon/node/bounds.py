@@ -544,6 +544,13 @@ LEDGER_ORDER_LIFETIME_S = 14 * 86_400
 LEDGER_EXPORT_PEERS_MAX = 32
 """Nodes whose heads go into an export: each is asked at once, and may take LEDGER_CALL_S."""
 
+LEDGER_LATER_MAX = 1_024
+"""Writes that wait for a commit to go with; beyond it one is made for them."""
+
+LEDGER_ARRIVALS_WAIT_S = 0.05
+"""How long what came from other coops waits for more of it, or for a block that is made anyway: a
+block costs the federation the same for one arrival as for a hundred."""
+
 LEDGER_LATENCIES_KEPT = 100
 """Transfers whose time to the certificate is remembered."""
 
@@ -555,6 +562,15 @@ LEDGER_REVOKE_WAIT_S = 10.0
 
 LEDGER_WAITERS_MAX = 1_024
 """Answers of the interface that wait at once."""
+
+LEDGER_ARRIVAL_S_MAX = 5.0
+"""How long an answer waits for the other coop: it takes a second or two, or its node is away."""
+
+LEDGER_KEYS_KEPT_S = 90 * 86_400
+"""How long a key that something was asked under is known: a quarter's bookkeeping."""
+
+LEDGER_KEYS_DROPPED_MAX = 64
+"""Outdated rows of such keys that go with a new one: more than come with it, so they get fewer."""
 
 # --- api, import, command line ------------------------------------------------------------------
 

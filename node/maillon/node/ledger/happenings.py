@@ -72,6 +72,8 @@ class Out:
     certain: list[bytes] = field(default_factory=list[bytes])
     """Ids of transfers that stand on a certified block now, of any chain."""
     blocks: int = 0
+    arrivals: bool = False
+    """Whether a patient machine wants to `look` a little later."""
     offences: list[tuple[bytes, str]] = field(default_factory=list[tuple[bytes, str]])
     """(peer, code) of who broke a rule."""
 

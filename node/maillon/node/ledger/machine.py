@@ -1,9 +1,14 @@
 """Decide everything of a node's ledger and make it durable, without waiting for anything.
 
-Messages and wishes are put in an inbox. `run` looks at all that is there, commits once what follows
-from it, and only then gives out what may leave: answers, messages to witnesses, hints. Between this
-coop's writer and this node's witness messages pass inside a run, before the commit: nothing has
-left the process by then (spec/06, "Steps").
+Messages and wishes are put in an inbox. `decide` looks at all that is there, `commit` makes durable
+at once what follows from it, and only then gives out what may leave: answers, messages to
+witnesses, hints. Between this coop's writer and this node's witness messages pass inside a run,
+before the commit: nothing has left the process by then (spec/06, "Steps").
+
+What the own writer asks of witnesses (PREPARE, OPEN, PROPOSE, LOCK) promises nothing and may leave
+before the commit, so that witnesses write while this node does. Not so when it carries what the own
+witness has said in the same run: a promise in OPEN, a vote in LOCK. And nothing overtakes what was
+said to the same witness before.
 """
 
 # After an exception that no rule foresees (a bug), memory may be ahead of what is staged: a later
@@ -14,7 +19,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from maillon.ledger.book import Book
@@ -45,6 +50,7 @@ from maillon.ledger.messages import (
 )
 from maillon.ledger.opener import CharterSource
 from maillon.ledger.orders import Order
+from maillon.ledger.rounds import Commit, Lock, Opening, Prepare, Promise, Propose, Vote
 from maillon.ledger.sources import AdoptionSource, Source, as_wished
 from maillon.ledger.steps import (
     AnotherInstance,
@@ -56,8 +62,10 @@ from maillon.ledger.steps import (
     Step,
     Stopped,
     Stuck,
+    Write,
 )
 from maillon.ledger.witness import Witness
+from maillon.ledger.witness_state import BODIES, VOTES
 from maillon.ledger.writer import Writer, WriterSettings
 from maillon.node import bounds
 from maillon.node.ledger.changes import Changes
@@ -77,6 +85,7 @@ from maillon.node.ledger.queue import CERTIFIED, REFUSED, OrderQueue, storable
 from maillon.node.ledger.reading import Reading, failure, require_readable, wish_id
 from maillon.node.ledger.staging import LedgerDisk, StagedDisk
 from maillon.node.store.database import StoreError
+from maillon.node.store.ledgerdisk import VOTES_SPACES
 from maillon.protocol.encoding import Value
 from maillon.protocol.errors import MaillonError, RemoteError
 
@@ -102,13 +111,18 @@ class Machine:
         self._raw = disk
         self._inbox: deque[Event] = deque()
         self._out = Out()
+        self._handled: list[Asker] = []
+        self.patient = False
+        """Whether arrivals from other coops wait for `look`, which the caller calls a little after
+        `Out.arrivals`."""
         self.reloads = 0
         self.faults: list[str] = []
         self._load(now)
 
-    def _load(self, now: int) -> None:
+    def _load(self, now: int, keep: Sequence[Write] = ()) -> None:
         setup = self._setup
-        self.disk = StagedDisk(self._raw)
+        self.disk = StagedDisk(self._raw, (VOTES_SPACES,))
+        self.disk.commit(keep)
         self.book = Book(setup.founding, self.disk, setup.verify)
         self.fed = self.book.fed
         self.catchup = Catchup(self.book)
@@ -128,6 +142,17 @@ class Machine:
         self.done: dict[bytes, int] = {}
         """The height of this coop's chain that each witness is at, as it said."""
         self._local: deque[tuple[bytes, Message]] = deque()
+        self._early: list[tuple[bytes, bytes]] = []
+        self._late: set[bytes] = set()
+        """Witnesses for whom something waits for the commit."""
+        self._spoke: set[bytes] = set()
+        """Chains on which the own witness has voted or promised since the last commit."""
+        self._firm: set[bytes] = set()
+        """Chains on which others rely on what the own witness has said since the last commit."""
+        self._frame: tuple[Message | None, bytes] = (None, b"")
+        self._asked = False
+        self._urgent = False
+        self._look = False
         self._started = False
         self._loaded_at = now
 
@@ -157,8 +182,11 @@ class Machine:
         """Return how many events wait."""
         return len(self._inbox)
 
-    def ask(self, wish: Order | Entry, now: int) -> bytes:
+    def ask(self, wish: Order | Entry, now: int, *, later: bool = False) -> bytes:
         """Take in something for this coop's chain; it is durable after the next `run`.
+
+        With `later` only when it is certified, or after `hurry` and the next `run`: for who does
+        not acknowledge it before.
 
         Return its id. Raises: QueueFull; Malformed, BadKey or BadAmount when no reader would accept
         its form, since one such entry would hold up the whole chain.
@@ -168,29 +196,79 @@ class Machine:
         id = wish_id(wish, self.fed)
         if isinstance(wish, Order) and self.index.transfer(id) is not None:
             return id  # carried out already: asking twice is asking once
-        self.queue.add(id, wish if isinstance(wish, Order) else as_wished(wish), now)
+        wished = wish if isinstance(wish, Order) else as_wished(wish)
+        self.queue.add(id, wished, now, later=later)
         return id
 
     # --- a run ----------------------------------------------------------------------------------
 
     def run(self, now: int) -> Out:
-        """Look at what came in, commit, and return what may leave.
+        """Look at what came in, commit, and return what may leave, all of it after the commit.
 
         Raises: what the disk raises; nothing of this run has left then, and the process ends.
         """
-        handled: list[Asker] = []
+        early = self.decide(now)
+        out = self.commit()
+        out.sends[:0] = early
+        return out
+
+    def decide(self, now: int) -> list[tuple[bytes, bytes]]:
+        """Look at what came in; return the (witness, frame) that may leave before `commit`."""
         if not self._started:
             self._guarded(now, lambda: self._start(now))
-        for _ in range(min(len(self._inbox), bounds.LEDGER_BATCH_MAX)):
+        count = min(len(self._inbox), bounds.LEDGER_BATCH_MAX)
+        for _ in range(count):
             event = self._inbox.popleft()
             self._guarded(now, partial(self._event, event, now))
             if isinstance(event, FromGuest):
-                handled.append(event.asker)
+                self._handled.append(event.asker)
         self._guarded(now, lambda: self._progress(now))
-        self.disk.flush()
+        if not (count or self._asked) or self.disk.waiting_later > bounds.LEDGER_LATER_MAX:
+            # Nothing presses: what may wait has waited.
+            self._urgent = True
+        self._asked = False
+        early, self._early = self._early, []
+        return early
+
+    def commit(self) -> Out:
+        """Make durable what was decided, and return what may leave now.
+
+        Raises: what the disk raises; nothing that rests on it has left, and the process ends.
+        """
+        self._settle()
+        self.disk.flush(everything=self._urgent)
         out, self._out = self._out, Out()
-        out.handled = handled
+        # What was decided meanwhile by who asks from inside is durable with the rest.
+        out.sends += self._early
+        out.handled, self._handled = self._handled, []
+        self._early, self._urgent = [], False
+        self._late.clear()
+        self._spoke.clear()
+        self._firm.clear()
         return out
+
+    def hurry(self) -> None:
+        """Have the next commit take along what may wait."""
+        self._urgent = True
+
+    def _settle(self) -> None:
+        """Let rows of the own witness wait that nothing rests on now.
+
+        With a quorum of one, PROPOSE to FINAL pass within one run. What was voted and locked at or
+        below the head means nothing (spec/06, W3 and W4), and the head is durable with this commit.
+        So when nobody outside was told of it, it is written a moment later.
+        """
+        for write in self.disk.staged(VOTES):
+            chain = write.key
+            if chain in self._firm or write.value is None:
+                continue
+            row, h = self.witness.row(chain), self.height(chain)
+            if row.vote is None or row.lock is None or not row.vote.h == row.lock.h == h:
+                continue
+            self.disk.commit_later(write)
+            for body in self.disk.staged(BODIES):
+                if body.key.startswith(chain):
+                    self.disk.commit_later(body)
 
     def next_wake(self, now: int) -> int | None:
         """Return when `run` is due without anything coming in, or None."""
@@ -198,6 +276,8 @@ class Machine:
             return now
         times = [writer.next_wake(now) for writer in self.writers.values()]
         times.append(self.expiry.next_wake(now))
+        if self.disk.waiting_later:
+            return now
         due = [time for time in times if time is not None]
         return min(due) if due else None
 
@@ -213,9 +293,10 @@ class Machine:
             log.error("the ledger is loaded again after a fault", exc_info=True)
             if self.reloads > bounds.LEDGER_RELOADS_MAX:
                 raise
-            # What was decided since the last commit is undone, and must not leave.
+            # What was decided since the last commit is undone, and must not leave. What was asked
+            # stays: who asked waits for it.
             self._out = Out()
-            self._load(now)
+            self._load(now, [write for write in self.disk.staged("order") if write.value])
             return False
         return True
 
@@ -300,6 +381,7 @@ class Machine:
                 step = self.witness.handle(own, message, now)
                 self._keep(step, now)
                 for send in step.sends:
+                    self._spoken(send.message, outside=False)
                     if send.to == b"":
                         self._to_writer(own, send.message, now)
                     else:
@@ -310,6 +392,7 @@ class Machine:
         self._keep(step, now)
         for send in step.sends:
             if send.to == b"":
+                self._spoken(send.message, outside=True)
                 if asker is not None:
                     self._out.answers.append((asker, encode_message(send.message)))
             else:
@@ -318,8 +401,37 @@ class Machine:
     def _send(self, to: bytes, message: Message) -> None:
         if to == self._setup.witness.public:
             self._local.append((to, message))
+            return
+        known, frame = self._frame
+        if known is not message:
+            frame = encode_message(message)
+            self._frame = message, frame
+        if self._may_leave_early(to, message):
+            self._early.append((to, frame))
         else:
-            self._out.sends.append((to, encode_message(message)))
+            self._late.add(to)
+            self._out.sends.append((to, frame))
+
+    def _may_leave_early(self, to: bytes, message: Message) -> bool:
+        match message:
+            case Prepare() | Propose():
+                return to not in self._late
+            case Opening(chain):
+                pass
+            case Lock(votes):
+                chain = votes.chain
+            case _:
+                return False
+        # It shows others what the own witness has said.
+        self._firm.add(chain)
+        return to not in self._late and chain not in self._spoke
+
+    def _spoken(self, message: Message, *, outside: bool) -> None:
+        """Note what the own witness has said, to the own writer or to others."""
+        if isinstance(message, Vote | Commit | Promise):
+            self._spoke.add(message.chain)
+            if outside or isinstance(message, Promise):
+                self._firm.add(message.chain)
 
     def _keep(self, step: Step, now: int) -> None:
         self.disk.commit(step.writes)
@@ -364,31 +476,52 @@ class Machine:
     def _progress(self, now: int) -> None:
         """Read what is certified now, and let the writers go on, until nothing moves."""
         for _ in range(bounds.LEDGER_ROUNDS_MAX):
-            moved = self._read_new(now)
-            self._write(now)
+            changed, self.disk.moved = self.disk.moved, False
+            moved = self._read_new(now) if changed else set[bytes]()
+            if changed:
+                self._write(now)
             own = self.writers.get(self._setup.coop)
             if own is not None:
                 for wish in self.expiry.wishes(now):
                     self._follow(own.submit(wish, now), None, now)
-            for writer in list(self.writers.values()):
+            for chain, writer in list(self.writers.items()):
                 due = writer.next_wake(now)
-                if moved or (due is not None and due <= now):
+                if self._concerned(chain, moved) or (due is not None and due <= now):
                     self._follow(writer.tick(now), None, now)
+            self._look = False
             self._local_traffic(now)
-            if not moved and not self._unread():
-                break
+            if not self.disk.moved:
+                if not changed or not self._unread():
+                    break
+                self.disk.moved = True
         self._out.hints += self.changes.news
         self.changes.news = []
+
+    def _concerned(self, chain: bytes, moved: set[bytes]) -> bool:
+        """Tell whether a writer has to look, because chains have moved."""
+        if self._look or chain in moved:
+            return True
+        if moved and chain == self._setup.coop and self.patient:
+            self._out.arrivals = True
+            return False
+        return bool(moved)
+
+    def look(self) -> None:
+        """Let the writers look with the next run for what came from other coops."""
+        self._look = True
 
     def _unread(self) -> bool:
         return any(self.reading.behind(chain) for chain in self.book.chains())
 
-    def _read_new(self, now: int) -> bool:
-        """Index certified blocks that were not read yet; tell who waited for them."""
-        moved = False
+    def _read_new(self, now: int) -> set[bytes]:
+        """Index certified blocks that were not read yet; tell who waited for them.
+
+        Return the chains that have some.
+        """
+        moved: set[bytes] = set()
         for chain in self.book.chains():
             for read in self.reading.new_blocks(chain):
-                moved = True
+                moved.add(chain)
                 self._out.certain += read.certain
                 if chain == self._setup.coop:
                     for id, index in read.ids:
@@ -431,6 +564,7 @@ class Machine:
 
     def submit(self, id: bytes, now: int) -> None:
         """Hand what `ask` queued to the writer; what follows leaves with the next run."""
+        self._asked = True
         item = self.queue.get(id)
         if item is None:
             # Carried out before: whoever asks again is told so.

@@ -17,7 +17,7 @@ from maillon.ledger.orders import Order, decode_order
 from maillon.ledger.steps import Write
 from maillon.node import bounds
 from maillon.node.i18n import _
-from maillon.node.ledger.staging import LedgerDisk
+from maillon.node.ledger.staging import StagedDisk
 from maillon.protocol.encoding import Value, decode, encode
 from maillon.protocol.errors import LocalError, MaillonError
 
@@ -103,7 +103,7 @@ def _decoded(id: bytes, data: bytes) -> Queued:
 class OrderQueue:
     """What waits for this coop's writer, in the order of asking."""
 
-    def __init__(self, disk: LedgerDisk) -> None:
+    def __init__(self, disk: StagedDisk) -> None:
         self._disk = disk
         self._items: dict[bytes, Queued] = {}
         self._by_account: dict[bytes, int] = {}
@@ -145,10 +145,12 @@ class OrderQueue:
         """Return the highest number among an account's waiting orders, 0 for none."""
         return self._seqs.get(account, 0)
 
-    def add(self, id: bytes, wish: Order | Entry, now: int) -> Queued:
+    def add(self, id: bytes, wish: Order | Entry, now: int, *, later: bool = False) -> Queued:
         """Take something in; the caller acknowledges after the next flush of the disk.
 
-        What is here already is returned as it is: asking twice is asking once. Raises: QueueFull.
+        With `later` after the next flush of everything: what is certified by then was never
+        written and need not be deleted. What is here already is returned as it is: asking twice is
+        asking once. Raises: QueueFull.
         """
         known = self._items.get(id)
         if known is not None and known.state != REFUSED:
@@ -173,7 +175,11 @@ class OrderQueue:
         item = Queued(id, wish, now, self._next)
         self._next += 1
         self._remember(item)
-        self._write(item)
+        write = Write("order", item.id, item.encode())
+        if later and known is None:
+            self._disk.commit_later(write)
+        else:
+            self._disk.commit((write,))
         return item
 
     def placed(self, id: bytes, h: int) -> None:
@@ -215,7 +221,8 @@ class OrderQueue:
         if item is not None:
             if item.state != REFUSED:
                 self._uncount(item)
-            self._disk.commit((Write("order", id, None),))
+            if not self._disk.forget_later("order", id):
+                self._disk.commit((Write("order", id, None),))
         return item
 
     def _remember(self, item: Queued) -> None:

@@ -50,6 +50,9 @@ log = logging.getLogger("maillon.ledger")
 
 PROTOCOL = links.PROTOCOL
 
+_TURNS = 2
+"""Turns of the scheduler that a woken link needs to hand its frames to the socket."""
+
 
 class Wire(Protocol):
     """What is needed of the network."""
@@ -80,6 +83,8 @@ class LedgerRunner:
 
     def __init__(self, machine: Machine, host: Host, wire: Wire, own_node: bytes) -> None:
         self.machine = machine
+        machine.patient = True
+        self._looking = False
         self.own_node = own_node
         self._host = host
         self._wire = wire
@@ -116,7 +121,7 @@ class LedgerRunner:
         while True:
             self._wake = trio.Event()
             now = self._host.time()
-            self._step(now)
+            await self._step(now)
             if self.machine.waiting:
                 # Others have their turn: they may bring what the next commit takes along.
                 await trio.lowlevel.checkpoint()
@@ -125,14 +130,21 @@ class LedgerRunner:
             with trio.move_on_after(_pause(due, now)):
                 await self._wake.wait()
 
-    def _step(self, now: int) -> None:
+    async def _step(self, now: int) -> None:
         asked, self._asked = self._asked, []
         for id in asked:
             self.machine.submit(id, now)
-        out = self.machine.run(now)
+        early = self.machine.decide(now)
+        if early:
+            for witness, frame in early:
+                self._link(witness).push(frame)
+            for _ in range(_TURNS):
+                # The links write now; the commit below holds up everything in this process.
+                await trio.lowlevel.checkpoint()
+        flushed, self._flushed = self._flushed, trio.Event()
+        out = self.machine.commit()
         self.runs += 1
         self.blocks += out.blocks
-        flushed, self._flushed = self._flushed, trio.Event()
         flushed.set()
         self._release(out)
 
@@ -158,8 +170,17 @@ class LedgerRunner:
             for ticket in self._tickets.pop(ended.id, ()):
                 ticket.ended = ended
                 ticket.event.set()
+        if out.arrivals and not self._looking and self._nursery is not None:
+            self._looking = True
+            self._nursery.start_soon(self._look_later)
         if out.certain:
             self._host.transfers_certain(out.certain)
+
+    async def _look_later(self) -> None:
+        await trio.sleep(bounds.LEDGER_ARRIVALS_WAIT_S)
+        self._looking = False
+        self.machine.look()
+        self._wake.set()
 
     @property
     def own_witness(self) -> bytes:
@@ -187,20 +208,20 @@ class LedgerRunner:
         """
         if sum(map(len, self._tickets.values())) >= bounds.LEDGER_WAITERS_MAX:
             raise LocalError("Too many wait for an answer already.")
-        id = self.machine.ask(wish, self._host.time())
+        id = self.machine.ask(wish, self._host.time(), later=wait_s > 0)
         self._asked.append(id)
         self._given.setdefault(id, trio.current_time())
         while len(self._given) > bounds.LEDGER_WAITERS_MAX:
             self._given.pop(next(iter(self._given)))
         ticket = Ticket(id)
         self._tickets.setdefault(id, []).append(ticket)
-        flushed = self._flushed
         self._wake.set()
         try:
-            # Durable first, however short the wait: then it is acknowledged.
-            await flushed.wait()
             with trio.move_on_after(min(wait_s, bounds.LEDGER_WAIT_S_MAX)):
                 await ticket.event.wait()
+            if ticket.ended is None:
+                # Durable before it is acknowledged. What is certified or refused is so already.
+                await self.stored()
         finally:
             waiting = self._tickets.get(id)
             if waiting is not None and ticket in waiting:
@@ -211,9 +232,14 @@ class LedgerRunner:
 
     async def stored(self) -> None:
         """Wait until all that is staged now is durable."""
+        self.machine.hurry()
         flushed = self._flushed
         self._wake.set()
         await flushed.wait()
+
+    async def next_run(self) -> None:
+        """Wait until the machine has looked again, at whatever came in."""
+        await self._flushed.wait()
 
     def tell(self, hints: Sequence[Hint]) -> None:
         """Gossip hints of our own."""
