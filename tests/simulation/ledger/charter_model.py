@@ -75,7 +75,7 @@ class CharterModel:
         self.fed = fed
         self.states = [first]
         self._verify = verify
-        self.H = hashlib.sha256(b"maillon/1/genesis\0" + fed + fed).digest()
+        self.head_hash = hashlib.sha256(b"maillon/1/genesis\0" + fed + fed).digest()
         self.counts: dict[str, int] = {}
 
     @property
@@ -109,7 +109,7 @@ class CharterModel:
         _, fed, chain, h, prev, c, c2 = fields[:7]
         entries = [entry for _, entry in content[0]]
         k = self.height + 1
-        self._need((fed, chain, h, prev) == (self.fed, self.fed, k, self.H), "it follows", k)
+        self._need((fed, chain, h, prev) == (self.fed, self.fed, k, self.head_hash), "it follows", k)
         self._need((c, c2) == (k - 1, k), "charter k is certified under k-1", k)
         decoded: list[Any] = [decode(entry, bytes_max=BYTES_MAX) for entry in entries]
         if decoded and decoded[0][0] != 11:
@@ -118,7 +118,7 @@ class CharterModel:
         for entry in decoded:
             self.change(state, entry, k)
         self.states.append(state)
-        self.H = H
+        self.head_hash = H
 
     def _need(self, true: bool, claim: str, k: int) -> None:
         if not true:
@@ -142,7 +142,7 @@ class CharterModel:
 
     def change(self, state: CharterStateModel, entry: Any, k: int) -> None:
         """Apply one decoded entry to a state."""
-        kind = entry[0]
+        kind: int = entry[0]
         names = (
             "", "admit", "remove", "key", "limit", "trustee", "quorum", "unit", "retire", "clear",
             "rule", "refound",

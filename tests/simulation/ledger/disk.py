@@ -1,9 +1,8 @@
 """A disk of two files that loses what was not synced, and can lose power between the two.
 
-A node keeps its ledger in one database and its votes in another. A batch of writes that touches both
-is two commits: the ledger's first, then the votes'. The other order would let a witness forget its
-lock before its head has moved; the simulator cuts the power between the two to show that this one
-is right.
+A node keeps its ledger in one database and its votes in another. A batch of writes that touches
+both is two commits: the ledger's first, then the votes'. The other order would let a witness forget
+its lock before its head has moved; the simulator cuts the power between the two.
 """
 
 from __future__ import annotations

@@ -3,23 +3,24 @@
 The correct witnesses are the real ones. What one of them does depends on its row on the disk and on
 the message, so each pair is tried once on the real code and remembered; the search itself goes over
 the remembered steps. The writer and the fourth witness are the adversary: they sign whatever their
-keys can sign and show any correct witness anything that can be made of the signatures so far, in any
-order, as often as they like, in `TERMS` terms and with two valid blocks.
+keys can sign and show any correct witness anything that can be made of the signatures so far, in
+any order, as often as they like, in a few terms and with two valid blocks.
 
 What makes it end:
 
 - Nothing that was signed is forgotten, so a state is what the three have on their disks and what
-  they have said; the three are alike, and so are the two blocks: states that differ by a permutation
-  are one.
-- Messages have a rank: their term, and within it PREPARE, OPEN, PROPOSE, LOCK. What one witness says
-  helps to make messages for another of the same rank or a higher one only (votes of a term make its
-  LOCK, promises for a term its OPEN, votes of a lower term stand under its locks). So two steps of
-  different witnesses in falling order of rank can change places, and of all orders of the same steps
-  only those are explored in which the rank falls at one and the same witness alone. This rests on
-  the messages' form, not on what witnesses do with them: a broken witness is explored as fully.
+  they have said; the three are alike, and so are the two blocks: states that differ by a
+  permutation are one.
+- Messages have a rank: their term, and within it PREPARE, OPEN, PROPOSE, LOCK. What one witness
+  says helps to make messages for another of the same rank or a higher one only (votes of a term
+  make its LOCK, promises for a term its OPEN, votes of a lower term stand under its locks). So two
+  steps of different witnesses in falling order of rank can change places, and of all orders of the
+  same steps only those are explored in which the rank falls at one and the same witness alone. This
+  rests on the messages' form, not on what witnesses do with them: a broken witness is explored as
+  fully.
 
-Random schedules do not find a witness that votes in a term below one it
-has promised; this search does.
+Random schedules miss much of what happens only in one order; this search does
+not.
 
     PYTHONPATH=tests python -m simulation.ledger.explorer
 """
@@ -130,7 +131,7 @@ class Explorer:
         self.book = Book(founding, empty, verify_mac)
         self.blocks = [self._block(number) for number in range(2)]
         self.number = {block.hash: number for number, block in enumerate(self.blocks)}
-        self.term = [
+        self.term: list[Term] = [
             Term(0, bytes(16), bytes(32)),
             *(
                 Term(counter, bytes([counter]) * 16, self.writers[0].public)
@@ -197,7 +198,8 @@ class Explorer:
         return after, said
 
     def _message(self, move: Any) -> Message:
-        kind, t = move[0], move[1]
+        kind: str = move[0]
+        t: int = move[1]
         term, key = self.term[t], self.writers[0]
         if kind == "prepare":
             return wire.Prepare.sign(key, self.fed, self.chain, term)
@@ -207,7 +209,8 @@ class Explorer:
             )
             return wire.Opening(self.chain, term, promises)
         if kind == "propose":
-            return wire.Propose.sign(key, self.fed, term, self.blocks[move[2]])
+            block: int = move[2]
+            return wire.Propose.sign(key, self.fed, term, self.blocks[block])
         return wire.Lock(self._votes(t, move[2], move[3]))
 
     def _promise(self, place: int, t: int, lock: LockSymbol | None) -> wire.Promise:

@@ -1,10 +1,10 @@
 """Keys for the simulator: a fast stand-in for Ed25519, or the real thing.
 
 The ledger's machines take their keys and the verification of signatures as arguments, so the
-simulator may choose. A real signature costs some 30 µs and its verification 60 to 120; the stand-in,
-a keyed hash of 64 bytes, costs 2. It is no signature (whoever knows the public key can make it), which
-is enough here: liars in the simulator sign with their own keys only. One plan in a hundred uses
-Ed25519 all the same, so that nothing comes to rest on the stand-in.
+simulator may choose. A real signature costs some 30 µs and its verification 60 to 120; the
+stand-in, a keyed hash of 64 bytes, costs 2. It is no signature (whoever knows the public key can
+make it), which is enough here: liars in the simulator sign with their own keys only. One plan in
+two hundred uses Ed25519 all the same, so that nothing comes to rest on the stand-in.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """A bench for directed scripts: real books and witnesses, and a hand that shows them messages.
 
-Nothing is lost or late here: `ask` shows one witness one message, commits what it writes and returns
-what it answers.
+Nothing is lost or late here: `ask` shows one witness one message, commits what it writes and
+returns what it answers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from maillon.ledger import messages as wire
 from maillon.ledger.block import Block
@@ -21,7 +21,7 @@ from maillon.ledger.steps import Step
 from maillon.ledger.witness import Witness
 from maillon.protocol.founding import Founding, FoundingCoop, LedgerTerms
 from maillon.protocol.ids import CoopId
-from maillon.protocol.keys import coop_id
+from maillon.protocol.keys import SigningKey, coop_id
 from simulation.ledger.disk import SimDisk
 from simulation.ledger.keys import MacKey, verify_mac
 from simulation.ledger.plan import LIMITS, UNITS
@@ -36,7 +36,7 @@ class Lab:
     def __init__(self, coops: int, witnesses: int, quorum: int, *, approvals: int = 1) -> None:
         self.roots = [MacKey(f"root {i}") for i in range(coops)]
         self.writers = [MacKey(f"writer {i}") for i in range(coops)]
-        self.keys = [MacKey(f"witness {i}") for i in range(coops)]
+        self.keys: list[MacKey] = [MacKey(f"witness {i}") for i in range(coops)]
         self.ids: list[CoopId] = [coop_id(root.public) for root in self.roots]
         self.founding = Founding(
             "Laboratory",
@@ -181,5 +181,8 @@ class Lab:
         """Build the charter's next block, approved by some coops."""
         charter = self.books[0].charter
         proposal = charter.propose(entries)
-        approvals = [approve(self.fed, proposal.hash, self.ids[a], self.writers[a]) for a in approvers]
+        approvals = [
+            approve(self.fed, proposal.hash, self.ids[a], cast(SigningKey, self.writers[a]))
+            for a in approvers
+        ]
         return charter.build(proposal.entries, approvals, time=NOW)

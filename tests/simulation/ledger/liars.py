@@ -8,13 +8,13 @@ proposes stale terms and bad blocks, shows certificates to some and hides them f
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
 
 from maillon.ledger import messages as wire
-from maillon.ledger.block import Block, genesis_hash
+from maillon.ledger.block import Block, Header, genesis_hash
+from maillon.ledger.confirmation import confirmation_hash
 from maillon.ledger.messages import Message
 from maillon.ledger.quorum import Certificate, Term, VoteQC
 from maillon.ledger.steps import Send, Step
@@ -63,15 +63,14 @@ class LyingWitness:
             v = message.votes
             return [wire.Commit.sign(key, fed, v.c, v.chain, v.h, v.term, v.block)]
         if isinstance(message, wire.Final):
-            v = message.certificate
-            return [wire.Done(v.chain, v.h, v.block)]
+            final = message.certificate
+            return [wire.Done(final.chain, final.h, final.block)]
         if isinstance(message, wire.Get):
             return [wire.Blocks(message.chain, self._forged_blocks(message))]
         if isinstance(message, wire.AskHeads):
             return [self._forged_heads()]
         if isinstance(message, wire.Confirm):
-            named = wire.confirmation_from(message.confirmation.array())
-            digest = _digest(named.encode())
+            digest = confirmation_hash(message.confirmation)
             c = book.governing(message.chain) if message.chain in book.chains() else 0
             return [wire.Ack.sign(key, fed, message.chain, message.hold, digest, c)]
         return []
@@ -114,18 +113,13 @@ class LyingWitness:
         )
 
     def _forged_heads(self) -> wire.Heads:
-        heads: list[tuple[wire.Header, bytes]] = []
+        heads: list[tuple[Header, bytes]] = []
         for chain in sorted(self.book.chains()):
             head = self.book.head(chain)
             if head.header is not None and head.certificate is not None:
                 taller = replace(head.header, h=head.h + 1, prev=head.hash)
                 heads.append((taller, head.certificate.encode()))
         return wire.Heads(tuple(heads))
-
-
-def _digest(data: bytes) -> bytes:
-    """Return SHA-256 of a confirmation's bytes."""
-    return hashlib.sha256(data).digest()
 
 
 class LyingWriter:
@@ -279,5 +273,3 @@ def spoilt(block: Block, rng: Random) -> Block:
         return replace(block, header=replace(header, h=header.h + 1))
     return replace(block, header=replace(header, time=max(0, header.time - 5_000)))
 
-
-__all__ = ["LyingWitness", "LyingWriter", "spoilt"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from maillon.ledger import messages as wire
 from maillon.ledger import steps
@@ -29,12 +29,14 @@ from maillon.ledger.steps import Step
 from maillon.ledger.witness import Witness
 from maillon.ledger.writer import Writer, WriterSettings
 from maillon.protocol.errors import MaillonError
+from maillon.protocol.keys import SigningKey
 from simulation.ledger.disk import PowerCut, SimDisk
 from simulation.ledger.keys import SimKey, same_key
 from simulation.ledger.liars import LyingWitness, LyingWriter, spoilt
 
 if TYPE_CHECKING:
-    from simulation.ledger.world import Coop, World
+    from simulation.ledger.stage import Coop
+    from simulation.ledger.world import World
 
 SYNC_MS = 7_000
 RESTART_MS = 8_000
@@ -443,7 +445,9 @@ class Machine:
 
     # --- The charter ----------------------------------------------------------------------------
 
-    def propose(self, entries: Sequence[CharterEntry], voters: Sequence[Coop], *, enough: bool) -> None:
+    def propose(
+        self, entries: Sequence[CharterEntry], voters: Sequence[Coop], *, enough: bool
+    ) -> None:
         """Make a proposal, approved by some coops, and begin to open the charter's chain."""
         if not self.up:
             return
@@ -453,7 +457,9 @@ class Machine:
         except LedgerError as error:
             self.world.count(f"charter proposals refused: {error.facts.get('reason')}")
             return
-        approvals = [approve(self.book.fed, proposal.hash, c.id, c.writer) for c in voters]
+        approvals = [
+            approve(self.book.fed, proposal.hash, c.id, cast(SigningKey, c.writer)) for c in voters
+        ]
         if not approvals:
             return
         self._proposal(wire.Proposal(proposal.encode(), tuple(approvals)))

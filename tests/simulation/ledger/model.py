@@ -1,8 +1,8 @@
 """A second, naive implementation of the accounts: what must be true of certified blocks.
 
-It reads the bytes of certified blocks with the protocol's decoder and nothing else of the ledger: no
-trees, no roots, no forks of a state; dictionaries that are changed in place, and every rule of the
-accounts spelt out. A block that was certified and breaks a rule here is a failure of the machines.
+It reads the bytes of certified blocks with the protocol's decoder and nothing else of the ledger:
+no trees, no roots, no forks of a state; dictionaries that are changed in place, and every rule of
+the accounts spelt out. A certified block that breaks a rule here is a failure of the machines.
 """
 
 from __future__ import annotations
@@ -214,7 +214,8 @@ class Model:
         _, id, kind, key, positions = entry
         need(id not in chain.accounts, "an account is opened once", account=id)
         opened = sum(1 for account in chain.accounts.values() if account.open)
-        need(opened <= self.charter.at(c).cap(chain_id), "no more accounts than allowed", open=opened)
+        cap = self.charter.at(c).cap(chain_id)
+        need(opened <= cap, "no more accounts than allowed", open=opened)
         account = chain.accounts[id] = Account(kind, [key])
         for unit, limit, top in positions:
             account.positions[unit] = Position(0, limit, top)
@@ -231,7 +232,9 @@ class Model:
 
     # --- Orders ---------------------------------------------------------------------------------
 
-    def _order(self, chain_id: bytes, chain: Chain, order: Any) -> tuple[bytes, Account, Any, bytes]:
+    def _order(
+        self, chain_id: bytes, chain: Chain, order: Any
+    ) -> tuple[bytes, Account, Any, bytes]:
         body, key, mandate_id, signature = order
         id = hashlib.sha256(b"maillon/1/order\0" + self.fed + body).digest()
         need(id not in self.done, "no order is executed twice", order=id)
@@ -239,7 +242,7 @@ class Model:
         account_id, seq, where, until, action = plain(body)
         need(where == chain_id, "an order is for its account's chain", order=id)
         account = self._account(chain, account_id)
-        need(seq > account.seq, "an account's orders are numbered upwards", seq=seq, was=account.seq)
+        need(seq > account.seq, "an account's orders are numbered upwards", seq=seq)
         account.seq = seq
         need(chain.time <= until, "an order is executed in its time", order=id)
         message = signing_bytes("order", self.fed + body)
@@ -297,7 +300,7 @@ class Model:
 
     def _spend(self, where: tuple[bytes, Chain, bytes, int], entry: Any, c: int) -> None:
         chain_id, chain, _, _ = where
-        account_id, account, action, id = self._order(chain_id, chain, entry[1])
+        account_id, _, action, id = self._order(chain_id, chain, entry[1])
         unit, amount, to_coop, to_account = action[3], action[4], action[1], action[2]
         if entry[0] == 10:
             need(action[0] == 2, "a hold is what was ordered")
@@ -307,8 +310,8 @@ class Model:
                 self._room(chain_id, chain, to_account, unit, amount)
             _, _, _, _, _, _, _, expiry, payee, arbiter, hashlock = action
             chain.holds[id] = Hold(
-                account_id, unit, amount, to_coop, to_account, payee, entry[1][1], arbiter, hashlock,
-                expiry,
+                account_id, unit, amount, to_coop, to_account, payee, entry[1][1], arbiter,
+                hashlock, expiry,
             )  # fmt: skip
             return
         need(action[0] == 1, "a payment is what was ordered")
@@ -343,8 +346,9 @@ class Model:
         )
 
     def _debit(
-        self, chain_id: bytes, chain: Chain, account: bytes, unit: int, amount: int, to: bytes, c: int
-    ) -> None:
+        self, chain_id: bytes, chain: Chain, account: bytes, unit: int, amount: int, to: bytes,
+        c: int,
+    ) -> None:  # fmt: skip
         position = self._account(chain, account).positions.get(unit)
         need(position is not None, "an account has the unit it pays in", unit=unit)
         assert position is not None

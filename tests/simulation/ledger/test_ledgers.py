@@ -1,0 +1,105 @@
+"""Ledgers out of seeds: nothing certified twice, nothing lost, nothing stuck, whatever happened."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from simulation.ledger.explorer import Explorer
+from simulation.ledger.plan import default_quorum, tolerated
+from simulation.ledger.run import many, replay, simulate
+from simulation.ledger.world import World
+
+TOP = Path(__file__).resolve().parents[3]
+
+# A seed takes a tenth of a second. More of them: `make simulate LEDGER_SEEDS=2000`.
+SEEDS = int(os.environ.get("MAILLON_LEDGER_SEEDS", "150"))
+
+
+def test_ledgers_stay_right_and_get_well_whatever_happened() -> None:
+    results = list(many(range(SEEDS), jobs=min(2, os.cpu_count() or 1)))
+    failed = [result for result in results if result.broken]
+    told = "\n".join(f"{replay(r.seed)}\n{r.broken[:800]}" for r in failed[:3])
+    assert not failed, f"{len(failed)} of {SEEDS} seeds fail:\n{told}"
+    totals: dict[str, int] = {}
+    for result in results:
+        for what, count in result.figures.items():
+            totals[what] = totals.get(what, 0) + count
+    # The runs are worth nothing if nothing happens in them.
+    for what, least in (
+        ("blocks certified", 10 * SEEDS),
+        ("heights certified after a race of terms", SEEDS // 2),
+        ("power cuts", SEEDS),
+        ("second instances started", SEEDS // 10),
+        ("chains frozen", SEEDS // 20),
+        ("certified charter entries: clear", SEEDS // 20),
+        ("nodes restored from a backup, without their witness", 1),
+        ("chains continued by a trustee", 1),
+        ("witnesses rolled back", 1),
+        ("federations founded again", 1),
+        ("retirements in the end", 1),
+        ("certified entries: return", 1),
+        ("certified entries: post", 1),
+        ("certified entries: void", 1),
+    ):
+        assert totals.get(what, 0) >= least, (what, totals.get(what, 0))
+
+
+def test_one_seed_is_one_history_whatever_the_order_of_hashes() -> None:
+    digests: list[list[str]] = []
+    for hash_seed in ("0", "4242"):
+        done = subprocess.run(
+            [sys.executable, "-m", "simulation.ledger.run", "--first-seed", "40", "--seeds", "6",
+             "--jobs", "1", "--digests"],
+            cwd=TOP,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(TOP / "tests")},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
+        )  # fmt: skip
+        digests.append([line for line in done.stdout.splitlines() if line[:1] == "4"])
+    assert len(digests[0]) == 6
+    assert digests[0] == digests[1]
+
+
+def test_another_seed_is_another_history() -> None:
+    assert simulate(7).digest != simulate(8).digest
+
+
+@pytest.mark.parametrize("what", ["wire", "real"])
+def test_messages_as_bytes_and_signatures_of_ed25519_change_nothing_that_is_promised(
+    what: str,
+) -> None:
+    small = {"coops": 4, "quorum": 3, "liars": 1, "crooks": 1, "writing": 2, "active_s": 60}
+    fewer = {**small, "restores": 0, "rollbacks": 0, "rollback_is_lie": False}
+    for seed in (3, 4):
+        result = simulate(seed, tune={**fewer, what: True})
+        assert not result.broken, f"{replay(seed)}\n{result.broken}"
+
+
+def test_a_failing_seed_says_how_to_run_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(world: World) -> dict[str, int]:
+        world.clock.note("what happened before")
+        raise AssertionError("made to fail")
+
+    monkeypatch.setattr(World, "run", fails)
+    result = simulate(5, keep_trace=True)
+    assert result.broken == "AssertionError: made to fail"
+    assert "what happened before" in result.trace
+    assert "--first-seed 5 " in replay(5)
+
+
+def test_no_schedule_of_one_height_and_two_terms_certifies_two_blocks() -> None:
+    explorer = Explorer(2)
+    assert explorer.explore() > 10_000
+    assert explorer.steps_tried > 500
+
+
+def test_quorums_of_plans_are_those_of_the_design() -> None:
+    assert [default_quorum(n) for n in (1, 2, 3, 4, 5, 7, 10)] == [1, 2, 3, 3, 4, 5, 7]
+    assert [tolerated(n, default_quorum(n)) for n in (1, 4, 7)] == [0, 1, 2]
