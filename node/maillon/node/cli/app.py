@@ -13,6 +13,7 @@ from typing import Any, cast
 import click
 
 from maillon.node.cli import (
+    account_keys,
     accounts,
     audit,
     base,
@@ -91,6 +92,8 @@ for command in (
     node.completion,
 ):
     cli.add_command(command)
+for command in account_keys.COMMANDS:
+    accounts.account.add_command(command)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
