@@ -140,24 +140,6 @@ async def test_what_was_paid_is_sent_back_and_the_statement_tells_both(
     assert {row.id for row in listed} == {paid.id, back.id}
 
 
-async def test_a_payment_to_an_account_that_closed_meanwhile_comes_back(
-    net: LedgerNet, autojump_clock: object
-) -> None:
-    a, b, *_ = net.nodes
-    ana, bo = await a.member("Ana"), await b.member("Bo")
-    await agreed(net.nodes)
-    closed = await b.desk.close(bo, shapes.CloseRequest(wait_s=30))
-    assert closed.status == "certified"
-    paid = await a.pay(ana, bo, 25)
-    assert paid.status == "certified"
-    await until(
-        lambda: a.desk.show_transfer(paid.id).transfer.status == "returned" and a.balance(ana) == 0,
-        "it came back",
-    )
-    page = a.desk.statement(ana, StatementOptions())
-    assert [line.kind for line in page.lines] == ["pay", "return"]
-
-
 async def test_a_key_that_is_none_never_reaches_the_chain(
     net: LedgerNet, autojump_clock: object
 ) -> None:

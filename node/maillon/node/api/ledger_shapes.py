@@ -21,12 +21,17 @@ UnitCode = Annotated[str, Meta(min_length=1, max_length=32)]
 Who = Annotated[str, Meta(min_length=1, max_length=200)]
 """An account here: a person's id or the beginning of it, an account's id, or a name that only one
 person of the register has."""
+AskedKey = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[\x21-\x7e]+$")]
 Wait = Annotated[float, Meta(ge=0, le=120)]
 """How long an answer may wait for the quorum, in seconds; what is not certified by then goes on."""
 
 STATUSES = ("waiting", "placed", "certified", "refused", "held")
 """Of an order: `waiting` in the queue, `placed` in a block that is not final yet, `certified`;
 `held` is a certified hold that is neither posted nor void; `refused` with a reason."""
+
+ARRIVALS = ("", "on_its_way", "arrived", "returned")
+"""Of a certified transfer to another coop, what that coop did: nothing yet, took it, or sent it
+back with a `reason`. Empty for a transfer inside a coop, and before it is certified."""
 
 
 # --- accounts -----------------------------------------------------------------------------------
@@ -162,11 +167,15 @@ class Placed(Struct):
     account: str = ""
     block: BlockRef | None = None
     reason: str = ""
-    """Code of a refusal, or of why it waits: no_quorum, network_down, frozen, …"""
+    """Code of a refusal, of why it waits (no_quorum, network_down, frozen, …), or came back."""
     detail: str = ""
     facts: dict[str, Any] = {}
     mandate: str = ""
     notices: list[str] = []
+    arrival: str = ""
+    """One of ARRIVALS."""
+    repeated: bool = False
+    """It was asked before under the same `key`: this tells what became of that, nothing is new."""
 
 
 class StatementLine(Struct):
@@ -236,7 +245,12 @@ class TransferRequest(Request):
     """Pay under this mandate of the account, signed with the delegate's key."""
     key_of: Who | None = None
     """Whose key signs, when it is not the account's own: the delegate of `mandate`."""
+    key: AskedKey | None = None
+    """A name of your own for this very transfer: however often it is asked under it, it is given
+    once. Only after a refusal it may be asked again."""
     wait_s: Wait = 10.0
+    arrival: bool = False
+    """Wait within `wait_s` for the other coop to take it too, or to send it back."""
 
 
 class SignedRequest(Request):
@@ -251,6 +265,7 @@ class SignedRequest(Request):
 class ConfirmRequest(Request):
     preimage: Hex32 | None = None
     wait_s: Wait = 10.0
+    arrival: bool = False
 
 
 class ReleaseRequest(Request):
@@ -262,7 +277,10 @@ class ReverseRequest(Request):
 
     amount: Amount | None = None
     memo: Annotated[str, Meta(max_length=1_000)] = ""
+    again: bool = False
+    """Do it although something of the transfer was sent back already."""
     wait_s: Wait = 10.0
+    arrival: bool = False
 
 
 class Transfer(Struct):
@@ -288,11 +306,15 @@ class Transfer(Struct):
     until: int
     block: BlockRef | None
     arrived: BlockRef | None
-    """The destination's block that credited it, once that is certified."""
+    """The destination's block that credited it, or sent it back, once that is certified."""
     hold: dict[str, Any] | None = None
     reason: str = ""
     detail: str = ""
     facts: dict[str, Any] = {}
+    arrival: str = ""
+    """One of ARRIVALS."""
+    back: BlockRef | None = None
+    """The payer's coop's block that credited what was sent back."""
 
 
 class Transfers(Struct):

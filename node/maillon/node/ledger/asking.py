@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from maillon.ledger.entries import Settle
+from maillon.ledger.errors import LedgerError
 from maillon.ledger.limits import BALANCE_MAX
 from maillon.ledger.orders import (
     COMMONS,
@@ -23,6 +24,7 @@ from maillon.ledger.units import UnitTable
 from maillon.node import bounds
 from maillon.node.api import ledger_shapes as shapes
 from maillon.node.i18n import _
+from maillon.node.ledger.arrivals import require_welcome
 from maillon.node.ledger.host import Host
 from maillon.node.ledger.machine import Machine
 from maillon.protocol.errors import LocalError
@@ -55,6 +57,16 @@ class Place:
 
     coop: bytes
     account: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a transfer is to move."""
+
+    payer: Account
+    to: Place
+    unit: int
+    amount: int
 
 
 class Asking:
@@ -249,15 +261,41 @@ class Asking:
             mandate=mandate,
         )
 
+    def wanted(self, request: shapes.TransferRequest) -> Wanted:
+        """Return who is to give what to whom. Raises: NoSuchAccount, AmountText, UnitUnknown."""
+        unit = self.unit(request.unit)
+        return Wanted(
+            self.account(request.from_),
+            self.anywhere(request.to),
+            unit,
+            self.amount(unit, request.amount),
+        )
+
+    def require_welcome(self, to: Place, unit: int, amount: int, *, now: bool = True) -> None:
+        """Return when an amount can be credited at another coop, as far as is known here.
+
+        Raises: AccountUnknown, AccountClosed, WrongUnit, OverMaximum, with `receiver` True.
+        """
+        if to.coop == self._host.coop:
+            return  # its own chain decides, and says why
+        book = self._machine.book
+        try:
+            require_welcome(
+                book.state(to.coop), book.charter.latest, to.account, unit, amount, now=now
+            )
+        except LedgerError as fault:
+            fault.facts["receiver"] = True
+            raise
+
     def payment(self, request: shapes.TransferRequest) -> Order | Settle:
         """Make a transfer into what is asked of the chain.
 
-        Raises: NoSuchAccount, KeyElsewhere, AmountText, UnitUnknown, AskingError.
+        Raises: NoSuchAccount, KeyElsewhere, AmountText, UnitUnknown, AskingError; what
+        `require_welcome` raises.
         """
-        payer = self.account(request.from_)
-        to = self.anywhere(request.to)
-        unit = self.unit(request.unit)
-        amount = self.amount(unit, request.amount)
+        wanted = self.wanted(request)
+        payer, to, unit, amount = wanted.payer, wanted.to, wanted.unit, wanted.amount
+        self.require_welcome(to, unit, amount, now=request.hold is None)
         if payer.id == COMMONS:
             if request.hold is not None or request.mandate is not None or request.category:
                 raise AskingError(

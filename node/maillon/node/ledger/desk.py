@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from maillon.ledger.entries import (
     Close,
     Confirmation,
-    Entry,
     Limit,
     Open,
     Post,
     PreimageConfirmation,
     Recover,
-    Settle,
     Void,
     sign_confirmation,
     sign_release,
 )
+from maillon.ledger.errors import LedgerError
 from maillon.ledger.limits import BALANCE_MAX
 from maillon.ledger.orders import (
     COMMONS,
     HoldAction,
     KeysAction,
     MandateAction,
-    Order,
     PayAction,
     RevokeAction,
     decode_order,
@@ -45,14 +43,17 @@ from maillon.node.ledger.asking import PERSON_KINDS, Asking, AskingError, NoSuch
 from maillon.node.ledger.elsewhere import Elsewhere
 from maillon.node.ledger.exporting import export
 from maillon.node.ledger.governing import Governing
-from maillon.node.ledger.happenings import Ended
 from maillon.node.ledger.host import Host
 from maillon.node.ledger.index import HELD, TransferRow
+from maillon.node.ledger.outcomes import Outcomes
 from maillon.node.ledger.queue import Queued
-from maillon.node.ledger.reading import require_readable
+from maillon.node.ledger.reading import require_readable, wish_id
+from maillon.node.ledger.repeats import Repeats
+from maillon.node.ledger.reversing import reversal
 from maillon.node.ledger.runner import LedgerRunner
 from maillon.node.ledger.showing import Showing
 from maillon.node.ledger.telling import Telling
+from maillon.protocol.encoding import Value
 from maillon.protocol.errors import BadSignature, LocalError
 from maillon.protocol.keys import SigningKey
 
@@ -89,6 +90,11 @@ class Desk:
         showing = Showing(self._host, machine.index, machine.book.hash_at)
         showing.use(machine.book.charter.latest)
         return showing
+
+    @property
+    def outcomes(self) -> Outcomes:
+        """Return what asks, waits, and tells what became of it."""
+        return Outcomes(self._host, self._runner, self.showing)
 
     # --- accounts -------------------------------------------------------------------------------
 
@@ -140,7 +146,7 @@ class Desk:
         entry = Open(account, kind, key, positions)
         require_readable(entry)
         await self._open_commons([unit for unit, _limit, _maximum in positions])
-        return await self._entry(entry, request.wait_s, account=account)
+        return await self.outcomes.entry(entry, request.wait_s, account=account)
 
     async def _open_commons(self, units: Sequence[int]) -> None:
         """Keep the coop's own account in every unit that its members have, with no credit."""
@@ -162,12 +168,12 @@ class Desk:
             asking.amount(unit, request.limit),
             asking.maximum(unit, request.max),
         )
-        return await self._entry(entry, request.wait_s, account=found.id)
+        return await self.outcomes.entry(entry, request.wait_s, account=found.id)
 
     async def close(self, account: str, request: shapes.CloseRequest) -> shapes.Placed:
         """Close an account."""
         found = self.asking.account(account)
-        return await self._entry(Close(found.id), request.wait_s, account=found.id)
+        return await self.outcomes.entry(Close(found.id), request.wait_s, account=found.id)
 
     async def recover(self, account: str, request: shapes.RecoverRequest) -> shapes.Placed:
         """Vouch for a new key of an account."""
@@ -177,7 +183,7 @@ class Desk:
             key = asking.new_key(found.id, "")
         else:
             key = bytes.fromhex(request.key)
-        return await self._entry(Recover(found.id, key), request.wait_s, account=found.id)
+        return await self.outcomes.entry(Recover(found.id, key), request.wait_s, account=found.id)
 
     async def keys(self, account: str, request: shapes.KeysRequest) -> shapes.Placed:
         """Change the keys of an account."""
@@ -190,7 +196,7 @@ class Desk:
             b"" if request.drop is None or request.cancel else bytes.fromhex(request.drop),
         )
         order = asking.sign(found, action, asking.key_for(found))
-        return await self._order(order, request.wait_s)
+        return await self.outcomes.order(order, request.wait_s)
 
     async def give_mandate(
         self, account: str, request: shapes.SpendingMandateRequest
@@ -216,7 +222,7 @@ class Desk:
             mandate, key, tuple(sorted(limits.items())), request.period_s, start, end
         )
         order = asking.sign(found, action, asking.key_for(found))
-        placed = await self._order(order, request.wait_s)
+        placed = await self.outcomes.order(order, request.wait_s)
         placed.mandate = mandate.hex()
         return placed
 
@@ -228,7 +234,7 @@ class Desk:
         if len(fits) != 1 or len(mandate) < PREFIX_CHARACTERS_MIN:
             raise NoSuchAccount(_("There is no such mandate on the account."))
         order = asking.sign(found, RevokeAction(fits[0]), asking.key_for(found))
-        return await self._order(order, bounds.LEDGER_REVOKE_WAIT_S)
+        return await self.outcomes.order(order, bounds.LEDGER_REVOKE_WAIT_S)
 
     def statement(self, account: str, options: StatementOptions) -> shapes.Statement:
         """List what moved an account's balance."""
@@ -244,10 +250,57 @@ class Desk:
 
     async def transfer(self, request: shapes.TransferRequest) -> shapes.Placed:
         """Pay, or reserve, from an account here."""
-        wish = self.asking.payment(request)
-        if isinstance(wish, Order):
-            return await self._order(wish, request.wait_s)
-        return await self._entry(wish, request.wait_s, account=COMMONS)
+        repeated = self._repeated(request)
+        if repeated is not None:
+            placed = await self.outcomes.again(repeated, request.wait_s)
+        else:
+            with self._facts_in_words():
+                wish = self.asking.payment(request)
+            if request.key is not None:
+                machine = self._runner.machine
+                id = wish_id(wish, machine.fed)
+                what = self._what(request)
+                # Staged with the order itself: nothing is awaited in between.
+                Repeats(machine.disk).remember(request.key, what, id, self._host.time())
+            placed = await self.outcomes.wish(wish, request.wait_s)
+        return await self.outcomes.arrives(placed, request.arrival, request.wait_s)
+
+    def _what(self, request: shapes.TransferRequest) -> list[Value]:
+        """Return what tells a transfer from another under the same key."""
+        wanted = self.asking.wanted(request)
+        return [
+            wanted.payer.id,
+            wanted.to.coop,
+            wanted.to.account,
+            wanted.unit,
+            wanted.amount,
+            request.memo,
+            request.category,
+            # Not until when: "in thirty days" is another second each time.
+            request.hold is not None,
+            request.mandate or "",
+        ]
+
+    def _repeated(self, request: shapes.TransferRequest) -> bytes | None:
+        """Return the id of what was asked under the same key and is not refused, or None."""
+        if request.key is None:
+            return None
+        machine = self._runner.machine
+        id = Repeats(machine.disk).known(request.key, self._what(request))
+        if id is None:
+            return None
+        item = machine.queue.get(id)
+        waits = item is not None and item.state != "refused"
+        return id if waits or self.outcomes.certain(id) is not None else None
+
+    @contextlib.contextmanager
+    def _facts_in_words(self) -> Iterator[None]:
+        """Show the amounts among the facts of what is refused at once as text too."""
+        try:
+            yield
+        except LedgerError as fault:
+            fault.facts = self.showing.facts(fault.facts)
+            raise
 
     async def signed(self, request: shapes.SignedRequest) -> shapes.Placed:
         """Take in an order that was signed on a device, for an account of any coop."""
@@ -263,13 +316,11 @@ class Desk:
                 self._host.register.add_memo(ref, salt, request.memo, self._host.time())
         if order.chain != self._host.coop:
             return await Elsewhere(self._host, self._runner).hand_over(order)
-        return await self._order(order, request.wait_s)
+        return await self.outcomes.order(order, request.wait_s)
 
     def transfers(self, options: TransferOptions) -> shapes.Transfers:
         """List transfers, the newest first: those that wait before those that are certain."""
-        return statements.transfers(
-            self._runner.machine, self.showing, self._host.coop, options
-        )
+        return statements.transfers(self._runner.machine, self.showing, self._host.coop, options)
 
     def show_transfer(self, id: str) -> shapes.TransferProof:
         """Show a transfer with what proves it."""
@@ -342,7 +393,8 @@ class Desk:
         if row.coop != self._host.coop:
             return await Elsewhere(self._host, self._runner).confirm(row, confirmation)
         post = Post(row.account, row.id, confirmation, 0)
-        return await self._entry(post, request.wait_s, account=row.account, shown=row.id)
+        placed = await self.outcomes.entry(post, request.wait_s, account=row.account, shown=row.id)
+        return await self.outcomes.arrives(placed, request.arrival, request.wait_s)
 
     def _held_or_none(self, public: bytes) -> SigningKey | None:
         with contextlib.suppress(LocalError):
@@ -369,96 +421,19 @@ class Desk:
                 )
             release = sign_release(key, self._runner.machine.fed, row.coop, row.id)
         void = Void(row.account, row.id, release)
-        return await self._entry(void, request.wait_s, account=row.account, shown=row.id)
+        return await self.outcomes.entry(void, request.wait_s, account=row.account, shown=row.id)
 
     async def reverse(self, id: str, request: shapes.ReverseRequest) -> shapes.Placed:
         """Send a transfer back: a new one, signed by who received it."""
         _item, row = self._find(id)
-        if row is None or row.status == HELD:
+        if row is None:
             raise AskingError(_("Only what is certain can be sent back."))
-        if row.to_coop != self._host.coop:
-            raise AskingError(
-                _("Who received it sends it back: an account of {coop}.").format(
-                    coop=self._host.coop_name(row.to_coop)
-                )
+        with self._facts_in_words():
+            wish = reversal(
+                self._runner.machine, self.asking, self.showing, self._host.coop, row, request
             )
-        asking = self.asking
-        payer = asking.account(row.to_account.hex())
-        amount = row.amount
-        if request.amount is not None:
-            amount = asking.amount(row.unit, request.amount)
-        if request.memo:
-            asking.memo(request.memo)
-        # The reference of what is sent back is the first transfer's id: the two belong together.
-        if payer.id == COMMONS:
-            wish: Entry | Order = Settle(
-                COMMONS, row.unit, amount, row.coop, row.account, row.id, 1
-            )
-        else:
-            action = PayAction(row.coop, row.account, row.unit, amount, row.id)
-            wish = asking.sign(payer, action, asking.key_for(payer))
-        if isinstance(wish, Order):
-            return await self._order(wish, request.wait_s)
-        return await self._entry(wish, request.wait_s, account=COMMONS)
-
-    # --- what becomes of it ---------------------------------------------------------------------
-
-    async def _order(self, order: Order, wait_s: float) -> shapes.Placed:
-        id, ended = await self._runner.ask(order, wait_s)
-        placed = self._placed(id, ended, order.account)
-        if placed.status == "certified" and isinstance(order.action, HoldAction):
-            placed.status = "held"
-        return placed
-
-    async def _entry(
-        self, entry: Entry, wait_s: float, *, account: bytes, shown: bytes = b""
-    ) -> shapes.Placed:
-        id, ended = await self._runner.ask(entry, wait_s)
-        placed = self._placed(id, ended, account)
-        if shown:
-            placed.id = shown.hex()
-        elif isinstance(entry, Settle) and placed.status == "certified":
-            settled = self._runner.machine.index.settled(self._host.coop, entry.ref)
-            placed.id = (settled or id).hex()
-        return placed
-
-    def _placed(self, id: bytes, ended: Ended | None, account: bytes) -> shapes.Placed:
-        showing = self.showing
-        machine = self._runner.machine
-        if ended is not None and ended.fault is not None:
-            facts = showing.facts(ended.fault.facts)
-            return shapes.Placed(
-                id.hex(),
-                "refused",
-                account.hex(),
-                reason=ended.fault.code,
-                detail=str(ended.fault),
-                facts=facts,
-            )
-        if ended is not None:
-            header = machine.book.header_at(self._host.coop, ended.h)
-            block = shapes.BlockRef(
-                self._host.coop.hex(), ended.h, header.hash.hex(), header.time, ended.index
-            )
-            return shapes.Placed(id.hex(), "certified", account.hex(), block)
-        item = machine.queue.get(id)
-        if item is not None and item.state == "refused":
-            return shapes.Placed(
-                id.hex(),
-                "refused",
-                account.hex(),
-                reason=item.reason,
-                detail=item.detail,
-                facts=showing.facts(item.facts),
-            )
-        reason, detail = self._telling().why_waiting()
-        return shapes.Placed(
-            id.hex(),
-            "waiting" if item is None else item.state,
-            account.hex(),
-            reason=reason,
-            detail=detail,
-        )
+        placed = await self.outcomes.wish(wish, request.wait_s)
+        return await self.outcomes.arrives(placed, request.arrival, request.wait_s)
 
     # --- the ledger and the charter -------------------------------------------------------------
 

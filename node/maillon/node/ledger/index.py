@@ -5,7 +5,8 @@ block. Rows of spaces of ledger.db; numbers in keys are big-endian, so that keys
 
     line      coop account h i k        what moved one balance of an account
     transfer  id                        a transfer, a hold, or a settlement
-    arrival   id                        where its destination took it, or sent it back
+    arrival   id                        where its destination took it, or sent it back and why
+    back      id                        where the payer's coop credited what was sent back
     recent    coop h i                  the id of a transfer that this coop's chain sent or took
     balance   coop account unit         the balance after the last line
     closed    coop account              at which height an account was closed
@@ -16,8 +17,8 @@ block. Rows of spaces of ledger.db; numbers in keys are big-endian, so that keys
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 
 from maillon.ledger.entries import (
@@ -35,7 +36,9 @@ from maillon.ledger.entries import (
     decode_entry,
 )
 from maillon.ledger.orders import COMMONS, NO_REF, HoldAction, PayAction, read_body
+from maillon.ledger.state import Account
 from maillon.ledger.steps import Write
+from maillon.node.ledger.arrivals import Arrival, decode_arrival, why_returned
 from maillon.node.ledger.staging import LedgerDisk
 from maillon.protocol.encoding import Value, decode, encode
 
@@ -64,8 +67,11 @@ class Place:
     index: int
     time: int
 
+    def parts(self) -> tuple[bytes, int, int, int]:
+        return self.chain, self.h, self.index, self.time
+
     def array(self) -> list[Value]:
-        return [self.chain, self.h, self.index, self.time]
+        return list(self.parts())
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,11 @@ class TransferRow:
     payee_key: bytes = b""
     arbiter: bytes = b""
     hashlock: bytes = b""
+    why: str = ""
+    """Code of why the destination sent it back."""
+    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    back: Place | None = None
+    """Where the payer's coop credited what was sent back."""
 
     @property
     def coop(self) -> bytes:
@@ -119,7 +130,7 @@ class TransferRow:
         )
 
 
-def _place(value: list[Any]) -> Place | None:
+def _place(value: Any) -> Place | None:
     return Place(*value) if value else None
 
 
@@ -238,15 +249,20 @@ class Index:
         block: bytes,
         time: int,
         entries: Iterable[tuple[int, bytes, Entry]],
+        account: Callable[[bytes], Account | None],
     ) -> list[bytes]:
         """Take in a block's entries, as (index, leaf, entry), erased ones left out.
 
-        Return the ids of the transfers that became certain with it.
+        `account` gives the chain's accounts as they stand now. Return the ids of the transfers that
+        became certain with it.
         """
         certain: list[bytes] = []
         for index, leaf, entry in entries:
             place = Place(chain, h, index, time)
-            certain += self._entry(place, leaf, entry)
+            if isinstance(entry, Return):
+                self._returned(place, entry.carried(self._fed), account)
+            else:
+                certain += self._entry(place, leaf, entry)
         self._put("indexed", chain, number(h) + block)
         self._indexed[chain] = (h, block)
         return certain
@@ -340,14 +356,24 @@ class Index:
                     )
             case In():
                 self._arrived(place, entry, entry.carried(self._fed))
-            case Return():
-                first = entry.carried(self._fed)
-                self._put("arrival", first.id, encode([place.array(), True]))
             case Close():
                 self._put("closed", place.chain + entry.account, number(place.h))
             case _:
                 pass
         return []
+
+    def _returned(
+        self, place: Place, message: ChannelMessage, account: Callable[[bytes], Account | None]
+    ) -> None:
+        to = message.to_account
+        why, facts = why_returned(
+            message,
+            account(to),
+            closed=self._disk.get("closed", place.chain + to) is not None,
+            balance=self.balance(place.chain, to, message.unit),
+        )
+        arrival = Arrival(place.parts(), True, why, facts)
+        self._put("arrival", message.id, arrival.encode())
 
     def _posted(self, place: Place, entry: Post) -> list[bytes]:
         known = self.transfer(entry.hold)
@@ -375,8 +401,9 @@ class Index:
             if self._disk.get("closed", place.chain + account) is not None:
                 account = COMMONS
             kind = "return"
+            self._put("back", message.id, encode(place.array()))
         else:
-            self._put("arrival", message.id, encode([place.array(), False]))
+            self._put("arrival", message.id, Arrival(place.parts(), False).encode())
         ref, category = _said(entry.data)
         # The source's own block may not have been read here yet: the message says enough.
         row = TransferRow(
@@ -449,9 +476,19 @@ class Index:
         arrival = self._disk.get("arrival", id)
         if arrival is None:
             return row
-        place, returned = cast("list[Any]", decode(arrival, bytes_max=ROW_BYTES_MAX))
-        status = RETURNED if returned else row.status
-        return replace(row, arrived=Place(*place), status=status)
+        known = decode_arrival(arrival)
+        place = Place(*known.place)
+        if not known.returned:
+            return replace(row, arrived=place)
+        back = self._disk.get("back", id)
+        return replace(
+            row,
+            arrived=place,
+            status=RETURNED,
+            why=known.why,
+            facts=known.facts,
+            back=None if back is None else _place(decode(back, bytes_max=ROW_BYTES_MAX)),
+        )
 
     def transfers_beginning(self, prefix: bytes, limit: int) -> list[bytes]:
         """Return the ids of transfers that begin so."""

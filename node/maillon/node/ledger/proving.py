@@ -8,7 +8,7 @@ from maillon.ledger.entries import decode_entry
 from maillon.ledger.orders import Order
 from maillon.node.api import ledger_shapes as shapes
 from maillon.node.i18n import _
-from maillon.node.ledger.index import TransferRow
+from maillon.node.ledger.index import HELD, RETURNED, VOID, TransferRow
 from maillon.node.ledger.queue import Queued
 from maillon.node.ledger.showing import Showing
 
@@ -62,16 +62,7 @@ def prove(book: Book, showing: Showing, row: TransferRow) -> shapes.TransferProo
             n=len(checks), m=committee.n, quorum=committee.quorum
         )
     )
-    if row.to_coop != row.coop:
-        sentences.append(
-            _("{coop} has not taken it yet; it does so by itself.").format(
-                coop=showing.coop_name(row.to_coop)
-            )
-            if row.arrived is None
-            else _("{coop} took it in block {h} of its own.").format(
-                coop=showing.coop_name(row.to_coop), h=row.arrived.h
-            )
-        )
+    sentences += _arrival(showing, row)
     return shapes.TransferProof(
         transfer=showing.transfer(row),
         order=data,
@@ -82,6 +73,33 @@ def prove(book: Book, showing: Showing, row: TransferRow) -> shapes.TransferProo
         certificate=block.certificate.hex(),
         explanation=sentences,
     )
+
+
+def _arrival(showing: Showing, row: TransferRow) -> list[str]:
+    """Return what the other coop did with it, in sentences."""
+    other = showing.coop_name(row.to_coop)
+    if row.to_coop == row.coop or row.status in (HELD, VOID):
+        return []
+    if row.arrived is None:
+        return [
+            _("{coop} has not taken it yet; it takes it or sends it back by itself.").format(
+                coop=other
+            )
+        ]
+    if row.status != RETURNED:
+        return [_("{coop} took it in block {h} of its own.").format(coop=other, h=row.arrived.h)]
+    return [
+        _("{coop} could not credit it and sent it back in block {h} of its own.").format(
+            coop=other, h=row.arrived.h
+        ),
+        _("{coop} has not taken it back yet; it does so by itself.").format(
+            coop=showing.coop_name(row.coop)
+        )
+        if row.back is None
+        else _("{coop} credited it to the payer again in block {h}.").format(
+            coop=showing.coop_name(row.coop), h=row.back.h
+        ),
+    ]
 
 
 def _order_at(placed: object) -> Order | None:

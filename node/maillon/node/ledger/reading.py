@@ -81,6 +81,7 @@ class Reading:
             self._index.forget(chain)
             h = 0
         top = min(head.h, h + bounds.LEDGER_READ_BLOCKS_MAX)
+        state = self._book.state(chain)
         for block in self._book.blocks(chain, h + 1, top):
             found: list[tuple[int, bytes, Entry]] = []
             ids: list[tuple[bytes, int]] = []
@@ -92,7 +93,7 @@ class Reading:
                 if not isinstance(entry, In | Return):
                     ids.append((wish_id(entry, self._book.fed), place))
             certain = self._index.read_block(
-                chain, block.h, block.hash, block.header.time, found
+                chain, block.h, block.hash, block.header.time, found, state.account
             )
             yield ReadBlock(
                 block.h, tuple(ids), tuple(entry for _, _, entry in found), tuple(certain)

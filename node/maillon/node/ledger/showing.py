@@ -11,8 +11,19 @@ from maillon.ledger.orders import COMMONS, HoldAction, Order, PayAction
 from maillon.ledger.state import Account, ChainState
 from maillon.ledger.units import UnitTable
 from maillon.node.api import ledger_shapes as shapes
+from maillon.node.ledger.arrivals import ARRIVED, ON_ITS_WAY, sentence_of
+from maillon.node.ledger.arrivals import RETURNED as SENT_BACK
 from maillon.node.ledger.host import Host
-from maillon.node.ledger.index import HELD, STATUS_NAMES, VOID, Index, Line, Place, TransferRow
+from maillon.node.ledger.index import (
+    HELD,
+    RETURNED,
+    STATUS_NAMES,
+    VOID,
+    Index,
+    Line,
+    Place,
+    TransferRow,
+)
 from maillon.node.ledger.queue import Queued
 from maillon.protocol.errors import MaillonError
 
@@ -199,6 +210,14 @@ class Showing:
 
     # --- transfers ------------------------------------------------------------------------------
 
+    def arrival(self, row: TransferRow) -> str:
+        """Return how far a transfer came at the other coop; empty when it goes to none."""
+        if row.to_coop == row.coop or row.status in (HELD, VOID):
+            return ""
+        if row.status == RETURNED:
+            return SENT_BACK
+        return ON_ITS_WAY if row.arrived is None else ARRIVED
+
     def transfer(self, row: TransferRow) -> shapes.Transfer:
         """Return a certified transfer."""
         hold: dict[str, Any] | None = None
@@ -232,6 +251,11 @@ class Showing:
             block=self.block(row.place),
             arrived=self.block(row.arrived),
             hold=hold,
+            reason=row.why,
+            detail=sentence_of(row.why),
+            facts=self.facts(row.facts),
+            arrival=self.arrival(row),
+            back=self.block(row.back),
         )
 
     def queued(self, item: Queued) -> shapes.Transfer | None:
