@@ -530,3 +530,7 @@ def _first(stage: Stage) -> None:
     world = stage.world
     stage.place("Ana pays Bob 40", 0, world.sign("ana", world.payment("bob", 40), seq=1))
     stage.entry("a number that was used", "stale_sequence", Intra(_stale(stage)))
+    stage.entry("a number 2^20 + 1 above the last one", "sequence_gap",
+                Intra(world.sign("ana", world.payment("bob", 1), seq=2**20 + 2)))  # fmt: skip
+    stage.entry("the greatest number there is", "sequence_gap",
+                Intra(world.sign("ana", world.payment("bob", 1), seq=2**53 - 1)))  # fmt: skip

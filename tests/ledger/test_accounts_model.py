@@ -30,7 +30,7 @@ from maillon.ledger.entries import (
 )
 from maillon.ledger.erasure import NotErasable, erase
 from maillon.ledger.history import History, residue
-from maillon.ledger.limits import BALANCE_MAX
+from maillon.ledger.limits import BALANCE_MAX, SEQ_GAP_MAX
 from maillon.ledger.orders import (
     COMMONS,
     NO_REF,
@@ -147,7 +147,7 @@ class Play:
             mandate = self.rng.choice((*account.mandates, *account.mandates, self.mandates[0]))
         given = account.mandates.get(mandate)
         key = self.key(given.key) if given else self.key(*self.model.keys(account, self.now()))
-        seq = account.seq + self.rng.choice((*[1] * 12, 2, 5, 0))
+        seq = account.seq + self.rng.choice((*[1] * 36, 2, 2, 5, 5, 0, 0, SEQ_GAP_MAX, SEQ_GAP_MAX + 1))
         until = self.now() + self.rng.choice((0, *[600] * 12, -1))
         name = next(n for n, p in self.world.people.items() if p is person)
         order = self.world.sign(
@@ -367,7 +367,8 @@ def test_the_random_orders_meet_nearly_every_refusal() -> None:
         "account_closed", "account_in_use", "account_unknown", "amount", "confirmation",
         "coop_limit", "hold_open", "key_change", "mandate_exhausted", "mandate_unknown",
         "not_authorised", "order_expired", "order_mandate_expired", "order_mandate_scope",
-        "over_limit", "over_maximum", "stale_sequence", "wrong_account", "wrong_unit",
+        "over_limit", "over_maximum", "sequence_gap", "stale_sequence", "wrong_account",
+        "wrong_unit",
     }  # fmt: skip
 
 

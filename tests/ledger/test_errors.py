@@ -58,6 +58,7 @@ def test_what_the_state_of_accounts_refuses_costs_an_honest_sender_nothing() -> 
         errors.CoopLimit,
         errors.OverMaximum,
         errors.StaleSequence,
+        errors.SequenceGap,
         errors.OrderExpired,
         errors.AccountClosed,
         errors.MandateExhausted,

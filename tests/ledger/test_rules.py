@@ -16,6 +16,7 @@ from maillon.ledger.entries import (
     Close,
     Entry,
     Limit,
+    Member,
     Post,
     PreimageConfirmation,
     Recover,
@@ -25,7 +26,15 @@ from maillon.ledger.entries import (
     sign_release,
 )
 from maillon.ledger.errors import LedgerError
-from maillon.ledger.limits import AMOUNT_MAX, BALANCE_MAX, HOLDS_MAX, KEYS_MAX, MANDATES_MAX
+from maillon.ledger.limits import (
+    AMOUNT_MAX,
+    BALANCE_MAX,
+    HOLDS_MAX,
+    KEYS_MAX,
+    MANDATES_MAX,
+    SEQ_GAP_MAX,
+    SEQ_MAX,
+)
 from maillon.ledger.orders import COMMONS, NO_REF, KeysAction, MandateAction, Order, PayAction
 from maillon.ledger.rows import Account as AccountRow
 from maillon.ledger.rows import Position, row_from
@@ -115,6 +124,21 @@ def test_the_same_order_is_never_carried_out_twice(world: Accounts) -> None:
 def test_numbers_may_leave_gaps_but_do_not_go_back(world: Accounts) -> None:
     world.place(0, world.sign("ana", world.payment("bob", 1), seq=10))
     assert refused(world, world.sign("ana", world.payment("bob", 1), seq=9)).last == 10
+
+
+def test_no_order_takes_an_account_out_of_reach_of_its_next_one(world: Accounts) -> None:
+    before = world.book.state(world.people["ana"].coop).root()
+    error = refused(world, world.sign("ana", world.payment("bob", 1), seq=SEQ_GAP_MAX + 1))
+    assert error.code == "sequence_gap"
+    assert facts(error, "seq", "last", "most") == (SEQ_GAP_MAX + 1, 0, SEQ_GAP_MAX)
+    assert refused(world, world.sign("ana", world.payment("bob", 1), seq=SEQ_MAX)).last == 0
+    # So it is for what is read the long way, too.
+    action = KeysAction()
+    assert refused(world, Member(world.sign("ana", action, seq=SEQ_MAX))).code == "sequence_gap"
+    assert world.book.state(world.people["ana"].coop).root() == before
+    world.place(0, world.sign("ana", world.payment("bob", 1), seq=SEQ_GAP_MAX))
+    world.place(0, world.sign("ana", world.payment("bob", 1), seq=2 * SEQ_GAP_MAX))
+    assert world.balance("ana") == -2
 
 
 def test_an_order_counts_up_to_and_including_its_last_second(world: Accounts) -> None:

@@ -210,6 +210,8 @@ class Model:
             return code
         if seq <= found.seq:
             return "stale_sequence"
+        if seq - found.seq > 1_048_576:
+            return "sequence_gap"
         if time > until:
             return "order_expired"
         if mandate:

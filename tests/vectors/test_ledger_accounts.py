@@ -124,6 +124,6 @@ def test_every_refusal_of_an_entry_has_a_vector(reader: Reader) -> None:
         "coop_limit", "evidence", "hold_open", "hold_unknown", "key_change",
         "ledger_coop_unknown", "malformed", "mandate_exhausted", "mandate_unknown",
         "no_quorum", "not_authorised", "order_expired", "order_mandate_expired",
-        "order_mandate_scope", "over_limit", "over_maximum", "stale_sequence", "too_many",
-        "unit_unknown", "wrong_account", "wrong_unit",
+        "order_mandate_scope", "over_limit", "over_maximum", "sequence_gap", "stale_sequence",
+        "too_many", "unit_unknown", "wrong_account", "wrong_unit",
     }  # fmt: skip

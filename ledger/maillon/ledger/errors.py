@@ -115,6 +115,18 @@ class StaleSequence(LedgerError):
     excusable = True
 
 
+class SequenceGap(LedgerError):
+    """The order's number is too far above the last one. Facts: seq, last, most."""
+
+    code = "sequence_gap"
+    sentence = (
+        "The order's number is too far above the account's last one, `last`. The next order takes "
+        "a number up to `most`."
+    )
+    # Numbers that others used in between bring it within reach.
+    excusable = True
+
+
 class OrderExpired(LedgerError):
     """The order's last second has passed. Facts: until, time."""
 

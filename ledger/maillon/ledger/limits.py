@@ -24,6 +24,12 @@ as."""
 SEQ_MAX: Final = INT_MAX
 """Greatest sequence number of an account's orders."""
 
+SEQ_GAP_MAX: Final = 2**20
+"""How far an order's number may be above its account's last one. Room for a book of paper cheques
+and for devices that number on their own; and whoever may sign an order, a delegate of a few minutes
+among them, cannot use up an account's numbers: that takes 2^33 orders, each of which moves
+something."""
+
 HEIGHT_MAX: Final = INT_MAX
 """Greatest height of a block."""
 

@@ -24,12 +24,13 @@ from maillon.ledger.errors import (
     OrderExpired,
     OverLimit,
     OverMaximum,
+    SequenceGap,
     StaleSequence,
     UnitUnknown,
     WrongAccount,
     WrongUnit,
 )
-from maillon.ledger.limits import AMOUNT_MAX, BALANCE_MAX
+from maillon.ledger.limits import AMOUNT_MAX, BALANCE_MAX, SEQ_GAP_MAX
 from maillon.ledger.orders import Order
 from maillon.ledger.state import Account, ChainState, Mandate, Position
 
@@ -52,7 +53,7 @@ def signer(state: ChainState, order: Order, context: Context) -> Account:
     """Return the account of an order that may be carried out now; note its signature.
 
     Raises: WrongAccount (another chain), AccountUnknown, AccountClosed, StaleSequence,
-    OrderExpired, NotAuthorised, MandateUnknown, MandateExpired; in this order.
+    SequenceGap, OrderExpired, NotAuthorised, MandateUnknown, MandateExpired; in this order.
     """
     if order.chain != context.chain:
         raise WrongAccount(account=order.account, chain=order.chain, here=context.chain)
@@ -61,6 +62,9 @@ def signer(state: ChainState, order: Order, context: Context) -> Account:
         account = open_account(state, order.account)
     if order.seq <= account.seq:
         raise StaleSequence(account=account.id, seq=order.seq, last=account.seq)
+    most = account.seq + SEQ_GAP_MAX
+    if order.seq > most:
+        raise SequenceGap(account=account.id, seq=order.seq, last=account.seq, most=most)
     if context.time > order.until:
         raise OrderExpired(until=order.until, time=context.time)
     if order.mandate:

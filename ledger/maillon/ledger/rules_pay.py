@@ -5,7 +5,7 @@ from __future__ import annotations
 from maillon.ledger.context import Context
 from maillon.ledger.entries import Intra, Out, Settle
 from maillon.ledger.errors import ChannelGap, WrongAccount
-from maillon.ledger.limits import AMOUNT_MAX
+from maillon.ledger.limits import AMOUNT_MAX, SEQ_GAP_MAX
 from maillon.ledger.orders import COMMONS, Order, PayAction
 from maillon.ledger.rules_debit import (
     CREDIT_MAX,
@@ -81,7 +81,7 @@ def _plain(state: ChainState, order: Order, context: Context) -> bool:
         or not payee.open
         or order.chain != chain
         or action.to_coop != chain
-        or order.seq <= payer.seq
+        or not payer.seq < order.seq <= payer.seq + SEQ_GAP_MAX
         or order.until < context.time
         or order.key not in payer.keys
         or not 1 <= amount <= AMOUNT_MAX

@@ -10,6 +10,7 @@ const COMMONS = Buffer.alloc(16)
 const MOST = 2 ** 53 - 1
 const CREDIT = 2 ** 52
 const AMOUNT = 10 ** 12
+const GAP = 2 ** 20
 const [HOLDS, MANDATES, KEYS] = [64, 16, 8]
 
 const isBin = (value) => value instanceof Uint8Array
@@ -97,6 +98,7 @@ class Attempt {
     if (!same(order.chain, this.chain)) refuse('wrong_account')
     const row = this.open(order.account)
     if (order.seq <= row[SEQ]) refuse('stale_sequence')
+    if (order.seq - row[SEQ] > GAP) refuse('sequence_gap')
     if (this.time > order.until) refuse('order_expired')
     if (order.mandate.length) {
       const mandate = this.mandate(row, order.mandate) ?? refuse('mandate_unknown')

@@ -243,6 +243,7 @@ class Model:
         need(where == chain_id, "an order is for its account's chain", order=id)
         account = self._account(chain, account_id)
         need(seq > account.seq, "an account's orders are numbered upwards", seq=seq)
+        need(seq - account.seq <= 1 << 20, "an account's numbers are not used up", seq=seq)
         account.seq = seq
         need(chain.time <= until, "an order is executed in its time", order=id)
         message = signing_bytes("order", self.fed + body)

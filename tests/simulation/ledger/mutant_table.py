@@ -261,7 +261,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "a lock whose block is not kept",
-        ((f"{W}._store_body", "return (Write(", "return () and (Write("),),
+        ((f"{W}._lock", "if votes.block not in bodies_of(row):", "if False:"),),
         "a_lock_keeps_its_block",
     ),
     Mutant(
@@ -398,6 +398,18 @@ MUTANTS: tuple[Mutant, ...] = (
                 "maillon.ledger.rules_debit:signer",
                 "if order.seq <= account.seq:",
                 "if order.seq < account.seq:",
+            ),
+        ),
+        tune=BUSY,
+    ),
+    Mutant(
+        "any gap between an account's numbers",
+        (
+            ("maillon.ledger.rules_debit:signer", "if order.seq > most:", "if False:"),
+            (
+                "maillon.ledger.rules_pay:_plain",
+                "or not payer.seq < order.seq <= payer.seq + SEQ_GAP_MAX",
+                "or order.seq <= payer.seq",
             ),
         ),
         tune=BUSY,

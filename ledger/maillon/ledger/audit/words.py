@@ -299,6 +299,10 @@ ENTRY_REASONS: Final[Mapping[str, tuple[str, str]]] = {
     "account_exists": ("the account exists already", "le compte existe déjà"),
     "account_in_use": ("the account is not empty", "le compte n'est pas vide"),
     "stale_sequence": ("the order was carried out before", "l'ordre a déjà été exécuté"),
+    "sequence_gap": (
+        "the order's number is too far above the last one",
+        "le numéro de l'ordre est trop au-dessus du dernier",
+    ),
     "order_expired": ("the order had run out", "l'ordre avait expiré"),
     "not_authorised": (
         "the order is not signed by a key of the account",

@@ -67,6 +67,10 @@ def _sentences() -> dict[str, tuple[str, str]]:
             _("The order was overtaken by a later one of the same account."),
             _("Sign it anew."),
         ),
+        "sequence_gap": (
+            _("The order's number is too far above the last one of its account."),
+            _("Sign it anew, with the number after `seq` of: maillon account show NAME --json"),
+        ),
         "order_expired": (
             _("The order was to be carried out earlier; it did not happen, and never will."),
             _("Give it once more."),
