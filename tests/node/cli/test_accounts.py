@@ -160,8 +160,11 @@ def test_a_reservation_is_given_when_confirmed_and_given_back_when_released(
 def test_a_mistake_is_undone_by_a_transfer_the_other_way(lone: Exchanges) -> None:
     before = [lone.balance(0, name, "heure") for name in ("Bruno", "Éloïse")]
     done = lone.do(0, "transfer", "Bruno", "Éloïse", "1h", "--unit", "heure")
-    lone.do(0, "transfer", "reverse", done["id"], "--amount", "30min", "--memo", "Saisi 1h")
-    lone.do(0, "transfer", "reverse", done["id"], "--amount", "30min")
+    lone.do(0, "transfer", "reverse", done["id"], "--memo", "Saisi deux fois")
+    assert [lone.balance(0, name, "heure") for name in ("Bruno", "Éloïse")] == before
+    # Given twice, it is undone once.
+    error = lone.refused(0, "transfer", "reverse", done["id"])
+    assert (error["code"], error["exit"]) == ("already_reversed", 4) and "1h00" in error["message"]
     assert [lone.balance(0, name, "heure") for name in ("Bruno", "Éloïse")] == before
     assert lone.do(0, "transfer", "show", done["id"])["transfer"]["status"] == "certified"
 
