@@ -109,7 +109,8 @@ class CharterModel:
         _, fed, chain, h, prev, c, c2 = fields[:7]
         entries = [entry for _, entry in content[0]]
         k = self.height + 1
-        self._need((fed, chain, h, prev) == (self.fed, self.fed, k, self.head_hash), "it follows", k)
+        follows = (fed, chain, h, prev) == (self.fed, self.fed, k, self.head_hash)
+        self._need(follows, "it follows the one before", k)
         self._need((c, c2) == (k - 1, k), "charter k is certified under k-1", k)
         decoded: list[Any] = [decode(entry, bytes_max=BYTES_MAX) for entry in entries]
         if decoded and decoded[0][0] != 11:

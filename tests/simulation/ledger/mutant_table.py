@@ -47,6 +47,14 @@ MUTANTS: tuple[Mutant, ...] = (
         tune={**HOSTILE, "crashes": 30, "liars": 0},
     ),
     Mutant(
+        "vote not persisted, and the amnesia not noticed",
+        (
+            (f"{W}._keep", f"Step((*more, {_PERSIST}))", "Step(more)"),
+            (f"{W}._forgot", "return all(", "return False and all("),
+        ),
+        tune={**HOSTILE, "crashes": 30, "liars": 0},
+    ),
+    Mutant(
         "quorum f+1",
         (
             (
@@ -261,7 +269,10 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "a lock whose block is not kept",
-        ((f"{W}._lock", "if votes.block not in bodies_of(row):", "if False:"),),
+        (
+            (f"{W}._lock", "if votes.block not in bodies_of(row):", "if False:"),
+            (f"{W}._drop_bodies", "self._bodies.pop(block, None)", "pass"),
+        ),
         "a_lock_keeps_its_block",
     ),
     Mutant(

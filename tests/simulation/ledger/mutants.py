@@ -67,10 +67,13 @@ def _replace(where: str, text: str, undo: list[Callable[[], None]]) -> None:
     module, owner, name, _ = _source(where)
     true = inspect.getattr_static(owner, name)
     space: dict[str, Any] = {}
-    exec(compile(text, where, "exec"), module.__dict__, space)  # noqa: S102
+    # A method may be inherited: its names are those of the module it was written in.
+    names = vars(sys.modules[true.__module__])
+    exec(compile(text, where, "exec"), names, space)
     made = space[name]
     if owner is not module:
-        undo.append(lambda: setattr(owner, name, true))
+        own = name in vars(owner)
+        undo.append(lambda: setattr(owner, name, true) if own else delattr(owner, name))
         setattr(owner, name, made)
         return
     # A function is known under its name wherever it was imported, and in tables.

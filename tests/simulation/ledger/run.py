@@ -41,6 +41,11 @@ def simulate(
     plan = None
     if tune:
         plan = replace(Plan.draw(Random(f"plan {seed}")), **tune)
+        plan = replace(
+            plan,
+            approvals=min(plan.approvals, plan.coops),
+            writing=min(plan.writing, plan.coops),
+        )
     world = World(seed, plan=plan, keep_trace=keep_trace)
     try:
         figures = world.run()

@@ -101,5 +101,5 @@ def test_no_schedule_of_one_height_and_two_terms_certifies_two_blocks() -> None:
 
 
 def test_quorums_of_plans_are_those_of_the_design() -> None:
-    assert [default_quorum(n) for n in (1, 2, 3, 4, 5, 7, 10)] == [1, 2, 3, 3, 4, 5, 7]
+    assert [default_quorum(n) for n in (1, 2, 3, 4, 5, 7, 10)] == [1, 2, 2, 3, 4, 5, 7]
     assert [tolerated(n, default_quorum(n)) for n in (1, 4, 7)] == [0, 1, 2]
