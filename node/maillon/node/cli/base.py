@@ -34,7 +34,11 @@ KEYS = 5
 NETWORK = 6
 HOME = 7
 PARTIAL = 8
+UNANSWERED = 9
 INTERRUPTED = 130
+
+# Error code of a request that was sent and not answered.
+NO_ANSWER = "unanswered"
 
 YEAR_S = 366 * 86_400
 
@@ -42,6 +46,7 @@ _CODES = {
     FAILURE: "failure local internal import request not_installed",
     USAGE: "usage amount_text",
     NOT_RUNNING: "not_running",
+    UNANSWERED: NO_ANSWER,
     INTERRUPTED: "interrupted",
     KEYS: "wrong_password damaged_key_file recovery_words bad_secret key_missing password_missing "
     "witness_key_missing",

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from maillon.node.cli.base import problem
+from maillon.node.cli.base import NO_ANSWER, problem
 from maillon.node.cli.refusals import in_words
 from maillon.node.home import Home, is_locked
 from maillon.node.i18n import _
@@ -75,6 +75,8 @@ class Client:
         try:
             answer = self._http.request(method, path, **settings)
         except httpx.HTTPError as fault:
+            if method != "GET" and not isinstance(fault, httpx.ConnectError):
+                raise self._unanswered(fault) from None
             raise self._unreachable(fault) from None
         _raise_problem(answer)
         return answer.json() if answer.content else None
@@ -89,6 +91,18 @@ class Client:
                 probe.connect(str(self.home.socket))
             except OSError as fault:
                 raise self._unreachable(httpx.ConnectError(str(fault))) from None
+
+    def _unanswered(self, fault: httpx.HTTPError) -> Exception:
+        """Return the error of what was asked and not answered: nobody here knows whether it is
+        done, so it must not look like what was never asked."""
+        late = isinstance(fault, httpx.TimeoutException)
+        return problem(
+            NO_ANSWER,
+            _("The node did not answer in time: what was asked may be done, or kept, or neither.")
+            if late
+            else _("The node ended before it answered: what was asked may be kept, or not."),
+            _("Look first, with the node running; then ask again what is missing."),
+        )
 
     def _unreachable(self, fault: httpx.HTTPError) -> Exception:
         if is_locked(self.home):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,6 +25,7 @@ STATUSES = ["waiting", "placed", "certified", "held", "refused"]
 SENT_WORDS_MIN = 3
 # spec/06-accounts.md, "Orders".
 CATEGORY = re.compile(r"[a-z0-9]([a-z0-9_-]{0,62}[a-z0-9])?")
+OWN_ID = re.compile(r"[!-~]{1,64}")
 
 
 class TransferGroup(base.Group):
@@ -48,8 +50,9 @@ class TransferGroup(base.Group):
           maillon transfer list
 
         A transfer is final once enough witnesses of the federation have signed its block, within
-        about a second. While they cannot be reached it is kept and waits. A mistake is undone by a
-        transfer the other way: maillon transfer reverse ID.
+        about a second. While they cannot be reached it is kept and waits. What goes to another coop
+        is taken there a moment later, or comes back by itself. A mistake is undone by a transfer
+        the other way: maillon transfer reverse ID.
         """
     ),
 )
@@ -64,12 +67,15 @@ def transfer() -> None:
 
         Amounts: 1h30, 90min, 1.5h for hours; 12.50 for credits; 1 for what is only counted. FROM
         and TO are names or ids of your coop, `commons`, or COOP:ACCOUNT. Exits with 8 while the
-        transfer waits: it is kept, and goes through or is refused later; never send it again.
+        transfer waits: it is kept, and goes through or is refused later; never send it again. With
+        an --id of your own, such as the number of an invoice, it is given once however often you
+        ask: nothing else tells whether it was kept when the answer got lost (exit code 9).
 
         \b
           maillon transfer send "Ana Exemple" "Bruno Exemple" 1h30 --memo "Taille des rosiers"
           maillon transfer send "Ana Exemple" commons 30min --category vie-collective
           maillon transfer send "Ana Exemple" "Coop de la Drôme:4f0a12cd" 2h
+          maillon transfer send "Ana Exemple" "Bruno Exemple" 2h --id facture-2026-031
         Reserved now and given when the payer, or the one who may confirm, says so; else back:
           maillon transfer send "Ana Exemple" "Bruno Exemple" 3h --hold --until 2026-06-30
           maillon transfer send Ana Bruno 3h --hold --until 30d --confirm-by "Chloé Exemple"
@@ -91,6 +97,7 @@ def transfer() -> None:
 )
 @click.option("--hashlock", metavar="HEX", help=_("With --hold: whose preimage confirms too."))
 @click.option("--mandate", metavar="ID", help=_("Acting under this mandate on the account."))
+@click.option("--id", "key", metavar="TEXT", help=_("An id of yours: under it, it is given once."))
 @click.option(
     "--wait",
     "wait_s",
@@ -111,9 +118,11 @@ def send(
     confirm_by: str | None,
     hashlock: str | None,
     mandate: str | None,
+    key: str | None,
     wait_s: float,
 ) -> int:
     from maillon.node.cli.who import directory
+    from maillon.protocol.errors import LocalError
 
     if hold and until is None:
         base.fail(
@@ -131,6 +140,8 @@ def send(
             _("{text!r} is no code of a category.").format(text=category[:64]),
             _("Write it in small letters without accents, such as jardin or lien-social."),
         )
+    if key is not None and not OWN_ID.fullmatch(key):
+        base.fail("usage", _("--id takes 1 to 64 characters without spaces and accents."))
     known = directory()
     code = known.unit(unit)
     if hold and known.counts_only(code):
@@ -152,13 +163,55 @@ def send(
         "memo": memo,
         "category": category,
         "wait_s": wait_s,
+        "arrival": True,
+        "key": key or secrets.token_hex(8),
     }
     if mandate is not None:
         body |= known.acting_under(payer, mandate)
     if hold:
         body["hold"] = _hold(known, str(until), confirm_by, hashlock)
-    data = known.client.post("/v1/transfers", body, timeout=base.patience(wait_s))
-    return base.tell_order(data, done=_sent(data, known, body, payer, payee))
+    try:
+        data = known.client.post("/v1/transfers", body, timeout=base.patience(wait_s))
+    except LocalError as fault:
+        if fault.code == base.NO_ANSWER:
+            fault.hint = _(
+                "Ask again by the very same command with --id {key}: it is given once, whether it "
+                "was kept or not."
+            ).format(key=body["key"])
+        raise
+    return _tell(data, _sent(data, known, body, payer, payee))
+
+
+def _tell(data: dict[str, Any], done: str) -> int:
+    """Tell what became of a transfer; exit as for a refusal when it came back."""
+    told = base.tell_order(data, done=done)
+    if data.get("repeated"):
+        note = _("Note: this was asked before under the same id; nothing was given a second time.")
+        click.echo(note, err=True)
+    return base.REFUSED if data.get("arrival") == "returned" else told
+
+
+def _why_it_came_back(data: dict[str, Any]) -> str:
+    from maillon.node.cli.refusals import reason_in_words
+
+    return reason_in_words(data) if data.get("reason") else _("Their coop could not credit it.")
+
+
+def _of_arrival(data: dict[str, Any]) -> str:
+    """Return what the other coop did with it, after a space; empty when it went to none."""
+    match data.get("arrival"):
+        case "on_its_way":
+            told = _(
+                "\n  It is on its way: the other coop takes it or sends it back by itself.\n"
+                "  See which: maillon transfer show {id}"
+            ).format(id=data["id"][:16])
+            return base.state().in_home(told)
+        case "arrived":
+            return " " + _("It has arrived.")
+        case "returned":
+            return "\n  " + _("It came back: {reason}").format(reason=_why_it_came_back(data))
+        case _:
+            return ""
 
 
 def _hold(
@@ -189,7 +242,23 @@ def _sent(
             "  To give it: maillon transfer confirm {id}"
         ).format(when=base.when(body["hold"]["expiry"]), **facts)
         return base.state().in_home(told)
-    return _("{payer} gave {amount} to {payee}. It is final: {id}").format(**facts)
+    match data.get("arrival"):
+        case "returned":
+            return _("{amount} for {payee} came back to {payer}: {reason}\n  {id}").format(
+                reason=_why_it_came_back(data), **facts
+            )
+        case "on_its_way":
+            told = _(
+                "{amount} has left {payer} for {payee}, whose coop takes it or sends it back.\n"
+                "  See which: maillon transfer show {id}"
+            ).format(**facts)
+            return base.state().in_home(told)
+        case "arrived":
+            return _(
+                "{payer} gave {amount} to {payee}, where it has arrived. It is final: {id}"
+            ).format(**facts)
+        case _:
+            return _("{payer} gave {amount} to {payee}. It is final: {id}").format(**facts)
 
 
 @transfer.command(
@@ -263,7 +332,8 @@ def status_in_words(entry: dict[str, Any]) -> str:
 
     status = entry["status"]
     word = status_word(status)
-    reason = reason_in_words(entry) if status in ("waiting", "refused", "placed") else ""
+    with_reason = ("waiting", "refused", "placed", "returned")
+    reason = reason_in_words(entry) if status in with_reason else ""
     return f"{word}: {reason}" if reason else word
 
 
@@ -297,7 +367,13 @@ def _show(data: dict[str, Any]) -> None:
     rows += [(name, text) for name, text in texts if text]
     if entry["hold"]:
         rows.append((_("reserved until"), base.when(entry["hold"]["expiry"])))
-    for name, block in ((_("stands in"), entry["block"]), (_("arrived in"), entry["arrived"])):
+    there = _("sent back in") if entry["status"] == "returned" else _("arrived in")
+    places = (
+        (_("stands in"), entry["block"]),
+        (there, entry["arrived"]),
+        (_("credited again in"), entry["back"]),
+    )
+    for name, block in places:
         if block:
             text = _("block {h} of {when} ({hash})").format(
                 h=block["h"], when=base.when(block["time"]), hash=block["hash"][:16]
@@ -341,7 +417,8 @@ def roles_in_words() -> dict[str, str]:
 def confirm(id: str, preimage: str | None, wait_s: float) -> int:
     from maillon.node.cli.who import hex_key
 
-    body = {"preimage": hex_key(preimage, "--preimage")} if preimage else {}
+    body: dict[str, Any] = {"arrival": True}
+    body |= {"preimage": hex_key(preimage, "--preimage")} if preimage else {}
     return _act(id, "confirm", body, wait_s, _("Confirmed; it is given."))
 
 
@@ -366,7 +443,8 @@ def release(id: str, wait_s: float) -> int:
     help=_(
         """Undo a transfer by one the other way, which names the first. Nothing is ever erased.
 
-        The one who received gives it back, so this is done at their coop, within their limit.
+        The one who received gives it back, so this is done at their coop, within their limit. A
+        transfer of which something was sent back already is refused, unless you say --again.
 
         \b
           maillon transfer reverse 9c01d2aa
@@ -377,9 +455,11 @@ def release(id: str, wait_s: float) -> int:
 @click.argument("id")
 @click.option("--amount", metavar="AMOUNT", help=_("Only a part of it [all]."))
 @click.option("--memo", default="", help=_("Why; only the two parties can read it."))
+@click.option("--again", is_flag=True, help=_("Also when something was sent back already."))
 @click.option("--wait", "wait_s", type=click.FloatRange(0, WAIT_S_MAX), default=WAIT_S)
-def reverse(id: str, amount: str | None, memo: str, wait_s: float) -> int:
-    body = {"memo": memo} | ({"amount": amount} if amount else {})
+def reverse(id: str, amount: str | None, memo: str, again: bool, wait_s: float) -> int:
+    body: dict[str, Any] = {"memo": memo, "again": again, "arrival": True}
+    body |= {"amount": amount} if amount else {}
     return _act(id, "reverse", body, wait_s, _("Undone by a transfer the other way."))
 
 
@@ -387,4 +467,4 @@ def _act(id: str, verb: str, body: dict[str, Any], wait_s: float, done: str) -> 
     client = base.state().client()
     path = f"/v1/transfers/{path_part(id)}/{verb}"
     data = client.post(path, {**body, "wait_s": wait_s}, timeout=base.patience(wait_s))
-    return base.tell_order(data, done=f"{done} {data['id'][:16]}")
+    return _tell(data, f"{done} {data['id'][:16]}{_of_arrival(data)}")

@@ -158,6 +158,21 @@ def _sentences() -> dict[str, tuple[str, str]]:
     }
 
 
+def _receivers() -> dict[str, tuple[str, str]]:
+    """Return what is said instead where the account is the receiver's, at another coop."""
+    return {
+        "account_unknown": (
+            _("The receiver has no account at their coop."),
+            _("Ask them for their account's number again: maillon account show NAME"),
+        ),
+        "account_closed": (_("The receiver's account is closed."), ""),
+        "wrong_unit": (
+            _("The receiver's account is not kept in this unit."),
+            _("Their coop can add the unit: maillon account limit NAME 0 --unit CODE"),
+        ),
+    }
+
+
 def _fill(text: str, facts: Mapping[str, Any]) -> str:
     """Return a sentence with its facts; empty when it needs one that is not known."""
     shown = {
@@ -176,6 +191,8 @@ def _fill(text: str, facts: Mapping[str, Any]) -> str:
 def in_words(code: str, facts: Mapping[str, Any], detail: str) -> tuple[str, str | None]:
     """Return the sentence and the advice for a code; `detail` where there is none of our own."""
     sentence, advice = _sentences().get(code, ("", ""))
+    if facts.get("receiver") is True:
+        sentence, advice = _receivers().get(code, (sentence, advice))
     if code == "wrong_unit" and facts.get("account") == COMMONS:
         advice = _("The commons takes part in a unit once it has a limit in it, 0 at first: ") + (
             "maillon account limit commons 0 --unit {code}"

@@ -70,6 +70,7 @@ def why_returned(
         "account": message.to_account,
         "unit": message.unit,
         "amount": message.amount,
+        "receiver": True,
     }
     if account is None:
         return AccountUnknown.code, facts
