@@ -49,6 +49,9 @@ class Term:
 ZERO_TERM: Final = Term(0, bytes(NONCE_BYTES), bytes(KEY_BYTES))
 """Below every term that a writer opens: those count from 1."""
 
+LEAST_TERM: Final = Term(1, bytes(NONCE_BYTES), bytes(KEY_BYTES))
+"""The least term that a message carries; a refusal names it where nothing was promised."""
+
 
 def term_from(value: Any) -> Term:
     """Read a term out of a decoded array; its counter is at least 1."""

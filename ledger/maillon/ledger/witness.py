@@ -43,7 +43,7 @@ from maillon.ledger.messages import (
 )
 from maillon.ledger.misbehaviour import double_votes
 from maillon.ledger.openings import find_opening, signed_promises
-from maillon.ledger.quorum import Certificate, Term, VoteQC
+from maillon.ledger.quorum import LEAST_TERM, Certificate, Term, VoteQC
 from maillon.ledger.rounds import (
     Commit,
     Done,
@@ -499,7 +499,8 @@ class Witness(WitnessState):
         return row.voids is None or hold in row.voids
 
     def _no_ack(self, chain: bytes, reason: str, evidence: bytes = b"") -> Step:
-        term = self.row(chain).promised
+        # No message carries the term of a witness that has promised nothing: the least one does.
+        term = max(self.row(chain).promised, LEAST_TERM)
         return self._refuse(chain, term, self._h(chain), reason, evidence)
 
     # --- What needs no office -------------------------------------------------------------------

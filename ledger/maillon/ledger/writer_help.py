@@ -88,9 +88,14 @@ class WriterHelp(WriterState):
 
         A new term is always safe. It builds anew, with what is known by now.
         """
-        if self._flight is None or self._now - self._since < self._settings.stuck_s:
+        waited = self._now - self._since
+        if self._flight is None or waited < self._settings.stuck_s:
             return False
-        return any(why not in _PASSING_REASONS for why in self._refusals.values())
+        # What passes has passed after as long again: a witness that still says so lacks something
+        # that only a new term brings it, such as an opening that it can follow.
+        return waited >= 3 * self._settings.stuck_s and bool(self._refusals) or any(
+            why not in _PASSING_REASONS for why in self._refusals.values()
+        )
 
     def _give_up(self) -> None:
         raise NotImplementedError

@@ -20,6 +20,7 @@ from maillon.ledger.entries import (
 from maillon.ledger.fraud import fraud_hash, two_proposals
 from maillon.ledger.orders import HoldAction, order_id, sign_order
 from maillon.ledger.quorum import Term
+from maillon.protocol.errors import MaillonError
 from simulation.ledger.disk import VOTES
 from simulation.ledger.keys import MacKey
 from simulation.ledger.lab import NOW, Lab
@@ -200,6 +201,21 @@ def a_confirmed_hold_is_not_voided() -> None:
         place = next(p for p, own in enumerate(lab.keys) if own.public == key)
         ack = lab.answer(place, wire.Confirm(chain, hold, confirmation), wire.Ack)
         need(ack is None, "who voted to void a hold acknowledges no confirmation of it")
+
+
+def every_refusal_can_be_read() -> None:
+    """Also a witness that has promised nothing on a chain answers a CONFIRM in bytes that count."""
+    lab = Lab(4, 4, 3)
+    chain = lab.ids[0]
+    confirmation = sign_confirmation(MacKey("member 0"), lab.fed, chain, bytes(32))
+    answers = lab.ask(0, wire.Confirm(chain, bytes(32), confirmation))
+    need(answers, "a confirmation of nothing is answered")
+    for answer in answers:
+        try:
+            same = wire.decode_message(wire.encode_message(answer)) == answer
+        except MaillonError as error:
+            raise Broken(f"an answer that nobody can read: {error}") from error
+        need(same, "what is answered is what is read")
 
 
 def the_highest_lock_binds() -> None:
