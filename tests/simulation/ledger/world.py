@@ -213,6 +213,9 @@ class World(Faults):
             {c.id: signing.sign(c.root, signing.REFOUND, self.fed, body) for c in signers}
         )
         self.observer.refounded(block.hash, block.header.encoded, block.body.encode())
+        for coop in members:
+            # Whoever lied is not trusted with the new key.
+            coop.liar = coop.liar and keys[coop.id][1] == coop.witness.public
         machine.take(block.with_certificate(proof))
         self._wait("the new charter reaches all", self._alike, HEAL_S)
         return True
