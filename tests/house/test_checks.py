@@ -50,7 +50,8 @@ def test_an_import_that_points_the_wrong_way_would_be_refused(
     path = os.pathsep.join(map(str, roots))
     ran = _run(str(PROGRAMS / "lint-imports"), "--no-cache", top=tmp_path, path=path)
     assert ran.returncode == 1, ran.stdout + ran.stderr
-    broken = [text for text in ran.stdout.splitlines() if text.endswith("BROKEN")]
+    # A contract with exemptions says after the word how many imports it ignored.
+    broken = [text for text in ran.stdout.splitlines() if " BROKEN" in text]
     assert any(contract in text for text in broken), ran.stdout
 
 
