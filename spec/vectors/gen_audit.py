@@ -17,6 +17,8 @@ from maillon.ledger.checkpoint import (
     NoteSignature,
     cosign,
     cosigned_bytes,
+    decode_checkpoint,
+    decode_note,
     key_id,
     origin,
     raw_signer,
@@ -484,6 +486,42 @@ def _audits(original: Path, plan: Plan, name: str, work: Path) -> list[dict[str,
         )
         writer.commit(export.at)
 
+    def few(export: Export) -> None:
+        chain = export.chains[1]
+        note = decode_note(ExportReader(export.folder).checkpoint(chain))
+        writer = ExportWriter(export.folder, export.fed)
+        writer.checkpoint(chain, Note(note.text, note.signatures[:2]).encode())
+        writer.commit(export.at)
+
+    def alone(export: Export) -> None:
+        chain = export.chains[1]
+        note = decode_note(ExportReader(export.folder).checkpoint(chain))
+        other = replace(decode_checkpoint(note.text), root=bytes(32))
+        key = key_of(plan.seed, "writer", 1)
+        writer = ExportWriter(export.folder, export.fed)
+        writer.checkpoint(chain, sign_checkpoint(other, key.public, key.raw).encode())
+        writer.commit(export.at)
+
+    def unlink(folder: str) -> Callable[[Export], None]:
+        return lambda export: sorted((export.folder / folder).iterdir())[0].unlink()
+
+    def first_byte(export: Export) -> None:
+        export.damage(chain_path(export.chains[0]), lambda data: b"\xff" + data[1:])
+
+    def listed_differs(folder: str, at: int) -> Callable[[Export], None]:
+        def tamper(export: Export) -> None:
+            path = sorted((export.folder / folder).iterdir())[0]
+            name = path.relative_to(export.folder).as_posix()
+            export.damage(name, lambda data: flipped(data, at % len(data)))
+
+        return tamper
+
+    def left_off(export: Export) -> None:
+        manifest = ExportReader(export.folder).manifest
+        writer = ExportWriter(export.folder, export.fed)
+        writer.rewrite(export.chains[2], export.blocks(export.chains[2])[:-2])
+        writer.commit(export.at, manifest.by)
+
     cases.case("untouched", lambda _: None)
     cases.case("an amount changed in the file", amount)
     cases.case("a block taken out", dropped)
@@ -501,6 +539,17 @@ def _audits(original: Path, plan: Plan, name: str, work: Path) -> list[dict[str,
     cases.case("a file cut short", cut)
     cases.case("one bit of a file changed", flipped_bit)
     cases.case("the checkpoint of another chain", checkpoint)
+    cases.case("a checkpoint with one cosignature", few)
+    cases.case("a checkpoint of the writer alone, of another history", alone)
+    cases.case("the last blocks hidden by the one whose own heads show it", left_off)
+    cases.case("the file of a chain missing", unlink("chains"))
+    cases.case("the file of a node's heads missing", unlink("heads"))
+    cases.case("the file of a checkpoint missing", unlink("checkpoints"))
+    cases.case("the first length of a chain's file changed", first_byte)
+    cases.case("a length in a node's heads changed", listed_differs("heads", 0))
+    cases.case("a byte of a node's heads changed", listed_differs("heads", 60))
+    cases.case("the last byte of a node's heads changed", listed_differs("heads", -1))
+    cases.case("a byte of a checkpoint changed", listed_differs("checkpoints", 170))
     return cases.found
 
 

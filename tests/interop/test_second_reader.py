@@ -20,7 +20,7 @@ SPEC = TOP / "spec"
 
 # What each file has at least; a file that shrinks below it has lost cases, or is not read whole.
 LEAST = {
-    "audits.json": 20,
+    "audits.json": 31,
     "charter.json": 220,
     "checkpoints.json": 30,
     "encoding.json": 240,

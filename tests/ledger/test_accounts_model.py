@@ -49,6 +49,8 @@ from support.charters import RECOVERY_S
 
 UNITS = (HOURS, CREDIT)
 BLOCKS = int(os.environ.get("MAILLON_MODEL_BLOCKS", "120"))
+GAPS = (*[1] * 36, 2, 2, 5, 5, 0, 0, SEQ_GAP_MAX, SEQ_GAP_MAX + 1)
+"""How far the number of an order is above its account's last one."""
 
 Attempt = tuple[Order | Entry, str]
 """What is wished, and the code with which the model refuses it."""
@@ -147,7 +149,7 @@ class Play:
             mandate = self.rng.choice((*account.mandates, *account.mandates, self.mandates[0]))
         given = account.mandates.get(mandate)
         key = self.key(given.key) if given else self.key(*self.model.keys(account, self.now()))
-        seq = account.seq + self.rng.choice((*[1] * 36, 2, 2, 5, 5, 0, 0, SEQ_GAP_MAX, SEQ_GAP_MAX + 1))
+        seq = account.seq + self.rng.choice(GAPS)
         until = self.now() + self.rng.choice((0, *[600] * 12, -1))
         name = next(n for n, p in self.world.people.items() if p is person)
         order = self.world.sign(

@@ -42,7 +42,7 @@ export function readManifest(bytes) {
     found.set(path, { size, frames, digest })
   }
   if (!found.has('founding.bin')) damaged('founding_missing')
-  return { fed, at, files: found }
+  return { fed, at, by, files: found }
 }
 
 /** Cut a file into frames; return those before it breaks, and how it breaks. */
@@ -184,7 +184,7 @@ const certifies = (found, header) =>
 const ERRORS = new Set(`file_missing file_changed file_damaged chain_absent block_unreadable block_missing block_order
 block_invalid block_entry block_signature block_uncertified block_forged block_few block_retired block_void pin_missing
 charter_ahead charter_invalid history_changed message_unknown message_other not_closed sum_not_zero trade_differs fork
-checkpoint_differs`.split(/\s+/))
+head_hidden checkpoint_differs`.split(/\s+/))
 
 const committeeOf = (state) => ({ keys: witnesses(state), quorum: state.quorum })
 
@@ -272,21 +272,39 @@ export function audit(files) {
   const found = []
   const tell = (code, chain = '', height = -1, entry = -1) => found.push([code, chain && hex(chain), height, entry])
   const manifest = readManifest(files.get('manifest'))
-  const part = (path) => files.get(path)?.subarray(0, manifest.files.get(path).size)
+  const part = (path) => files.get(path)?.subarray(0, manifest.files.get(path)?.size ?? 0) ?? Buffer.alloc(0)
   const isShort = (path) => part(path).length < manifest.files.get(path).size
+  const isOther = (path) => !same(sha256(part(path)), manifest.files.get(path).digest)
+  /** What the bytes of a listed file suffer from; `broken` when its frames could not be cut. */
+  const ailment = (path, broken) => {
+    if (!files.has(path)) return 'file_missing'
+    if (broken || isShort(path)) return 'file_damaged'
+    return isOther(path) ? 'file_changed' : null
+  }
+  /** The frames of a listed file as far as they can be read; what is amiss is told. */
+  const framesOf = (path) => {
+    const { frames, rule } = cut(part(path))
+    const ail = ailment(path, rule)
+    if (ail) tell(ail)
+    return frames
+  }
   const fileBytes = part('founding.bin')
   readFile(fileBytes)
   const base = new Book(manifest.fed, decode(fileBytes, 150_888)[0])
-  const charters = cut(part('charter.blocks'))
+  const CHARTER = 'charter.blocks'
+  const charters = cut(part(CHARTER))
+  let broke = false
   for (const [k, data] of charters.frames.entries()) {
     try {
       base.take(data)
     } catch (error) {
       if (!(error instanceof Refused)) throw error
       tell('charter_invalid', manifest.fed, k + 1)
+      broke = true
       break
     }
   }
+  if (manifest.files.has(CHARTER) && !broke && ailment(CHARTER, charters.rule)) tell(ailment(CHARTER, charters.rule))
   const latest = base.charters.at(-1)
   if ([...files.keys()].some((path) => path !== 'manifest' && !manifest.files.has(path))) tell('file_unlisted')
   const results = new Map()
@@ -297,20 +315,24 @@ export function audit(files) {
       continue
     }
     const { frames, rule } = cut(part(path))
-    const key = hex(sha256(id, part(path), part('charter.blocks'), fileBytes))
+    const key = hex(sha256(id, part(path), part(CHARTER), fileBytes))
     if (!replays.has(key)) replays.set(key, replay(base, id, frames))
     const result = replays.get(key)
     if (result.wrong) tell(result.wrong[0], id, ...result.wrong.slice(1))
-    else if (rule || isShort(path)) tell('file_damaged', id, result.head.h + 1)
-    else if (!same(sha256(part(path)), manifest.files.get(path).digest)) tell('file_changed', id)
+    else {
+      const ail = ailment(path, rule)
+      if (ail) tell(ail, id, ail === 'file_changed' ? -1 : result.head.h + 1)
+    }
     const cutShort = found.length > 0 && found.some(([code, one]) => one === hex(id) && ERRORS.has(code))
     results.set(hex(id), { ...result, id, cutShort })
     if (result.head.time > manifest.at + 300) tell('time_ahead', id, result.head.h)
   }
   pins(base, results, tell)
   channels(results, tell)
-  nodes(base, manifest, part, results, tell)
-  checkpoints(base, manifest, part, results, tell)
+  if (ailment('founding.bin')) tell(ailment('founding.bin'))
+  nodes(base, manifest, framesOf, results, tell)
+  if (manifest.files.has('evidence.bin')) framesOf('evidence.bin')
+  checkpoints(base, manifest, part, ailment, results, tell)
   const sums = totals(latest, results)
   const judged = !found.some(([code]) => ERRORS.has(code)) && results.size === latest.coops.length
   if (judged) sums.forEach((sum) => sum && tell('sum_not_zero'))
@@ -352,13 +374,22 @@ function channels(results, tell) {
   }
 }
 
-function nodes(base, manifest, part, results, tell) {
+function nodes(base, manifest, framesOf, results, tell) {
   for (const path of manifest.files.keys()) {
     if (!path.startsWith('heads/')) continue
-    for (const data of cut(part(path)).frames) {
-      const [headerBytes, proof] = readHead(data)
-      const header = ledger.readHeader(headerBytes)
-      const certificate = ledger.readCertificate(proof)
+    const exporter = manifest.by !== undefined && path === `heads/${hex(manifest.by)}.heads`
+    for (const data of framesOf(path)) {
+      let header
+      let certificate
+      try {
+        const [headerBytes, proof] = readHead(data)
+        header = ledger.readHeader(headerBytes)
+        certificate = ledger.readCertificate(proof)
+      } catch (error) {
+        if (!(error instanceof Refused)) throw error
+        tell('head_unreadable')
+        continue
+      }
       try {
         if (!same(header.fed, base.federation) || !certifies(certificate, header)) refuse('certificate')
         ledger.checkCertificate(base.federation, committeeOf(base.charterAt(header.c)), certificate)
@@ -369,31 +400,43 @@ function nodes(base, manifest, part, results, tell) {
       }
       const result = results.get(hex(header.chain))
       if (!result || (header.h > result.head.h && result.cutShort)) continue
-      if (header.h > result.head.h) tell('head_ahead', header.chain, header.h)
+      if (header.h > result.head.h && exporter) tell('head_hidden', header.chain, result.head.h + 1)
+      else if (header.h > result.head.h) tell('head_ahead', header.chain, header.h)
       else if (!same(result.head.hashes[header.h], header.hash)) tell('fork', header.chain, header.h)
     }
   }
 }
 
-function checkpoints(base, manifest, part, results, tell) {
+function checkpoints(base, manifest, part, ailment, results, tell) {
   const latest = base.charters.at(-1)
   for (const path of manifest.files.keys()) {
     const [, name] = /^checkpoints\/(.*)\.note$/.exec(path) ?? []
     const result = results.get(name)
     if (!result) continue
+    const ail = ailment(path)
+    if (ail) tell(ail)
+    if (ail === 'file_missing' || ail === 'file_damaged') continue
     const logs = new Map()
     for (const state of base.charters) {
       const coop = state.coops.find((one) => same(one.id, result.id))
       if (coop?.writer.length) logs.set(hex(coop.writer), coop.writer)
     }
+    const { head, cutShort } = result
+    const opened = (trust) =>
+      openCheckpoint(readNote(part(path)), originOf(base.federation, result.id), { logs: [...logs.values()], ...trust })
     try {
-      const trusted = { logs: [...logs.values()], ...committeeOf(latest) }
-      const { size, root } = openCheckpoint(readNote(part(path)), originOf(base.federation, result.id), trusted)
-      const { head, cutShort } = result
+      const { size, root } = opened(committeeOf(latest))
       if (size > head.h + 1 && cutShort) continue
       if (size > head.h + 1 || !same(history(head.hashes.slice(0, size)), root)) tell('checkpoint_differs', result.id, size - 1)
     } catch (error) {
       if (!(error instanceof Refused)) throw error
+      if (error.rule === 'quorum') {
+        const { size, root } = opened({ ...committeeOf(latest), quorum: 0 })
+        if (size <= head.h + 1 && same(history(head.hashes.slice(0, size)), root)) {
+          tell('checkpoint_few', result.id, size - 1)
+          continue
+        }
+      }
       tell(error.code === 'note_untrusted' ? 'checkpoint_untrusted' : 'checkpoint_unreadable', result.id)
     }
   }

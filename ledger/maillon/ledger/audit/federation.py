@@ -14,6 +14,7 @@ from maillon.ledger.audit.findings import Finding, finding
 from maillon.ledger.block import Header, certifies, decode_header, history_leaf
 from maillon.ledger.charter import CharterChain
 from maillon.ledger.checkpoint import (
+    Signed,
     decode_note,
     open_checkpoint,
     origin,
@@ -238,11 +239,14 @@ def compare_heads(
     results: Results,
     charters: CharterChain,
     verify: Verify,
+    *,
+    exporter: bool = False,
 ) -> tuple[list[HeldHead], list[Finding]]:
     """Compare the heads that a node holds with the chains.
 
     A head is compared only once its own certificate is found good: otherwise anybody could make a
-    node look like a liar.
+    node look like a liar. `exporter`: this node wrote the export, so it left nothing out that it
+    held.
     """
     heads: list[HeldHead] = []
     found: list[Finding] = []
@@ -271,9 +275,14 @@ def compare_heads(
             verdict = "same" if header.h == top else "behind"
         elif known is None:
             verdict = "ahead"
-            found.append(
-                finding("head_ahead", header.chain, header.h, header.time, node=node, top=top)
-            )
+            if exporter:
+                found.append(
+                    finding("head_hidden", header.chain, top + 1, node=node, top=top, held=header.h)
+                )
+            else:
+                found.append(
+                    finding("head_ahead", header.chain, header.h, header.time, node=node, top=top)
+                )
         else:
             verdict = "fork"
             found.append(_forked(header, leaves, signers, node, charters))
@@ -380,17 +389,27 @@ def judge_checkpoint(
         note = decode_note(note_bytes)
     except MaillonError as error:
         return None, [finding("checkpoint_unreadable", chain, why=error.facts.get("rule", ""))]
-    try:
-        signed = open_checkpoint(
+    needed = committee.quorum if coop is not None else 0
+
+    def opened(quorum: int) -> Signed:
+        return open_checkpoint(
             note,
             origin(charters.fed, chain),
             logs=sorted(key for key in logs if key),
             witnesses=committee.keys,
-            quorum=committee.quorum if coop is not None else 0,
+            quorum=quorum,
             verify=verify,
         )
+
+    try:
+        signed = opened(needed)
     except MaillonError as error:
         why = error.facts.get("rule", error.code)
+        if why == "quorum":
+            few = opened(0).checkpoint
+            if few.size <= result.height + 1 and _history(result, few.size) == few.root:
+                # What a node's own note says of the chain the certificates say already.
+                return None, [finding("checkpoint_few", chain, few.size - 1, needed=needed)]
         return None, [finding("checkpoint_untrusted", chain, why=why)]
     size = signed.checkpoint.size
     if size > result.height + 1 and _cut_short(result):
@@ -399,12 +418,16 @@ def judge_checkpoint(
         return None, [
             finding("checkpoint_differs", chain, size - 1, rule="longer", top=result.height)
         ]
-    leaves = (history_leaf(result.hash_at(h)) for h in range(size))
-    if Frontier.of(leaves).root() != signed.checkpoint.root:
+    if _history(result, size) != signed.checkpoint.root:
         return None, [
             finding("checkpoint_differs", chain, size - 1, rule="root", top=result.height)
         ]
     return size, []
+
+
+def _history(result: ChainResult, size: int) -> bytes:
+    """Return the root over a chain's first `size` blocks, genesis included."""
+    return Frontier.of(history_leaf(result.hash_at(h)) for h in range(size)).root()
 
 
 def check_pins(results: Results, charters: CharterChain) -> list[Finding]:

@@ -53,7 +53,8 @@ SEVERITIES: Final = {
     "fork": ERROR,
     "head_unreadable": WARNING,
     "head_forged": WARNING,
-    "head_ahead": NOTE,
+    "head_ahead": WARNING,
+    "head_hidden": ERROR,
     # Evidence and checkpoints
     "fraud_writer": WARNING,
     "fraud_witness": WARNING,
@@ -61,6 +62,7 @@ SEVERITIES: Final = {
     "checkpoint_unreadable": WARNING,
     "checkpoint_untrusted": WARNING,
     "checkpoint_differs": ERROR,
+    "checkpoint_few": NOTE,
 }
 """Every code of a finding, with what it means. `spec/07-audit.md` says the same in a table."""
 

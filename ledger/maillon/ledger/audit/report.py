@@ -32,6 +32,9 @@ NEAR_MAX: Final = 200
 """Accounts near their limits that a report lists; how many more there are it says."""
 
 
+_UNPROVEN: Final = frozenset({"file_missing", "file_damaged", "head_hidden"})
+"""Findings that say of a chain that something is not there, not that something is wrong."""
+
 # Whole parts of five digits and more are read in groups of three.
 _GROUPS: Final = re.compile(r"(?<![.,\d])\d{5,}")
 
@@ -55,7 +58,8 @@ class Near:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What an audit found. `at` is when it was made, `exported` when the export was (Unix seconds).
+    """What an audit found. `at` is when it was made, `exported` when the export was (Unix seconds),
+    `by` the key of the node that wrote it.
 
     `judged` says whether the sums could be judged: every chain whole, resting on nothing unknown.
     """
@@ -76,6 +80,7 @@ class Report:
     judged: bool = True
     seconds: float = 0.0
     digest: bytes = b""
+    by: bytes = b""
 
     # --- what it comes to ---
 
@@ -133,6 +138,35 @@ class Report:
             if one.is_error and one.chain and one.height >= 0 and one.code != "not_closed":
                 found[one.chain] = min(one.height, found.get(one.chain, one.height))
         return found
+
+    def unproven(self) -> frozenset[bytes]:
+        """Return the chains of which something is not there, and nothing is wrong."""
+        chains = {one.chain for one in self.findings if one.is_error and one.code in _UNPROVEN}
+        wrong = {
+            one.chain
+            for one in self.findings
+            if one.is_error and one.code not in _UNPROVEN and one.height >= 0
+        }
+        return frozenset(chains - wrong)
+
+    def agreement(self) -> tuple[str, int, int]:
+        """Return how what other nodes hold agrees with the export, of how many, and the forks.
+
+        "forked", "ahead" (one holds blocks beyond the export's end), "heads" (all hold the same
+        history), "heads_one", or "heads_none" when no other node was asked.
+        """
+        nodes = {held.node for held in self.heads if held.verdict != "bad"} - {self.by}
+        forks = sum(held.verdict == "fork" for held in self.heads)
+        if forks:
+            return "forked", len({held.node for held in self.heads}), forks
+        if any(held.verdict == "ahead" for held in self.heads):
+            return "ahead", len(nodes), 0
+        return {0: "heads_none", 1: "heads_one"}.get(len(nodes), "heads"), len(nodes), 0
+
+    def compared(self, language: str) -> str:
+        """Return what comparing the nodes came to, as a sentence."""
+        kind, nodes, forks = self.agreement()
+        return _Say(language)(kind).format(nodes=nodes, forks=forks)
 
     def clearing(self) -> dict[tuple[bytes, bytes, int], int]:
         """Return what arrived: (from coop, to coop, unit) -> minor units, returns left out."""
@@ -299,14 +333,19 @@ class Report:
             yield say("resumed").format(**counts)
         yield ""
         width = max([len(name) for name in names.values()] or [0])
-        since = self.since()
+        since, unproven = self.since(), self.unproven()
         for chain, result in self.results.items():
-            verdict = (
-                say("coop_wrong").format(h=since[chain]) if chain in since else say("coop_fine")
-            )
-            yield f"  {result.name:<{width}}  " + say("chain").format(
+            verdict = say("coop_fine")
+            if chain in since:
+                kind = "coop_unproven" if chain in unproven else "coop_wrong"
+                verdict = say(kind).format(h=since[chain])
+            # A chain without blocks has no time.
+            yield f"  {result.name:<{width}}  " + say("chain" if result.height else "empty").format(
                 h=result.height, when=when(result.time, language), verdict=verdict
             )
+        for chain, name in names.items():
+            if chain not in self.results:
+                yield f"  {name:<{width}}  " + say("absent")
         yield ""
         for total in self.sums:
             if total.unit in self.counted or total.unit >= len(self.units):
@@ -325,9 +364,7 @@ class Report:
             else:
                 yield say("sum_unknown").format(code=code)
         if self.heads:
-            nodes = len({held.node for held in self.heads})
-            forks = sum(held.verdict == "fork" for held in self.heads)
-            yield say("forked" if forks else "heads").format(nodes=nodes, forks=forks)
+            yield self.compared(language)
         if self.findings:
             yield ""
         for severity, mark in ((ERROR, "!!"), (WARNING, " !"), ("note", "  ")):
@@ -363,7 +400,10 @@ _LINES: Final[Mapping[str, tuple[str, str]]] = {
         "{resumed} chaînes étaient connues d'un audit précédent ; seul le nouveau a été rejoué.",
     ),
     "chain": ("block {h}, {when}: {verdict}", "bloc {h}, {when} : {verdict}"),
+    "empty": ("no block: {verdict}", "aucun bloc : {verdict}"),
+    "absent": ("not in the export: NOT PROVEN", "absente de l'export : NON PROUVÉE"),
     "coop_fine": ("right", "juste"),
+    "coop_unproven": ("NOT PROVEN since block {h}", "NON PROUVÉE depuis le bloc {h}"),
     "coop_wrong": ("WRONG since block {h}", "FAUX depuis le bloc {h}"),
     "sum": (
         "{code}: sum 0 ({gained} on one side, as much on the other; {flying} on its way)",
@@ -375,8 +415,21 @@ _LINES: Final[Mapping[str, tuple[str, str]]] = {
         "{code} : on ne peut pas juger de la somme avant d'avoir réparé ce qui est faux",
     ),
     "heads": (
-        "The {nodes} nodes that were asked hold the same history.",
-        "Les {nodes} nœuds interrogés détiennent la même histoire.",
+        "The {nodes} other nodes that were asked hold the same history.",
+        "Les {nodes} autres nœuds interrogés détiennent la même histoire.",
+    ),
+    "heads_one": (
+        "The one other node that was asked holds the same history.",
+        "Le seul autre nœud interrogé détient la même histoire.",
+    ),
+    "heads_none": (
+        "No other node was asked: compare this export with that of another coop.",
+        "Aucun autre nœud n'a été interrogé : comparez cet export à celui d'une autre coop.",
+    ),
+    "ahead": (
+        "The export ends BEFORE what nodes hold; as far as it goes, their history is the same.",
+        "L'export s'arrête AVANT ce que détiennent des nœuds ; jusque-là, leur histoire est la "
+        "même.",
     ),
     "forked": (
         "NOT all of the {nodes} nodes hold the same history: {forks} heads differ.",

@@ -22,18 +22,20 @@ Amount = Callable[[int, int], str]
 
 SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
     "file_missing": (
-        "The file {file} is missing from the export.",
-        "Le fichier {file} manque dans l'export.",
+        "{of}: the file {file} is missing from the export.{unproven}",
+        "{of} : le fichier {file} manque dans l'export.{unproven}",
     ),
     "file_changed": (
-        "The file {file} is not the one that was exported: some of its bytes have changed. Ask for "
-        "the copy again.",
-        "Le fichier {file} n'est pas celui qui a été exporté : certains de ses octets ont changé. "
-        "Redemandez la copie.",
+        "{of}: the file {file} is not the one that was exported: some of its bytes have changed. "
+        "Ask for the copy again.",
+        "{of} : le fichier {file} n'est pas celui qui a été exporté : certains de ses octets ont "
+        "changé. Redemandez la copie.",
     ),
     "file_damaged": (
-        "The file {file} is damaged or cut short at byte {offset}; what follows could not be read.",
-        "Le fichier {file} est abîmé ou coupé à l'octet {offset} ; la suite n'a pas pu être lue.",
+        "{of}: the file {file} is damaged or cut short at byte {offset}; what follows could not be "
+        "read.{unproven}",
+        "{of} : le fichier {file} est abîmé ou coupé à l'octet {offset} ; la suite n'a pas pu être "
+        "lue.{unproven}",
     ),
     "file_unlisted": (
         "The export holds files that it does not list; they were not looked at.",
@@ -195,8 +197,18 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
         "prouve rien.",
     ),
     "head_ahead": (
-        "{coop}: the node {node} already knows block {height}; the export ends at block {top}.",
-        "{coop} : le nœud {node} connaît déjà le bloc {height} ; l'export s'arrête au bloc {top}.",
+        "{coop}: the node {node} holds the certified block {height}; the export ends at block "
+        "{top}. What came after it was not audited: ask for a newer export, or for that of "
+        "{node}.",
+        "{coop} : le nœud {node} détient le bloc certifié {height} ; l'export s'arrête au bloc "
+        "{top}. La suite n'a pas été vérifiée : demandez un export plus récent, ou celui de "
+        "{node}.",
+    ),
+    "head_hidden": (
+        "{coop}: the node that wrote this export ({node}) itself holds the certified block {held}; "
+        "the export ends at block {top}. The last blocks were left out of it.",
+        "{coop} : le nœud qui a écrit cet export ({node}) détient lui-même le bloc certifié "
+        "{held} ; l'export s'arrête au bloc {top}. Les derniers blocs en ont été retirés.",
     ),
     "fraud_writer": (
         "{accused} proposed two different blocks at height {height} of {coop}, in one term: "
@@ -222,6 +234,13 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
         "The checkpoint of {coop} is not signed by its writer and a quorum of witnesses ({why}).",
         "Le point de contrôle de {coop} n'est pas signé par son écrivain et un quorum de témoins "
         "({why}).",
+    ),
+    "checkpoint_few": (
+        "{coop}: its checkpoint at block {height} agrees with the chain; fewer witnesses than the "
+        "{needed} needed have signed it, so outside this export it proves nothing yet.",
+        "{coop} : son point de contrôle au bloc {height} concorde avec la chaîne ; moins de "
+        "témoins que les {needed} nécessaires l'ont signé : hors de cet export il ne prouve "
+        "encore rien.",
     ),
     "checkpoint_differs": (
         "{coop}: writer and witnesses signed another history up to block {height} than the one in "
@@ -363,6 +382,15 @@ _PHRASES: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "charter_chain": ("The charter", "La charte"),
     "unknown_time": ("an unknown date", "date inconnue"),
+    "unproven": (
+        " Nothing from block {height} on is proven.",
+        " Rien n'est prouvé à partir du bloc {height}.",
+    ),
+    "founding.bin": ("The founding document", "L'acte de fondation"),
+    "charter.blocks": ("The charter", "La charte"),
+    "evidence.bin": ("The proofs of fraud", "Les preuves de fraude"),
+    "heads": ("What the node {name} holds", "Ce que détient le nœud {name}"),
+    "checkpoints": ("The checkpoint of {name}", "Le point de contrôle de {name}"),
 }
 
 
@@ -417,9 +445,22 @@ def sentence(
     facts["when"] = when(one.time, language)
     key = "signed_entry" if one.entry >= 0 else "signed_block"
     facts["signed"] = _PHRASES[key][at].format(entry=one.entry + 1)
+    facts["unproven"] = _PHRASES["unproven"][at].format(height=one.height) if one.height > 0 else ""
+    if isinstance(one.facts.get("file"), str):
+        facts["of"] = _of_file(one.facts["file"], at, coops, nodes)
     if "cleared" in one.facts:
         facts["cleared"] = _PHRASES["cleared" if one.facts["cleared"] else "open"][at]
     return known.format_map(_Blank(facts))
+
+
+def _of_file(path: str, at: int, coops: Mapping[bytes, str], nodes: Mapping[bytes, str]) -> str:
+    """Return what a file of an export is about: a coop, a node, the charter."""
+    folder, _, name = path.partition("/")
+    if not name:
+        return _PHRASES[folder][at]
+    key = bytes.fromhex(name.partition(".")[0])
+    known = clean((nodes if folder == "heads" else coops).get(key, key.hex()[:8]))
+    return known if folder == "chains" else _PHRASES[folder][at].format(name=known)
 
 
 def _shown(name: str, value: Any, at: int) -> Any:

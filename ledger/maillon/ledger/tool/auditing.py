@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 
@@ -29,9 +29,11 @@ from maillon.ledger.errors import NoLedger
 from maillon.ledger.export.container import (
     CHARTER,
     EVIDENCE,
+    FOUNDING,
     MANIFEST,
     ExportDamaged,
     chain_path,
+    checkpoint_path,
     heads_path,
 )
 from maillon.ledger.signing import Verify
@@ -98,21 +100,18 @@ def audit_export(
     found += check_pins(results, charters)
     found += compare_channels(results)
     heads: list[HeldHead] = []
+    _unchanged(reader, FOUNDING, found)
     for node in reader.manifest.nodes:
-        try:
-            held, wrong = compare_heads(node, reader.heads(node), results, charters, verify)
-        except (ExportDamaged, FileNotFoundError) as error:
-            found.append(_damaged(heads_path(node), error))
-            continue
+        frames = _whole(reader, heads_path(node), reader.heads(node), found)
+        own = node == reader.manifest.by
+        held, wrong = compare_heads(node, frames, results, charters, verify, exporter=own)
         heads += held
         found += wrong
     convicted = 0
     if EVIDENCE in reader.manifest.files:
-        try:
-            convicted, wrong = judge_evidence(reader.evidence(), charters, verify)
-            found += wrong
-        except (ExportDamaged, FileNotFoundError) as error:
-            found.append(_damaged(EVIDENCE, error))
+        proofs = _whole(reader, EVIDENCE, reader.evidence(), found)
+        convicted, wrong = judge_evidence(proofs, charters, verify)
+        found += wrong
     checkpoints = _checkpoints(reader, results, charters, verify, found)
     channels = flows(results)
     totals = sums(results, channels, len(charters.latest.units))
@@ -139,6 +138,7 @@ def audit_export(
         judged,
         time.monotonic() - began,
         hashlib.sha256(reader.manifest.encode()).digest(),
+        reader.manifest.by,
     )
 
 
@@ -187,8 +187,7 @@ def _charters(
             block = decode_block(data)
             charters.apply(block, block.certificate)
             blocks.append(data)
-        if reader.digest(CHARTER) != reader.manifest.files[CHARTER].digest:
-            found.append(finding("file_changed", file=CHARTER))
+        _unchanged(reader, CHARTER, found)
     except (ExportDamaged, FileNotFoundError) as error:
         found.append(_damaged(CHARTER, error))
     except MaillonError as error:
@@ -211,6 +210,26 @@ def _damaged(path: str, error: ExportDamaged | FileNotFoundError) -> Finding:
     return finding("file_damaged", file=path, offset=error.facts.get("offset", 0))
 
 
+def _whole(
+    reader: ExportReader, path: str, frames: Iterator[bytes], found: list[Finding]
+) -> list[bytes]:
+    """Return the frames of a listed file, as far as they can be read; note what is amiss."""
+    made: list[bytes] = []
+    try:
+        made.extend(frames)
+    except (ExportDamaged, FileNotFoundError) as error:
+        found.append(_damaged(path, error))
+    else:
+        _unchanged(reader, path, found)
+    return made
+
+
+def _unchanged(reader: ExportReader, path: str, found: list[Finding]) -> None:
+    """Note when a file's bytes are not those that were listed."""
+    if reader.digest(path) != reader.manifest.files[path].digest:
+        found.append(finding("file_changed", file=path))
+
+
 def _checkpoints(
     reader: ExportReader,
     results: Mapping[bytes, ChainResult],
@@ -225,9 +244,10 @@ def _checkpoints(
             continue
         try:
             note = reader.checkpoint(chain)
-        except (ExportDamaged, FileNotFoundError):
-            found.append(finding("checkpoint_unreadable", chain, why="file"))
+        except (ExportDamaged, FileNotFoundError) as error:
+            found.append(_damaged(checkpoint_path(chain), error))
             continue
+        _unchanged(reader, checkpoint_path(chain), found)
         size, wrong = judge_checkpoint(chain, note, result, charters, verify)
         found += wrong
         if size is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -71,20 +71,14 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
         "un quorum de témoins, la signature de chaque personne qui a payé, chaque limite de "
         "crédit, chaque mandat, chaque réservation et chaque paiement entre coops. {heads}",
     ),
-    "heads_same": (
-        "What {nodes} nodes hold was compared: they hold the same history.",
-        "Ce que détiennent {nodes} nœuds a été comparé : c'est la même histoire.",
-    ),
-    "heads_fork": (
-        "What {nodes} nodes hold was compared: they do NOT hold the same history.",
-        "Ce que détiennent {nodes} nœuds a été comparé : ce n'est PAS la même histoire.",
-    ),
     "coop": ("Coop", "Coop"),
     "blocks": ("Blocks", "Blocs"),
     "until": ("Until", "Jusqu'au"),
     "result": ("Result", "Résultat"),
     "right": ("right", "juste"),
     "since": ("wrong since block {h}", "faux depuis le bloc {h}"),
+    "unproven": ("not proven since block {h}", "non prouvé depuis le bloc {h}"),
+    "absent": ("not in the export", "absente de l'export"),
     "balances": ("What each coop holds", "Ce que chaque coop détient"),
     "balances_words": (
         "The accounts of a coop's members, added up. Above 0, its members have given to the other "
@@ -311,11 +305,7 @@ class _Page:
         return made
 
     def _heads(self) -> str:
-        nodes = len({held.node for held in self.report.heads})
-        if not nodes:
-            return ""
-        forked = any(held.verdict == "fork" for held in self.report.heads)
-        return self.say("heads_fork" if forked else "heads_same", nodes=nodes)
+        return self.report.compared(self.language) if self.report.heads else ""
 
     def _chains(self) -> dict[str, Any]:
         since = self.report.since()
@@ -324,12 +314,23 @@ class _Page:
                 self.names.get(chain, ""),
                 self.number(result.height),
                 when(result.time, self.language) if result.height else "",
-                self.say("since", h=since[chain]) if chain in since else self.say("right"),
+                self._verdict(chain, since),
             ]
             for chain, result in self.report.results.items()
         ]
+        rows += [
+            [name, "", "", self.say("absent")]
+            for chain, name in self.names.items()
+            if chain not in self.report.results
+        ]
         header = [self.say(key) for key in ("coop", "blocks", "until", "result")]
         return {"header": header, "rows": rows}
+
+    def _verdict(self, chain: bytes, since: Mapping[bytes, int]) -> str:
+        if chain not in since:
+            return self.say("right")
+        kind = "unproven" if chain in self.report.unproven() else "since"
+        return self.say(kind, h=since[chain])
 
     def _unit(self, unit: int) -> dict[str, Any]:
         report = self.report

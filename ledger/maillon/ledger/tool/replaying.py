@@ -150,14 +150,13 @@ class _Replay:
                 if not audit.feed(data):
                     break
         except FileNotFoundError:
-            self.findings.append(finding("file_missing", self.chain, file=self.path))
+            self.findings.append(finding("file_missing", self.chain, 1, file=self.path))
         except ExportDamaged as error:
             self.findings.append(
                 finding(
                     "file_damaged",
                     self.chain,
                     audit.head.h + 1,
-                    audit.head.time,
                     file=self.path,
                     offset=start + error.facts["offset"] if "offset" in error.facts else read,
                 )
