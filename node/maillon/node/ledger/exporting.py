@@ -47,6 +47,8 @@ async def export(runner: LedgerRunner, folder: Path, founding: bytes) -> shapes.
 async def _export(runner: LedgerRunner, folder: Path, founding: bytes) -> shapes.LedgerExport:
     machine = runner.machine
     book = machine.book
+    # Asked before the heights are fixed: an auditor is warned of a head beyond the export's end.
+    others = await _heads_of_others(runner)
     tops = {chain: book.head(chain).h for chain in [book.fed, *book.chains()]}
     writer = ExportWriter(folder, book.fed)
     writer.founding(founding)
@@ -68,7 +70,7 @@ async def _export(runner: LedgerRunner, folder: Path, founding: bytes) -> shapes
             if at >= top:
                 break
     writer.heads(runner.own_node, _heads(book, tops))
-    for node, heads in (await _heads_of_others(runner)).items():
+    for node, heads in others.items():
         writer.heads(node, heads)
     writer.evidence(proof.encode() for proof in machine.witness.frauds.proofs())
     note = _checkpoint(runner)
