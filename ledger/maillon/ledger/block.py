@@ -256,6 +256,12 @@ class Placed:
         return entry_leaf(self.salt, self.data)
 
 
+# A frozen record fills its slots by name; straight is twice as fast, and a block has 256 of them.
+_new = object.__new__
+_salt = vars(Placed)["salt"].__set__
+_data = vars(Placed)["data"].__set__
+
+
 @dataclass(frozen=True, slots=True)
 class Erased:
     """What stands for an entry whose bytes and salt were erased."""
@@ -302,7 +308,14 @@ class Body:
 
     def leaves(self) -> list[bytes]:
         """Return the leaves of the entries, in order."""
-        return [entry.leaf() for entry in self.entries]
+        sha256 = hashlib.sha256
+        return [
+            # As `entry_leaf` says, without two calls for each of 256.
+            sha256(b"\0" + entry.salt + entry.data).digest()
+            if type(entry) is Placed
+            else entry.leaf()
+            for entry in self.entries
+        ]
 
     def root(self) -> bytes:
         """Return the root of the entries' tree."""
@@ -315,7 +328,7 @@ class Body:
     @property
     def erased(self) -> int:
         """Return how many entries are erased."""
-        return sum(isinstance(entry, Erased) for entry in self.entries)
+        return len([True for entry in self.entries if type(entry) is Erased])
 
     def size(self) -> int:
         """Return the length of encode([[salt, entry bytes], ...]), if nothing is erased."""
@@ -348,12 +361,10 @@ def decode_body(data: bytes, *, charter: bool) -> Body:
             entries.append(Erased(read.fixed(item, HASH_BYTES, "body_entry")))
             continue
         salt, entry = read.items(item, "body_entry", 2, 2)
-        entries.append(
-            Placed(
-                read.fixed(salt, ENTRY_SALT_BYTES, "body_salt"),
-                read.bounded(entry, BODY_BYTES_MAX, "body_entry", 1),
-            )
-        )
+        placed = _new(Placed)
+        _salt(placed, read.fixed(salt, ENTRY_SALT_BYTES, "body_salt"))
+        _data(placed, read.bounded(entry, BODY_BYTES_MAX, "body_entry", 1))
+        entries.append(placed)
     if charter:
         proofs = read.items(parts[1], "body_approvals", 0, APPROVALS_MAX)
         body = Body(tuple(entries), (), approvals_from(proofs, "body_approvals"))

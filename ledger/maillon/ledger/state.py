@@ -206,6 +206,16 @@ class ChainState:
         self._touched[known.slot] = known
         return known
 
+    def opened(self) -> tuple[dict[bytes, Account], dict[int, Row]]:
+        """Return the accounts by id and the changed rows by slot, until the next root is asked for.
+
+        For who changes the chain's own state, not a fork: an account that is changed has to be put
+        among the changed rows, as `own` does.
+        """
+        assert self._base is None, "a fork has no accounts of its own"
+        self._root = None
+        return self._accounts, self._touched
+
     def edit_channel(self, coop: bytes) -> Channel:
         """Return a channel that may be changed, a new one at its first use."""
         self._root = None
@@ -280,15 +290,17 @@ class ChainState:
     def root(self) -> bytes:
         """Return the state root; the first call after a change costs the changed rows."""
         if self._root is None:
-            written = {slot: row.row() for slot, row in self._touched.items()}
-            leaves = {slot: leaf_hash(row) for slot, row in written.items()}
-            leaves |= self._gone
             if self._base is None:
+                leaves = {slot: leaf_hash(row.row()) for slot, row in self._touched.items()}
+                leaves |= self._gone
                 self._tree.update(leaves)
                 self._touched.clear()
                 self._gone.clear()
                 self._root = self._tree.root()
             else:
+                written = {slot: row.row() for slot, row in self._touched.items()}
+                leaves = {slot: leaf_hash(row) for slot, row in written.items()}
+                leaves |= self._gone
                 assert self._base._base is None, "a fork of a fork has no tree of its own"
                 self._root, self._nodes = self._tree.preview(leaves)
                 self._written = written

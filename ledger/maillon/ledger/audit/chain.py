@@ -26,6 +26,7 @@ from maillon.ledger.errors import (
     NoQuorum,
     NotCertified,
 )
+from maillon.ledger.fastblock import Paid
 from maillon.ledger.merkle import Frontier
 from maillon.ledger.orders import PayAction
 from maillon.ledger.signing import COMMIT, Check, Verify
@@ -101,7 +102,8 @@ class ChainAudit:
 
     After a finding that is an error it takes no more blocks: what follows rests on what is wrong.
     Signatures are put off and verified in batches; `finish` settles them. When `bad_from` is set by
-    then, replay the blocks below it and feed that one with `strict`: it says which entry it is.
+    then, replay the blocks below it and feed that one with `strict` (unless it is `broken`): it
+    says which entry it is.
     """
 
     def __init__(
@@ -110,9 +112,11 @@ class ChainAudit:
         charters: CharterChain,
         verify: Verify,
         known: set[Check] | None = None,
+        quick: bool = False,
     ) -> None:
         """Begin at height 0. `known` holds witnesses' signatures found good before, and is added
-        to; audits of one federation may share it."""
+        to; audits of one federation may share it. A `quick` one does not say what is wrong with a
+        block: it sets `bad_from`, for another that is not quick to say it."""
         self.chain = chain
         self.charters = charters
         self.fed = charters.fed
@@ -128,8 +132,11 @@ class ChainAudit:
         self.statistics = Statistics()
         self.erased = 0
         self.bad_from: int | None = None
+        # Whether that block breaks a rule; otherwise a signature of it is bad.
+        self.broken = False
         self.strict = False
         self._verify = verify
+        self._quick = quick
         self._known = set[Check]() if known is None else known
         self._pending: list[Check] = []
         self._places: list[int] = []
@@ -159,6 +166,8 @@ class ChainAudit:
             return False
         header = block.header
         try:
+            # Of a hold whose entry was erased only the state before the block knows what it was.
+            paid: Paid | None = {} if self._quick and not self.erased else None
             c = governing(self.charters.state, self.charters.height, self.chain, self.head)
             checked = check_block(
                 block,
@@ -169,16 +178,26 @@ class ChainAudit:
                 fed=self.fed,
                 c=c,
                 certified=True,
+                paid=paid,
             )
             self._certificate(block, c)
         except MaillonError as error:
             # What this block put off is not asked about: the block is refused anyway.
             self._drop(height)
-            self._explain(error, header, height)
+            if self._quick:
+                self.bad_from, self.broken = height, True
+            else:
+                self._explain(error, header, height)
+            return False
+        if self._quick and not self._may_count(header):
+            self._drop(height)
+            self.bad_from, self.broken = height, True
             return False
         if not self._counts(header):
             return False
         self._take(checked)
+        if paid:
+            self.statistics.add_paid(paid, header.time)
         if len(self._pending) >= BATCH:
             self._settle()
         return not self.stopped
@@ -192,7 +211,7 @@ class ChainAudit:
             self.statistics.signatures += len(checks)
             return self._verify(checks)
         known = self._known
-        new = [check for check in checks if check not in known] if known else checks
+        new = [check for check in checks if check[1][:17] != _COMMIT or check not in known]
         self._pending += new
         self._places += [self.head.h + 1] * len(new)
         return [True] * len(checks)
@@ -209,7 +228,8 @@ class ChainAudit:
         self.statistics.signatures += len(verdicts)
         if not all(verdicts):
             place = self._places[verdicts.index(False)]
-            self.bad_from = place if self.bad_from is None else min(self.bad_from, place)
+            if self.bad_from is None or place < self.bad_from:
+                self.bad_from, self.broken = place, False
         for check, good in zip(self._pending, verdicts, strict=True):
             if good and check[1].startswith(_COMMIT) and len(self._known) < KNOWN_MAX:
                 self._known.add(check)
@@ -224,6 +244,12 @@ class ChainAudit:
             raise BadCertificate(rule="block")
         if not all(self._put_off(certificate.items(self.charters.state(c).committee(), self.fed))):
             raise BadCertificate(rule="signature")
+
+    def _may_count(self, header: Header) -> bool:
+        charters = self.charters
+        return not charters.void(self.chain, header.c, header.h) and charters.latest.may_count(
+            self.chain, header.c, header.h, header.hash
+        )
 
     def _counts(self, header: Header) -> bool:
         charters = self.charters
@@ -245,20 +271,21 @@ class ChainAudit:
         if not self.epochs or self.epochs[-1][1] != header.c:
             self.epochs.append((header.h, header.c))
         body = checked.block.body
-        erased = body.erased if None in checked.entries else 0
+        erased = body.erased
         before = self.state
-        for index, (entry, placed) in enumerate(zip(checked.entries, body.entries, strict=True)):
-            if entry is None or type(placed) is Erased:
+        for index, entry in enumerate(checked.entries):
+            if entry is None or (erased and type(body.entries[index]) is Erased):
                 continue
             if type(entry) is not Intra:
-                self._crossing(entry, placed.leaf, index, header)
+                self._crossing(entry, body.entries[index].leaf, index, header)
             self.statistics.add(entry, header, before)
         if erased:
             self.erased += erased
             self._fill(checked, head.h)
         self.statistics.blocks += 1
         self.statistics.entries += header.count
-        self.state.absorb(checked.state)
+        if checked.state is not self.state:
+            self.state.absorb(checked.state)
 
     def _crossing(
         self, entry: Entry, leaf: Callable[[], bytes], index: int, header: Header

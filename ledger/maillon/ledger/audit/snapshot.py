@@ -45,6 +45,12 @@ class Snapshot:
     charters: tuple[bytes, ...]
     fields: Mapping[str, Any]
 
+    @property
+    def time(self) -> int:
+        """Return the time of the last block, 0 when there was none. Raises: what decoding does."""
+        header = self.fields["header"]
+        return decode_header(header).time if header else 0
+
 
 def encode_snapshot(audit: ChainAudit, length: int, digest: bytes) -> bytes:
     """Return the bytes of a finished audit without errors; the last 32 are their own hash."""
@@ -125,16 +131,17 @@ def resume(
     charters: CharterChain,
     verify: Verify,
     good: set[Check] | None = None,
+    quick: bool = False,
 ) -> ChainAudit | None:
     """Return an audit that goes on where the snapshot ends; None when it rests on other charters.
 
-    `good` are witnesses' signatures found good before. The rows are proven by the state root of the
-    snapshot's header, the history by its hashes.
+    `good` are witnesses' signatures found good before, `quick` as of a `ChainAudit`. The rows are
+    proven by the state root of the snapshot's header, the history by its hashes.
     """
     known = charters.hashes()
     if tuple(known[: len(snapshot.charters)]) != snapshot.charters:
         return None
-    audit = ChainAudit(chain, charters, verify, good)
+    audit = ChainAudit(chain, charters, verify, good, quick)
     fields = snapshot.fields
     try:
         if fields["header"]:

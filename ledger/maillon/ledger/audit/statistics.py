@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -74,19 +75,24 @@ class Statistics:
             self.voids += 1
             self.reserved.pop(entry.hold, None)
 
-    def _paid(self, unit: int, amount: int, category: str, time: int) -> None:
-        self.transfers += 1
+    def add_paid(self, paid: Mapping[tuple[int, str], Tally], time: int) -> None:
+        """Count payments of a block that were added up by unit and category."""
+        for (unit, category), (count, amount) in paid.items():
+            self._paid(unit, amount, category, time, count)
+
+    def _paid(self, unit: int, amount: int, category: str, time: int, more: int = 1) -> None:
+        self.transfers += more
         low, high, month = self._month
         if not low <= time < high:
             month = self._turn(time)
         months, categories = self.months, self.categories
         count, total = months.get((unit, month), (0, 0))
-        months[unit, month] = (count + 1, total + amount)
+        months[unit, month] = (count + more, total + amount)
         key = (unit, category)
         if key not in categories and len(categories) >= CATEGORIES_MAX:
             key = (unit, OTHER)
         count, total = categories.get(key, (0, 0))
-        categories[key] = (count + 1, total + amount)
+        categories[key] = (count + more, total + amount)
 
     def _turn(self, time: int) -> str:
         """Remember the month a time is in: blocks come in order, so it changes seldom."""

@@ -91,15 +91,17 @@ class _Replay:
         read = self._feed(audit, start, hasher)
         audit.finish()
         if audit.bad_from is not None:
-            audit = self._again(audit.bad_from)
+            audit = self._again(audit.bad_from, strict=not audit.broken)
         if snapshot is not None and not start:
             self._compare(snapshot, audit)
-        good = not audit.stopped and not self.findings
+        good = not audit.stopped and not any(one.is_error for one in self.findings)
         if good and hasher.digest() != self.entry.digest:
             # The blocks hold, so what changed is outside them; still not what was exported.
             self.findings.append(finding("file_changed", self.chain, file=self.path))
             good = False
-        if good and worker.cache is not None and (read > start or not start):
+        # What an older copy ends with is no reason to forget what a newer one went on with.
+        newest = snapshot is None or audit.head.h >= snapshot.height
+        if good and newest and worker.cache is not None and (read > start or not start):
             _write_snapshot(worker.cache, self.chain, encode_snapshot(audit, read, hasher.digest()))
         worker.done(self.place, self.entry.size)
         result = result_of(audit, resumed=resumed)
@@ -127,10 +129,12 @@ class _Replay:
                 pass
             self.begins_alike = hasher.digest() == snapshot.digest
             if self.begins_alike:
-                audit = resume(snapshot, self.chain, worker.charters, worker.verify, worker.known)
+                audit = resume(
+                    snapshot, self.chain, worker.charters, worker.verify, worker.known, quick=True
+                )
                 if audit is not None:
                     return audit, snapshot.length, hasher
-        audit = ChainAudit(self.chain, worker.charters, worker.verify, worker.known)
+        audit = ChainAudit(self.chain, worker.charters, worker.verify, worker.known, quick=True)
         return audit, 0, hashlib.sha256()
 
     def _feed(self, audit: ChainAudit, start: int, hasher: Any) -> int:
@@ -163,14 +167,14 @@ class _Replay:
             )
         return read
 
-    def _again(self, bad: int) -> ChainAudit:
-        """Replay up to the block with a bad signature, and let that block say which it is."""
+    def _again(self, bad: int, *, strict: bool) -> ChainAudit:
+        """Replay up to the bad block, and let that block say what it is, which signature if so."""
         worker = self.worker
         audit = ChainAudit(self.chain, worker.charters, lambda checks: [True] * len(checks))
         for _, data in worker.reader.frames(self.path):
             if audit.head.h + 1 == bad:
                 audit.finish()
-                audit.strict = True
+                audit.strict = strict
                 audit._verify = worker.verify  # pyright: ignore[reportPrivateUsage]
             if not audit.feed(data):
                 break
@@ -178,15 +182,21 @@ class _Replay:
 
     def _compare(self, snapshot: Snapshot, audit: ChainAudit) -> None:
         """Say what changed since an earlier audit whose file was another."""
-        for height in range(1, snapshot.height + 1):
-            before = snapshot.hashes[32 * height : 32 * height + 32]
-            if height > audit.head.h and audit.stopped:
-                return  # what is wrong there is said already
-            if height > audit.head.h or audit.hash_at(height) != before:
-                time = audit.head.time if height > audit.head.h else -1
-                self.findings.append(finding("history_changed", self.chain, height, time))
+        top = min(snapshot.height, audit.head.h)
+        for height in range(1, top + 1):
+            if audit.hash_at(height) != snapshot.hashes[32 * height : 32 * height + 32]:
+                self.findings.append(finding("history_changed", self.chain, height))
                 return
-        if not self.begins_alike:
+        if top < snapshot.height:
+            if audit.stopped or self.findings:
+                return  # why it ends there is said already
+            # A copy taken before that block was made cannot hold it; one taken after it could.
+            taken = self.worker.reader.manifest.at
+            code = "older" if taken < snapshot.time else "shorter"
+            self.findings.append(
+                finding(code, self.chain, snapshot.height, snapshot.time, top=top, exported=taken)
+            )
+        elif not self.begins_alike:
             self.findings.append(finding("rewritten", self.chain, snapshot.height))
 
 
