@@ -115,6 +115,30 @@ def test_a_past_that_was_changed_since_the_last_audit_is_found(
     assert "history_changed" in {one.code for one in later.findings}
 
 
+def test_an_older_copy_is_not_accused_of_changing_what_it_does_not_hold_yet(
+    original: Path, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    newer = audit_export(original, cache=cache, at=AT, jobs=1)
+    before = {path.name: path.read_bytes() for path in cache.iterdir()}
+    older = Export(original, tmp_path / "older")
+    chain = older.chains[0]
+    blocks = older.blocks(chain)
+    older.put(chain, blocks[:-1])
+    made = decode_block(blocks[-1]).header.time
+    for at, code in ((made - 1, "older"), (made, "shorter")):
+        ExportWriter(older.folder, older.fed).commit(at)
+        report = audit_export(older.folder, cache=cache, at=AT, jobs=1)
+        (found,) = [one for one in report.findings if one.code in ("older", "shorter")]
+        assert (found.code, found.chain, found.height) == (code, chain, len(blocks))
+        assert "history_changed" not in {one.code for one in report.findings}
+        assert not found.is_error and str(len(blocks) - 1) in report.say(found, "fr")
+    # What the newer copy proved is still known, and an end that differs is still found.
+    assert {path.name: path.read_bytes() for path in cache.iterdir()} == before
+    again = audit_export(original, cache=cache, at=AT, jobs=1)
+    assert again.counts()["resumed"] == len(older.chains) and same(newer, again)
+
+
 def test_the_same_blocks_in_a_file_written_anew_are_no_change(
     export: Export, tmp_path: Path
 ) -> None:

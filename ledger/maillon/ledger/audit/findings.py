@@ -40,6 +40,8 @@ SEVERITIES: Final = {
     "erased": NOTE,
     "history_changed": ERROR,
     "rewritten": NOTE,
+    "older": NOTE,
+    "shorter": WARNING,
     # The charter
     "charter_invalid": ERROR,
     # Between chains

@@ -143,6 +143,22 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
         "{coop} : le fichier a été réécrit depuis le dernier audit (comme après un effacement) ; "
         "ses blocs sont les mêmes.",
     ),
+    "older": (
+        "{coop}: this export ends at block {top}. It was taken before block {height} of {when}, up "
+        "to which the last audit went: it is older, and agrees with that audit as far as it goes.",
+        "{coop} : cet export s'arrête au bloc {top}. Il a été pris avant le bloc {height} du "
+        "{when}, où était allé le dernier audit : il est plus ancien, et s'accorde avec cet audit "
+        "aussi loin qu'il va.",
+    ),
+    "shorter": (
+        "{coop}: this export ends at block {top}; the last audit went up to block {height} of "
+        "{when}, made before this export was taken. Its node may not have had it yet, or the end "
+        "was left away: ask for a newer export. What it holds agrees with that audit.",
+        "{coop} : cet export s'arrête au bloc {top} ; le dernier audit était allé jusqu'au bloc "
+        "{height} du {when}, fait avant que cet export soit pris. Son nœud ne l'avait peut-être "
+        "pas encore, ou la fin en a été retirée : demandez un export plus récent. Ce qu'il "
+        "contient s'accorde avec cet audit.",
+    ),
     "charter_invalid": (
         "The charter is wrong at its block {height}: {reason}. Later charters do not count.",
         "La charte est fausse à son bloc {height} : {reason}. Les suivantes ne comptent pas.",
