@@ -76,6 +76,9 @@ follows a higher term."""
 REBUILD_S: Final = 5
 """After how many seconds a writer looks again at what could not be placed in a block."""
 
+TRUSTEE_WAITS_S: Final = 60
+"""How long what was sent to a coop waits for it before its trustee takes it or sends it back."""
+
 OPENER_TURN_S: Final = 4
 """Seconds by which each coop waits longer than the one before to open the charter's chain: several
 times what a block takes."""

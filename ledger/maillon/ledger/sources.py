@@ -305,45 +305,38 @@ def _as_ledger_error(error: MaillonError) -> LedgerError:
     return made
 
 
-class AdoptionSource:
-    """What a trustee proposes for an absent coop (E3): an empty block that adopts the charter."""
+class AdoptionSource(CoopSource):
+    """What a trustee proposes for an absent coop (E3): the newest charter, and what arrived.
 
-    def __init__(self, book: Book, chain: bytes, salt: Salt) -> None:
-        self._book = book
-        self._chain = chain
-        self._salt = salt
+    Nobody's orders are here: a block of it is empty, or takes and sends back what other coops sent.
+    """
 
     def due(self, now: int) -> bool:
-        """Tell whether the chain has still to adopt the newest charter."""
-        return self._book.governing(self._chain) < self._book.charter.height
+        """Tell whether a newer charter is known, or something has waited for the coop itself."""
+        if self._stalled_until is not None and now < self._stalled_until:
+            return False
+        since = self._waits_since()
+        return self._behind() or (since is not None and since <= now)
 
     def wake(self, now: int) -> int | None:
-        """Return None: only a charter changes anything."""
-        return None
+        """Return when what arrived has waited long enough."""
+        since = self._waits_since()
+        return None if since is None else max(since, self._stalled_until or since)
 
-    def build(self, now: int) -> tuple[Candidate | None, list[Notice]]:
-        """Return an empty block."""
-        built = build_block(
-            self._book,
-            self._chain,
-            (),
-            time=now,
-            adopt=self._book.charter.height,
-            salt=self._salt,
-        )
-        if built.block is None or built.checked is None:
-            return None, []
-        return Candidate(built.block, built.checked), []
+    def _waits_since(self) -> int | None:
+        """Return from when on the trustee may take what waits, None when nothing does.
 
-    def refused(
-        self, block: Block, reasons: Sequence[str], blamed: Sequence[Blame]
-    ) -> list[Notice]:
-        """Return nothing: it will be built again."""
-        return []
-
-    def decided(self, block: Block) -> list[Notice]:
-        """Return nothing: nobody waits for anything."""
-        return []
+        A coop that is there takes it itself within a second or two; two writers at once would only
+        get into each other's way. One that has left has nobody else.
+        """
+        if not self._anything_arrived():
+            return None
+        first = next(arrivals(self._book, self._chain, 1), None)
+        if first is None:
+            return None
+        coop = self._book.charter.latest.coops.get(self._chain)
+        alone = coop is not None and coop.removed
+        return first.evidence.header.time + (0 if alone else bounds.TRUSTEE_WAITS_S)
 
 
 __all__ = [

@@ -150,10 +150,22 @@ def _sentences() -> dict[str, tuple[str, str]]:
             _("Stop one of the two: maillon ledger status tells what is known of it."),
         ),
         "not_approved": (_("Fewer coops have approved than the charter asks for."), ""),
+        "coop_left": (
+            _("Your coop has left the accounts: nothing is given from them any more."),
+            "",
+        ),
+        "under_way": (_("The witnesses can be reached; it should be final in a moment."), ""),
+        "chain_unknown": (
+            _("The charter does not name this coop: it keeps no accounts yet."),
+            _(
+                "A coop that is in it proposes that, with the card that `maillon federation card` "
+                "prints: maillon charter admit CARD --limit AMOUNT"
+            ),
+        ),
         "no_ledger": (_("This federation was founded without accounts."), ""),
         "committee": (
             _("A quorum is more than half of the witnesses, and at most all of them."),
-            "",
+            _("Change the number along with the witnesses: --quorum N."),
         ),
     }
 

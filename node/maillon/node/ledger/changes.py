@@ -8,6 +8,7 @@ from typing import Protocol
 from maillon.ledger import signing
 from maillon.ledger.block import Approval
 from maillon.ledger.book import Book
+from maillon.ledger.build import arrivals
 from maillon.ledger.charter_entries import CharterEntry
 from maillon.ledger.charter_proposals import Gathered, decode_proposal
 from maillon.ledger.errors import CharterRefused
@@ -15,6 +16,14 @@ from maillon.ledger.messages import Proposal, ProposalHint
 from maillon.ledger.signing import Signer
 from maillon.ledger.steps import Step
 from maillon.node.ledger.staging import StagedDisk
+from maillon.protocol.errors import LocalError
+
+
+class CoopLeft(LocalError):
+    """This coop has left the accounts: nothing is given from them any more."""
+
+    code = "coop_left"
+    sentence = "The coop has left the accounts; nothing is given from them any more."
 
 
 class Speaker(Protocol):
@@ -85,11 +94,21 @@ class Changes:
         """Return the proposals about the present charter."""
         return list(self._book.charter.proposals())
 
+    def has_left(self) -> bool:
+        """Tell whether this coop has left, and its chain knows it: its writer's blocks are over."""
+        own = self._speaker.coop
+        latest = self._book.charter.latest.coops.get(own)
+        if latest is None or not latest.removed:
+            return False
+        governing = self._book.charter_state(self._book.governing(own)).coops.get(own)
+        return governing is not None and governing.removed
+
     def chains_to_write(self) -> list[bytes]:
         """Return the chains that this coop's writer should be open for.
 
         Its own; those of absent coops that the charter trusts it with, until they stand at the
-        present charter; the charter's own while a proposal has its approvals.
+        present charter and have taken what was sent to them; the charter's own while a proposal has
+        its approvals.
         """
         charter = self._book.charter.latest
         own = self._speaker.coop
@@ -99,7 +118,8 @@ class Changes:
             chains.append(own)
         for coop in charter.coops.values():
             if coop.trustee == own and coop.id != own:
-                if self._book.head(coop.id).adopted < charter.height:
+                behind = self._book.head(coop.id).adopted < charter.height
+                if behind or next(arrivals(self._book, coop.id, 1), None) is not None:
                     chains.append(coop.id)
         if chains and any(True for _ in self._book.charter.ready()):
             chains.append(self._book.fed)

@@ -68,7 +68,7 @@ from maillon.ledger.witness import Witness
 from maillon.ledger.witness_state import BODIES, VOTES
 from maillon.ledger.writer import Writer, WriterSettings
 from maillon.node import bounds
-from maillon.node.ledger.changes import Changes
+from maillon.node.ledger.changes import Changes, CoopLeft
 from maillon.node.ledger.expiry import Expiry
 from maillon.node.ledger.happenings import (
     Asker,
@@ -480,6 +480,9 @@ class Machine:
             moved = self._read_new(now) if changed else set[bytes]()
             if changed:
                 self._write(now)
+            if self.changes.has_left():
+                for item in self.queue.waiting():
+                    self._refused(item.id, CoopLeft(), now)
             own = self.writers.get(self._setup.coop)
             if own is not None:
                 for wish in self.expiry.wishes(now):
