@@ -110,15 +110,7 @@ class Report:
 
     def amount(self, unit: int, minor: int, language: str = "en") -> str:
         """Return an amount with its unit, as a person of this language writes it."""
-        table = self.units
-        if not 0 <= unit < len(table):
-            return str(minor)
-        text = table.format(unit, minor, decimal="," if language == "fr" else ".")
-        text = _GROUPS.sub(_grouped, text)
-        known = table.unit(unit)
-        if known.kind == "hours":
-            return text.replace("-", "\N{MINUS SIGN}")
-        return f"{text} {known.code}".replace("-", "\N{MINUS SIGN}", 1 if minor < 0 else 0)
+        return amount_text(self.units, unit, minor, language)
 
     def say(self, one: Finding, language: str) -> str:
         """Return a finding as a sentence."""
@@ -373,6 +365,18 @@ class Report:
                     yield f"{mark} {self.say(one, language)}"
         yield ""
         yield say(self.verdict)
+
+
+def amount_text(table: UnitTable, unit: int, minor: int, language: str) -> str:
+    """Return an amount with its unit, as a person of this language writes it."""
+    if not 0 <= unit < len(table):
+        return str(minor)
+    text = table.format(unit, minor, decimal="," if language == "fr" else ".")
+    text = _GROUPS.sub(_grouped, text)
+    known = table.unit(unit)
+    if known.kind == "hours":
+        return text.replace("-", "\N{MINUS SIGN}")
+    return f"{text} {known.code}".replace("-", "\N{MINUS SIGN}", 1 if minor < 0 else 0)
 
 
 def _grouped(match: re.Match[str]) -> str:

@@ -174,6 +174,19 @@ def _open(folder: Path) -> tuple[ExportReader, Founding]:
     return reader, founding
 
 
+def verified_charters(folder: Path) -> tuple[ExportReader, CharterChain]:
+    """Return an export and its charters, verified from the founding document on.
+
+    Raises: Unusable when there is no export, or its charter does not hold.
+    """
+    reader, founding = _open(folder)
+    found: list[Finding] = []
+    charters, _ = _charters(reader, founding, best_verify()[0], found)
+    if any(one.is_error for one in found):
+        raise Unusable("The charter in this export does not hold; audit the export first.")
+    return reader, charters
+
+
 def _charters(
     reader: ExportReader, founding: Founding, verify: Verify, found: list[Finding]
 ) -> tuple[CharterChain, list[bytes]]:

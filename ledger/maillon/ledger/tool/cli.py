@@ -1,4 +1,6 @@
-"""Read what an auditor types: `python -m maillon.ledger audit|export` (docs/audit.md).
+"""Read what an auditor types: `python -m maillon.ledger audit|export|prove|verify`.
+
+docs/audit.md tells how to use it.
 
 Exit codes: 0 the accounts are right, 1 something is wrong, 2 what was given cannot be audited or
 understood.
@@ -34,6 +36,14 @@ _WORDS: Final = {
         "Rien n'est écrit à partir de comptes faux. --anyway écrit ce qui précède la première "
         "erreur.",
     ),
+    "no_id": (
+        "The id of a transfer is 64 hexadecimal digits; see it with: maillon transfer show",
+        "L'identifiant d'un transfert a 64 chiffres hexadécimaux ; voir : maillon transfer show",
+    ),
+    "proves_nothing": (
+        "This proves nothing ({code}): {error}",
+        "Ceci ne prouve rien ({code}) : {error}",
+    ),
     "hint": ("Hint: {hint}", "Conseil : {hint}"),
     "failed": ("The audit could not be done: {error}", "L'audit n'a pas pu être fait : {error}"),
 }
@@ -56,7 +66,9 @@ def parser() -> argparse.ArgumentParser:
         "programs. Needs no node and no network.",
         epilog="Exit codes: 0 right, 1 wrong, 2 nothing that could be audited.",
     )
-    commands = made.add_subparsers(dest="command", required=True, metavar="audit|export")
+    commands = made.add_subparsers(
+        dest="command", required=True, metavar="audit|export|prove|verify"
+    )
     audit = commands.add_parser("audit", help="prove the accounts right, or say what is wrong")
     _common(audit)
     audit.add_argument("--json", type=Path, metavar="FILE", help="write the report (- for stdout)")
@@ -69,6 +81,15 @@ def parser() -> argparse.ArgumentParser:
     export.add_argument(
         "--anyway", action="store_true", help="also when wrong: what stands before the first error"
     )
+    prove = commands.add_parser("prove", help="take the proof of one transfer out of an export")
+    prove.add_argument("id", metavar="ID", help="the transfer: 64 hexadecimal digits")
+    prove.add_argument("--output", "-o", type=Path, required=True, metavar="FILE")
+    verify = commands.add_parser("verify", help="verify such a proof, and say what it proves")
+    verify.add_argument("proof", type=Path, metavar="FILE")
+    for command in (prove, verify):
+        command.add_argument("export", type=Path, metavar="EXPORT", help="whose charter counts")
+        command.add_argument("--lang", choices=LANGUAGES, default=None)
+        command.add_argument("--quiet", "-q", action="store_true", help="print nothing but errors")
     return made
 
 
@@ -100,7 +121,51 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
+def _prove(given: Any, say: _Say) -> int:
+    from maillon.ledger.tool.proving import prove
+
+    id = _hex32(given.id)
+    if id is None:
+        _tell(say("no_id"))
+        return UNUSABLE
+    given.output.write_bytes(prove(given.export, id).encode())
+    _tell_written(given, say, given.output)
+    return OK
+
+
+def _verify(given: Any, language: str, say: _Say) -> int:
+    from maillon.ledger.proofs import PROOF_BYTES_MAX
+    from maillon.ledger.tool.auditing import Unusable
+    from maillon.ledger.tool.proving import verify_proof
+
+    with given.proof.open("rb") as file:
+        data = file.read(PROOF_BYTES_MAX + 1)
+    try:
+        proven = verify_proof(data, given.export)
+    except Unusable:
+        raise
+    except MaillonError as error:
+        _tell(say("proves_nothing").format(code=error.code, error=error))
+        return WRONG
+    if not given.quiet:
+        for line in proven.lines(language):
+            _out(line)
+    return OK
+
+
+def _hex32(text: str) -> bytes | None:
+    try:
+        found = bytes.fromhex(text)
+    except ValueError:
+        return None
+    return found if len(found) == 32 else None
+
+
 def _run(given: Any, language: str, say: _Say) -> int:
+    if given.command == "prove":
+        return _prove(given, say)
+    if given.command == "verify":
+        return _verify(given, language, say)
     report = audit_export(
         given.export,
         jobs=given.jobs,
