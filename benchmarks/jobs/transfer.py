@@ -159,7 +159,7 @@ def _batches(h: Harness, n: int, nodes: list[TestNode], plain: Certifier) -> Non
     messages = items(h, 1_000)
 
     def batch() -> int:
-        done = post(nodes[0], "/v1/transfers/signed", orders=ready.pop(), wait_s=60)["transfers"]
+        done = post(nodes[0], "/v1/transfers/signed", orders=ready.pop(0), wait_s=60)["transfers"]
         if any(placed["status"] != "certified" for placed in done):
             raise AssertionError(done)
         return BATCH

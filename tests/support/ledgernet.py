@@ -207,7 +207,8 @@ class LedgerTestNode:
             try:
                 await self.runner.run()
             finally:
-                self.running = False
+                if self._scope is scope:  # not when it was started again meanwhile
+                    self.running = False
 
     def stop(self) -> None:
         """Stop as a power cut does: nothing more is written, nothing more leaves."""

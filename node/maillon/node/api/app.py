@@ -309,11 +309,14 @@ def _failed(code: str, message: str, hint: str | None) -> bytes:
 _NOT_QUERY = frozenset({"service", "data", "request"})
 
 
-def refuse_unknown_parameters(request: Request[Any, Any, Any]) -> None:
+async def refuse_unknown_parameters(request: Request[Any, Any, Any]) -> None:
     """Refuse what no handler reads: a misspelt condition would widen an answer in silence.
 
     Raises: BadRequest.
     """
+    # Not a plain function, for which every request would go through a thread.
+    if not request.query_params:
+        return
     handler = request.route_handler
     renamed: dict[str, str] = handler.opt.get("query_names", {})
     known = {
@@ -365,6 +368,7 @@ def make_app(service: Service, *, version: str) -> Litestar:
         dependencies={"service": Provide(provide_service)},
         exception_handlers={
             MaillonError: problems.on_maillon_error,
+            problems.OrderRefused: problems.on_order_refused,
             HTTPException: problems.on_http_error,
             msgspec.MsgspecError: problems.on_decode_error,
             Exception: problems.on_any_error,

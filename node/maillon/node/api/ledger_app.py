@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from litestar import get, post
+from litestar import Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter, SkipValidation
 
@@ -15,12 +15,22 @@ from maillon.node.api.ledger_service import (
     StatementOptions,
     TransferOptions,
 )
+from maillon.node.api.problems import OrderRefused
 from maillon.node.api.service import Service
 
 Node = NamedDependency[SkipValidation[Service]]
 Text = Annotated[str, QueryParameter(max_length=200)]
 Rows = Annotated[int, QueryParameter(ge=1, le=bounds.API_ROWS_MAX)]
 Time = Annotated[int | None, QueryParameter(ge=0, le=1 << 40)]
+WAITING = ("waiting", "placed")
+Answer = Response[shapes.Placed]
+
+
+def _answer(placed: shapes.Placed, done: int) -> Answer:
+    """Answer `done` for what is certain, 202 for what waits. Raises: OrderRefused."""
+    if placed.status == "refused":
+        raise OrderRefused(placed)
+    return Response(placed, status_code=202 if placed.status in WAITING else done)
 
 
 @get("/v1/accounts", sync_to_thread=False)
@@ -31,58 +41,60 @@ def accounts(
     return service.ledger.accounts(AccountOptions(coop=coop, unit=unit, all=all))
 
 
+@get("/v1/accounts/{account:str}", sync_to_thread=False)
+def show_account(service: Node, account: FromPath[str]) -> shapes.Account:
+    """Show one account, of this coop by id or name, of another as `coop:account`."""
+    return service.ledger.account(account)
+
+
 @post("/v1/accounts", status_code=201)
-async def open_account(service: Node, data: JSONBody[shapes.AccountRequest]) -> shapes.Placed:
+async def open_account(service: Node, data: JSONBody[shapes.AccountRequest]) -> Answer:
     """Open an account."""
-    return await service.ledger.open_account(data)
+    return _answer(await service.ledger.open_account(data), 201)
 
 
 @post("/v1/accounts/{account:str}/limit", status_code=200)
 async def limit(
     service: Node, account: FromPath[str], data: JSONBody[shapes.LimitRequest]
-) -> shapes.Placed:
+) -> Answer:
     """Set the credit limit and maximum of an account in one unit."""
-    return await service.ledger.limit(account, data)
+    return _answer(await service.ledger.limit(account, data), 200)
 
 
 @post("/v1/accounts/{account:str}/close", status_code=200)
 async def close(
     service: Node, account: FromPath[str], data: JSONBody[shapes.CloseRequest]
-) -> shapes.Placed:
+) -> Answer:
     """Close an account that is at zero."""
-    return await service.ledger.close(account, data)
+    return _answer(await service.ledger.close(account, data), 200)
 
 
 @post("/v1/accounts/{account:str}/recover", status_code=200)
 async def recover(
     service: Node, account: FromPath[str], data: JSONBody[shapes.RecoverRequest]
-) -> shapes.Placed:
+) -> Answer:
     """Vouch for a new key of an account whose keys are lost."""
-    return await service.ledger.recover(account, data)
+    return _answer(await service.ledger.recover(account, data), 200)
 
 
 @post("/v1/accounts/{account:str}/keys", status_code=200)
-async def keys(
-    service: Node, account: FromPath[str], data: JSONBody[shapes.KeysRequest]
-) -> shapes.Placed:
+async def keys(service: Node, account: FromPath[str], data: JSONBody[shapes.KeysRequest]) -> Answer:
     """Add or drop a key of an account."""
-    return await service.ledger.keys(account, data)
+    return _answer(await service.ledger.keys(account, data), 200)
 
 
 @post("/v1/accounts/{account:str}/mandates", status_code=201)
 async def give_mandate(
     service: Node, account: FromPath[str], data: JSONBody[shapes.SpendingMandateRequest]
-) -> shapes.Placed:
+) -> Answer:
     """Let another key pay from an account within bounds."""
-    return await service.ledger.give_mandate(account, data)
+    return _answer(await service.ledger.give_mandate(account, data), 201)
 
 
 @post("/v1/accounts/{account:str}/mandates/{mandate:str}/revoke", status_code=200)
-async def revoke_mandate(
-    service: Node, account: FromPath[str], mandate: FromPath[str]
-) -> shapes.Placed:
+async def revoke_mandate(service: Node, account: FromPath[str], mandate: FromPath[str]) -> Answer:
     """End such a mandate."""
-    return await service.ledger.revoke_mandate(account, mandate)
+    return _answer(await service.ledger.revoke_mandate(account, mandate), 200)
 
 
 @get(
@@ -114,15 +126,20 @@ def statement(
 
 
 @post("/v1/transfers", status_code=201)
-async def transfer(service: Node, data: JSONBody[shapes.TransferRequest]) -> shapes.Placed:
+async def transfer(service: Node, data: JSONBody[shapes.TransferRequest]) -> Answer:
     """Pay from an account here; the answer says whether it is certain yet."""
-    return await service.ledger.transfer(data)
+    return _answer(await service.ledger.transfer(data), 201)
 
 
 @post("/v1/transfers/signed", status_code=201)
-async def signed(service: Node, data: JSONBody[shapes.SignedRequest]) -> shapes.Placed:
-    """Take in an order that was signed on a device."""
-    return await service.ledger.signed(data)
+async def signed(
+    service: Node, data: JSONBody[shapes.SignedRequest]
+) -> Response[shapes.Placed | shapes.PlacedMany]:
+    """Take in an order that was signed on a device, or `orders` that were."""
+    if data.orders:
+        return Response(await service.ledger.signed_many(data), status_code=201)
+    answer = _answer(await service.ledger.signed(data), 201)
+    return Response(answer.content, status_code=answer.status_code)
 
 
 @get("/v1/transfers", sync_to_thread=False)
@@ -139,28 +156,34 @@ def show_transfer(service: Node, id: FromPath[str]) -> shapes.TransferProof:
     return service.ledger.show_transfer(id)
 
 
+@get("/v1/transfers/{id:str}/proof", sync_to_thread=False)
+def prove_transfer(service: Node, id: FromPath[str]) -> shapes.EntryProof:
+    """Give out what proves a certified transfer to somebody who has no node."""
+    return service.ledger.prove_transfer(id)
+
+
 @post("/v1/transfers/{id:str}/confirm", status_code=200)
 async def confirm(
     service: Node, id: FromPath[str], data: JSONBody[shapes.ConfirmRequest]
-) -> shapes.Placed:
+) -> Answer:
     """Confirm that what a hold is for was done, so that it is paid."""
-    return await service.ledger.confirm(id, data)
+    return _answer(await service.ledger.confirm(id, data), 200)
 
 
 @post("/v1/transfers/{id:str}/release", status_code=200)
 async def release(
     service: Node, id: FromPath[str], data: JSONBody[shapes.ReleaseRequest]
-) -> shapes.Placed:
+) -> Answer:
     """Give a hold back to who made it."""
-    return await service.ledger.release(id, data)
+    return _answer(await service.ledger.release(id, data), 200)
 
 
 @post("/v1/transfers/{id:str}/reverse", status_code=201)
 async def reverse(
     service: Node, id: FromPath[str], data: JSONBody[shapes.ReverseRequest]
-) -> shapes.Placed:
+) -> Answer:
     """Send a transfer back with a new one."""
-    return await service.ledger.reverse(id, data)
+    return _answer(await service.ledger.reverse(id, data), 201)
 
 
 @get("/v1/ledger", sync_to_thread=False)
@@ -219,6 +242,7 @@ async def approve(service: Node, hash: FromPath[str]) -> shapes.ProposalOut:
 
 LEDGER_ROUTES = (
     accounts,
+    show_account,
     open_account,
     limit,
     close,
@@ -231,6 +255,7 @@ LEDGER_ROUTES = (
     signed,
     transfers,
     show_transfer,
+    prove_transfer,
     confirm,
     release,
     reverse,

@@ -178,6 +178,12 @@ class Placed(Struct):
     """It was asked before under the same `key`: this tells what became of that, nothing is new."""
 
 
+class PlacedMany(Struct):
+    """What became of each of several orders, in the order they were given."""
+
+    transfers: list[Placed]
+
+
 class StatementLine(Struct):
     at: int
     block: BlockRef
@@ -254,9 +260,15 @@ class TransferRequest(Request):
 
 
 class SignedRequest(Request):
-    """An order that was signed on a device; `memo` and `salt` are kept when they match its ref."""
+    """An order that was signed on a device; `memo` and `salt` have to fit its ref.
 
-    order: Annotated[str, Meta(pattern="^([0-9a-f]{2}){1,2048}$")]
+    Or `orders`, at most 256, in the order of their numbers; the answer is PlacedMany then.
+    """
+
+    order: Annotated[str, Meta(pattern="^([0-9a-f]{2}){0,2048}$")] = ""
+    orders: Annotated[
+        list[Annotated[str, Meta(pattern="^([0-9a-f]{2}){1,2048}$")]], Meta(max_length=256)
+    ] = []
     memo: Annotated[str, Meta(max_length=1_000)] = ""
     salt: Hex32 | None = None
     wait_s: Wait = 10.0
@@ -344,6 +356,29 @@ class TransferProof(Struct):
     header: str
     certificate: str
     explanation: list[str]
+
+
+class EntryProof(Struct):
+    """What proves one transfer to somebody who has no node (spec/07, "Proofs"); all hexadecimal.
+
+    `proof` is all of it in one, as `python -m maillon.ledger verify` reads it. `witnesses` are the
+    keys of the charter at height `charter`, of which `quorum` have to have signed.
+    """
+
+    id: str
+    coop: str
+    coop_name: str
+    block: BlockRef | None
+    index: int
+    header: str
+    salt: str
+    entry: str
+    path: list[str]
+    certificate: str
+    charter: int
+    witnesses: list[str]
+    quorum: int
+    proof: str
 
 
 # --- the ledger itself --------------------------------------------------------------------------
@@ -508,6 +543,8 @@ class ProposalOut(Struct):
     approved_here: bool
     status: str
     """open, certified, or outdated: another block took its place."""
+    consequences: list[str] = []
+    """What the witnesses withstand then, in sentences, when it changes them or their quorum."""
 
 
 class Proposals(Struct):

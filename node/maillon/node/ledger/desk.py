@@ -38,7 +38,7 @@ from maillon.node.api.ledger_service import (
     TransferOptions,
 )
 from maillon.node.i18n import _
-from maillon.node.ledger import proving, statements
+from maillon.node.ledger import papers, proving, statements
 from maillon.node.ledger.asking import PERSON_KINDS, Asking, AskingError, NoSuchAccount, bytes_of
 from maillon.node.ledger.elsewhere import Elsewhere
 from maillon.node.ledger.exporting import export
@@ -54,7 +54,7 @@ from maillon.node.ledger.runner import LedgerRunner
 from maillon.node.ledger.showing import Showing
 from maillon.node.ledger.telling import Telling
 from maillon.protocol.encoding import Value
-from maillon.protocol.errors import BadSignature, LocalError
+from maillon.protocol.errors import BadSignature, LocalError, MaillonError
 from maillon.protocol.keys import SigningKey
 
 PREFIX_CHARACTERS_MIN = 6
@@ -64,6 +64,18 @@ class NoSuchTransfer(AskingError):
     """No transfer fits what was written."""
 
     code = "not_found"
+
+
+class UnknownAccount(AskingError):
+    """There is no such account at the coop that was named."""
+
+    code = "not_found"
+
+
+class BadMemo(AskingError):
+    """A memo does not fit what the order commits to."""
+
+    code = "ref"
 
 
 class Desk:
@@ -120,6 +132,18 @@ class Desk:
         rows.sort(key=lambda row: (row.kind != "commons", row.name.lower(), row.account))
         return shapes.Accounts(rows, book.head(coop).time)
 
+    def account(self, account: str) -> shapes.Account:
+        """Show one account, of this coop or, written `coop:account`, of another."""
+        place = self.asking.anywhere(account)
+        found = self._runner.machine.book.state(place.coop).account(place.account)
+        if found is None:
+            raise UnknownAccount(
+                _("{coop} has no account {id}.").format(
+                    coop=self._host.coop_name(place.coop), id=place.account.hex()[:8]
+                )
+            )
+        return self.showing.account(place.coop, found)
+
     async def open_account(self, request: shapes.AccountRequest) -> shapes.Placed:
         """Open an account for a member, or for an organisation or a group."""
         asking = self.asking
@@ -145,6 +169,10 @@ class Desk:
         kind = PERSON_KINDS[request.kind]
         entry = Open(account, kind, key, positions)
         require_readable(entry)
+        if request.name and self._host.register.person(account) is None:
+            # With a key of its own it is nobody's whose key is kept here; its name is, all the same
+            # in the private register only.
+            self._host.register.add_person(account, request.name, "", self._host.time())
         await self._open_commons([unit for unit, _limit, _maximum in positions])
         return await self.outcomes.entry(entry, request.wait_s, account=account)
 
@@ -308,15 +336,49 @@ class Desk:
         machine = self._runner.machine
         if not machine.book.verify([order.check(machine.fed)])[0]:
             raise BadSignature(key=order.key)
-        if request.memo and request.salt is not None:
-            salt = bytes.fromhex(request.salt)
+        if request.memo or request.salt is not None:
+            salt = bytes.fromhex(request.salt or "")
             ref = hashlib.sha256(salt + request.memo.encode()).digest()
             action = order.action
-            if isinstance(action, PayAction | HoldAction) and action.ref == ref:
-                self._host.register.add_memo(ref, salt, request.memo, self._host.time())
+            if not salt or not isinstance(action, PayAction | HoldAction) or action.ref != ref:
+                raise BadMemo(
+                    _("The memo is not the one that the order was signed for."),
+                    hint=_(
+                        "The order's ref is SHA-256 of the salt (32 bytes) and the memo (UTF-8); "
+                        "give both as they were, or neither."
+                    ),
+                )
+            self._host.register.add_memo(ref, salt, request.memo, self._host.time())
         if order.chain != self._host.coop:
             return await Elsewhere(self._host, self._runner).hand_over(order)
         return await self.outcomes.order(order, request.wait_s)
+
+    async def signed_many(self, request: shapes.SignedRequest) -> shapes.PlacedMany:
+        """Take in many orders at once: a pile of cheques, a device that was away for long.
+
+        Their signatures are verified together, and what is of this coop goes into one block if it
+        has room. Each has its own outcome. Raises: Malformed when one cannot be read.
+        """
+        if request.memo or request.salt is not None:
+            raise BadMemo(_("Give the memos of several orders one by one."))
+        machine = self._runner.machine
+        orders = [decode_order(bytes.fromhex(order)) for order in request.orders]
+        good = machine.book.verify([order.check(machine.fed) for order in orders])
+        placed: dict[int, shapes.Placed] = {}
+        own: list[int] = []
+        for place, order in enumerate(orders):
+            try:
+                if not good[place]:
+                    raise BadSignature(key=order.key)
+                if order.chain == self._host.coop:
+                    own.append(place)
+                else:
+                    placed[place] = await Elsewhere(self._host, self._runner).hand_over(order)
+            except MaillonError as fault:
+                placed[place] = self.outcomes.refused(order, fault)
+        told = await self.outcomes.orders([orders[place] for place in own], request.wait_s)
+        placed.update(zip(own, told, strict=True))
+        return shapes.PlacedMany([placed[place] for place in range(len(orders))])
 
     def transfers(self, options: TransferOptions) -> shapes.Transfers:
         """List transfers, the newest first: those that wait before those that are certain."""
@@ -330,6 +392,16 @@ class Desk:
             return proving.prove(machine.book, self.showing, row)
         assert item is not None
         return proving.not_yet(machine.book, self.showing, item)
+
+    def prove_transfer(self, id: str) -> shapes.EntryProof:
+        """Give out what proves a certified transfer to somebody who has no node."""
+        _item, row = self._find(id)
+        if row is None:
+            raise AskingError(
+                _("It is not certified: nothing proves it yet."),
+                hint=_("See how it stands with: maillon transfer show {id}").format(id=id[:16]),
+            )
+        return papers.entry_proof(self._runner.machine.book, self.showing, row)
 
     def _find(self, text: str) -> tuple[Queued | None, TransferRow | None]:
         """Return an order that waits or a certified transfer by its id or the beginning of it."""

@@ -17,13 +17,15 @@ said to the same witness before.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 
 from maillon.ledger.book import Book
-from maillon.ledger.build import EntryWish, OrderWish, Wish
+from maillon.ledger.bounds import WISHES_MAX
+from maillon.ledger.build import EntryWish, OrderWish
 from maillon.ledger.catchup import Catchup
 from maillon.ledger.entries import Entry, Post
 from maillon.ledger.errors import BadBlock, ChainUnknown
@@ -51,7 +53,7 @@ from maillon.ledger.messages import (
 from maillon.ledger.opener import CharterSource
 from maillon.ledger.orders import Order
 from maillon.ledger.rounds import Commit, Lock, Opening, Prepare, Promise, Propose, Vote
-from maillon.ledger.sources import AdoptionSource, Source, as_wished
+from maillon.ledger.sources import AdoptionSource, CoopSource, QueueFull, Source, as_wished
 from maillon.ledger.steps import (
     AnotherInstance,
     Certified,
@@ -153,6 +155,8 @@ class Machine:
         self._asked = False
         self._urgent = False
         self._look = False
+        self._backlog: deque[bytes] = deque()
+        """Ids in the queue that the own writer was not given yet."""
         self._started = False
         self._loaded_at = now
 
@@ -296,7 +300,7 @@ class Machine:
             # What was decided since the last commit is undone, and must not leave. What was asked
             # stays: who asked waits for it.
             self._out = Out()
-            self._load(now, [write for write in self.disk.staged("order") if write.value])
+            self._load(now, self.disk.asked())
             return False
         return True
 
@@ -304,8 +308,7 @@ class Machine:
         self._started = True
         self._read_new(now)
         self._write(now)
-        for item in self.queue.waiting():
-            self._submit(item.id, item.wish, now)
+        self._backlog.extend(item.id for item in self.queue.waiting())
 
     def _event(self, event: Event, now: int) -> None:
         match event:
@@ -483,10 +486,12 @@ class Machine:
             if self.changes.has_left():
                 for item in self.queue.waiting():
                     self._refused(item.id, CoopLeft(), now)
+            self._give(now)
             own = self.writers.get(self._setup.coop)
             if own is not None:
-                for wish in self.expiry.wishes(now):
-                    self._follow(own.submit(wish, now), None, now)
+                with contextlib.suppress(QueueFull):  # the next look finds them again
+                    for wish in self.expiry.wishes(now):
+                        self._follow(own.submit(wish, now), None, now)
             for chain, writer in list(self.writers.items()):
                 due = writer.next_wake(now)
                 if self._concerned(chain, moved) or (due is not None and due <= now):
@@ -577,7 +582,7 @@ class Machine:
         elif item.state == REFUSED:
             pass
         else:
-            self._guarded(now, partial(self._submit, id, item.wish, now))
+            self._backlog.append(id)
 
     def told(self, message: Confirm | FraudReport | ProposalHint, peer: bytes, now: int) -> bool:
         """Take what gossip says; True when it is new here and proven.
@@ -629,12 +634,18 @@ class Machine:
         for writer in list(self.writers.values()):
             self._guarded(now, partial(self._say_again, writer, witness, now))
 
-    def _submit(self, id: bytes, wish: Order | Entry, now: int) -> None:
+    def _give(self, now: int) -> None:
+        """Hand the own writer what waits, as much as it takes, before it makes a block of it."""
         writer = self.writers.get(self._setup.coop)
-        if writer is None:
+        if writer is None or not isinstance(writer.source, CoopSource) or not self._backlog:
             return
-        made: Wish = OrderWish(wish) if isinstance(wish, Order) else EntryWish(wish)
-        self._follow(writer.submit(made, now), None, now)
+        while self._backlog and len(writer.source) < WISHES_MAX:
+            item = self.queue.get(self._backlog.popleft())
+            if item is not None and item.state != REFUSED:
+                wish = item.wish
+                made = OrderWish(wish) if isinstance(wish, Order) else EntryWish(wish)
+                writer.source.add(made)
+        self._follow(writer.tick(now), None, now)
 
     def _submitted(self, order: Order, now: int) -> Receipt:
         """Take in an order that another node hands over; it is acknowledged after the commit."""
@@ -651,7 +662,7 @@ class Machine:
             if not self._setup.verify([order.check(self.fed)])[0]:
                 return Receipt(id, REFUSED, {"code": "bad_signature"})
             known = self.queue.add(id, order, now)
-            self._submit(id, order, now)
+            self._backlog.append(id)
         facts: dict[str, Value] = dict(storable(known.facts))
         if known.reason:
             facts["code"] = known.reason

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import trio
 
 from maillon.ledger.entries import Entry, Settle
@@ -15,6 +17,7 @@ from maillon.node.ledger.index import HELD, RETURNED, TransferRow
 from maillon.node.ledger.runner import LedgerRunner
 from maillon.node.ledger.showing import Showing
 from maillon.node.ledger.telling import Telling
+from maillon.protocol.errors import MaillonError
 
 
 class Outcomes:
@@ -34,6 +37,24 @@ class Outcomes:
     async def order(self, order: Order, wait_s: float) -> shapes.Placed:
         """Ask an order."""
         id, ended = await self._runner.ask(order, wait_s)
+        return self._ordered(order, id, ended)
+
+    async def orders(self, orders: Sequence[Order], wait_s: float) -> list[shapes.Placed]:
+        """Ask several orders; what is wrong with one is told of that one."""
+        told = await self._runner.ask_many(orders, wait_s)
+        return [
+            self.refused(order, found)
+            if isinstance(found, MaillonError)
+            else self._ordered(order, *found)
+            for order, found in zip(orders, told, strict=True)
+        ]
+
+    def refused(self, order: Order, fault: MaillonError) -> shapes.Placed:
+        """Tell that an order was not taken in."""
+        ended = Ended(order.id(self._runner.machine.fed), fault)
+        return self._placed(ended.id, ended, order.account)
+
+    def _ordered(self, order: Order, id: bytes, ended: Ended | None) -> shapes.Placed:
         placed = self._placed(id, ended, order.account)
         if placed.status == "certified" and isinstance(order.action, HoldAction):
             placed.status = "held"

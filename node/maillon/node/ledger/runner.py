@@ -206,6 +206,27 @@ class LedgerRunner:
 
         It is durable when this returns, whatever the network does. Raises: QueueFull.
         """
+        id = self._take(wish, wait_s)
+        return id, (await self._ended([id], wait_s))[0]
+
+    async def ask_many(
+        self, wishes: Sequence[Order | Entry], wait_s: float
+    ) -> list[tuple[bytes, Ended | None] | MaillonError]:
+        """Ask several things, in this order and for one block if it has room; as `ask`.
+
+        What was not taken in is told by its error in its place.
+        """
+        taken: list[bytes | MaillonError] = []
+        for wish in wishes:
+            try:
+                taken.append(self._take(wish, wait_s))
+            except MaillonError as fault:
+                taken.append(fault)
+        ids = [id for id in taken if isinstance(id, bytes)]
+        ended = iter(await self._ended(ids, wait_s))
+        return [id if isinstance(id, MaillonError) else (id, next(ended)) for id in taken]
+
+    def _take(self, wish: Order | Entry, wait_s: float) -> bytes:
         if sum(map(len, self._tickets.values())) >= bounds.LEDGER_WAITERS_MAX:
             raise LocalError("Too many wait for an answer already.")
         id = self.machine.ask(wish, self._host.time(), later=wait_s > 0)
@@ -213,22 +234,29 @@ class LedgerRunner:
         self._given.setdefault(id, trio.current_time())
         while len(self._given) > bounds.LEDGER_WAITERS_MAX:
             self._given.pop(next(iter(self._given)))
-        ticket = Ticket(id)
-        self._tickets.setdefault(id, []).append(ticket)
+        return id
+
+    async def _ended(self, ids: Sequence[bytes], wait_s: float) -> list[Ended | None]:
+        """Wait for what was taken; what has not ended by then is durable."""
+        tickets = [Ticket(id) for id in ids]
+        for ticket in tickets:
+            self._tickets.setdefault(ticket.id, []).append(ticket)
         self._wake.set()
         try:
             with trio.move_on_after(min(wait_s, bounds.LEDGER_WAIT_S_MAX)):
-                await ticket.event.wait()
-            if ticket.ended is None:
+                for ticket in tickets:
+                    await ticket.event.wait()
+            if any(ticket.ended is None for ticket in tickets):
                 # Durable before it is acknowledged. What is certified or refused is so already.
                 await self.stored()
         finally:
-            waiting = self._tickets.get(id)
-            if waiting is not None and ticket in waiting:
-                waiting.remove(ticket)
-                if not waiting:
-                    del self._tickets[id]
-        return id, ticket.ended
+            for ticket in tickets:
+                waiting = self._tickets.get(ticket.id)
+                if waiting is not None and ticket in waiting:
+                    waiting.remove(ticket)
+                    if not waiting:
+                        del self._tickets[ticket.id]
+        return [ticket.ended for ticket in tickets]
 
     async def stored(self) -> None:
         """Wait until all that is staged now is durable."""

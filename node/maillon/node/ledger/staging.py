@@ -88,8 +88,17 @@ class StagedDisk:
         return True
 
     def staged(self, space: str) -> list[Write]:
-        """Return what is staged in a space."""
-        return [write for write in self._staged.values() if write.space == space]
+        """Return what is staged in a space and may not wait."""
+        later = self._later
+        return [
+            write
+            for name, write in self._staged.items()
+            if name[0] == space and name not in later
+        ]
+
+    def asked(self) -> list[Write]:
+        """Return what is staged of the queue of orders, what may wait included."""
+        return [write for write in self._staged.values() if write.space == "order" and write.value]
 
     def flush(self, *, everything: bool = False) -> None:
         """Make all that is staged durable, but for what may wait, unless `everything` is asked.

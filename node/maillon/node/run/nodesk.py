@@ -31,6 +31,9 @@ class NoDesk:
     def accounts(self, options: AccountOptions) -> shapes.Accounts:
         self._refuse()
 
+    def account(self, account: str) -> shapes.Account:
+        self._refuse()
+
     async def open_account(self, request: shapes.AccountRequest) -> shapes.Placed:
         self._refuse()
 
@@ -63,10 +66,16 @@ class NoDesk:
     async def signed(self, request: shapes.SignedRequest) -> shapes.Placed:
         self._refuse()
 
+    async def signed_many(self, request: shapes.SignedRequest) -> shapes.PlacedMany:
+        self._refuse()
+
     def transfers(self, options: TransferOptions) -> shapes.Transfers:
         self._refuse()
 
     def show_transfer(self, id: str) -> shapes.TransferProof:
+        self._refuse()
+
+    def prove_transfer(self, id: str) -> shapes.EntryProof:
         self._refuse()
 
     async def confirm(self, id: str, request: shapes.ConfirmRequest) -> shapes.Placed:
