@@ -83,6 +83,9 @@ class Account:
     """
 
     __slots__ = (
+        "_head",
+        "_packed",
+        "_tail",
         "expected",
         "holds",
         "id",
@@ -110,6 +113,10 @@ class Account:
         # What holds of other accounts here reserve for this one. It follows from their rows, so
         # it is no part of this one's.
         self.expected: Mapping[int, int] = {}
+        # Most rows change in number and balances only: the bytes before and after those, and what
+        # they were made of.
+        self._packed: tuple[Any, ...] = ()
+        self._head = self._tail = b""
 
     def copy(self) -> Account:
         """Return a copy to change."""
@@ -125,6 +132,9 @@ class Account:
         made.pending = self.pending
         made.mandates = self.mandates
         made.expected = self.expected
+        made._packed = self._packed
+        made._head = self._head
+        made._tail = self._tail
         return made
 
     def held(self, unit: int) -> int:
@@ -150,26 +160,31 @@ class Account:
 
     def row(self) -> bytes:
         """Return the row's bytes (spec/06-accounts.md, "State")."""
-        holds: tuple[Hold, ...] = ()
-        if self.holds:
-            holds = tuple(self.holds[key] for key in sorted(self.holds))
-        mandates: tuple[Mandate, ...] = ()
-        if self.mandates:
-            mandates = tuple(self.mandates[key] for key in sorted(self.mandates))
-        return _pack(
-            (
-                0,
-                self.id,
-                self.kind,
-                self.open,
-                self.keys,
-                self.seq,
-                tuple(self.positions.values()),
-                holds,
-                self.pending,
-                mandates,
-            )
+        packed = self._packed
+        # All of these are replaced as wholes, so one that is the same object says the same.
+        if (
+            not packed
+            or packed[0] is not self.keys
+            or packed[1] is not self.holds
+            or packed[2] is not self.pending
+            or packed[3] is not self.mandates
+            or packed[4] != self.open
+        ):
+            self._pack()
+        middle = _pack((self.seq, tuple(self.positions.values())))
+        # Its first byte is the header of the two.
+        return self._head + middle[1:] + self._tail
+
+    def _pack(self) -> None:
+        holds = tuple(self.holds[key] for key in sorted(self.holds))
+        mandates = tuple(self.mandates[key] for key in sorted(self.mandates))
+        whole = _pack(
+            (0, self.id, self.kind, self.open, self.keys, 0, (), holds, self.pending, mandates)
         )
+        start = _pack((0, self.id, self.kind, self.open, self.keys))
+        self._head = whole[:1] + start[1:]
+        self._tail = whole[len(start) + 2 :]
+        self._packed = (self.keys, self.holds, self.pending, self.mandates, self.open)
 
 
 def plus(amounts: Mapping[int, int], unit: int, amount: int) -> dict[int, int]:

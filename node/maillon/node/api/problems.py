@@ -14,6 +14,7 @@ import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
+from maillon.node.api.ledger_shapes import Placed
 from maillon.node.i18n import _
 from maillon.protocol.errors import LocalError, MaillonError, RemoteError
 
@@ -31,6 +32,7 @@ _STATUS = {
     "too_large": 413,
     "quota": 429,
     "permission": 403,
+    "memo": 422,
     "key_missing": 409,
     "store_full": 507,
     "store_damaged": 500,
@@ -80,6 +82,22 @@ def maillon_problem(fault: MaillonError) -> Response[bytes]:
     hint = fault.hint if isinstance(fault, LocalError) else None
     facts = {name: value for name, value in fault.facts.items() if name not in _RESERVED}
     return problem(status, fault.code, str(fault), hint, **facts)
+
+
+class OrderRefused(Exception):
+    """The ledger refused what was asked of it, at once or while the request waited."""
+
+    def __init__(self, placed: Placed) -> None:
+        super().__init__(placed.reason)
+        self.placed = placed
+
+
+def on_order_refused(_request: Request[Any, Any, Any], fault: OrderRefused) -> Response[bytes]:
+    """Tell a refused order as an error: with the code and the facts, and whole in `placed`."""
+    placed = fault.placed
+    facts = {name: value for name, value in placed.facts.items() if name not in _RESERVED}
+    told = {**facts, "id": placed.id, "placed": msgspec.to_builtins(placed)}
+    return problem(422, placed.reason or "ledger", placed.detail, **told)
 
 
 def on_maillon_error(_request: Request[Any, Any, Any], fault: MaillonError) -> Response[bytes]:

@@ -78,6 +78,9 @@ class Client:
             if method != "GET" and not isinstance(fault, httpx.ConnectError):
                 raise self._unanswered(fault) from None
             raise self._unreachable(fault) from None
+        placed = _placed(answer)
+        if placed is not None:
+            return placed
         _raise_problem(answer)
         return answer.json() if answer.content else None
 
@@ -126,6 +129,17 @@ class Client:
 
 def _clean(parameters: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in parameters.items() if value is not None}
+
+
+def _placed(answer: httpx.Response) -> Any:
+    """Return what became of a refused order, which its problem document holds whole, or None."""
+    if answer.status_code != httpx.codes.UNPROCESSABLE_ENTITY:
+        return None
+    try:
+        document: Any = answer.json()
+    except ValueError:
+        return None
+    return document.get("placed")
 
 
 def _raise_problem(answer: httpx.Response) -> None:

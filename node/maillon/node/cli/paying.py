@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -393,6 +394,50 @@ def _show(data: dict[str, Any]) -> None:
     base.print_table(("", ""), rows, empty="")
     for sentence in data["explanation"]:
         click.echo(base.printable(sentence))
+
+
+@transfer.command(
+    "proof",
+    help=_(
+        """Write the proof of a transfer for somebody who has no node (spec/07, "Proofs").
+
+        It holds the signed order, its block's header, and the certificate of the witnesses, and
+        nobody's name or memo. Verified by: python -m maillon.ledger verify FILE EXPORT
+
+        \b
+          maillon transfer proof 9c01d2aa -o payment.proof
+          maillon transfer proof 9c01d2aa --json
+        """
+    ),
+)
+@click.argument("id")
+@click.option("--output", "-o", type=click.Path(), metavar="FILE")
+@click.option("--force", is_flag=True, help=_("Write over a file that is there."))
+def proof(id: str, output: str | None, force: bool) -> None:
+    data = base.state().client().get(f"/v1/transfers/{path_part(id)}/proof")
+    if output is None:
+        base.emit(data, lambda: click.echo(data["proof"]))
+        return
+    target = Path(output)
+    if target.exists() and not force:
+        base.fail(
+            "already_exists",
+            _("{path} exists already and was left as it is.").format(path=output),
+            _("Write over it with --force."),
+        )
+    try:
+        target.write_bytes(bytes.fromhex(data["proof"]))
+    except OSError as fault:
+        base.fail(
+            "permission",
+            _("{path} cannot be written: {fault}.").format(
+                path=output, fault=fault.strerror or fault
+            ),
+        )
+    told = _("Wrote {file}: {id} in block {h} of {coop}.").format(
+        file=output, id=data["id"][:16], h=data["block"]["h"], coop=data["coop_name"]
+    )
+    base.emit({**data, "file": output}, told)
 
 
 def roles_in_words() -> dict[str, str]:

@@ -75,7 +75,7 @@ class UnknownAccount(AskingError):
 class BadMemo(AskingError):
     """A memo does not fit what the order commits to."""
 
-    code = "ref"
+    code = "memo"
 
 
 class Desk:
@@ -134,7 +134,10 @@ class Desk:
 
     def account(self, account: str) -> shapes.Account:
         """Show one account, of this coop or, written `coop:account`, of another."""
-        place = self.asking.anywhere(account)
+        try:
+            place = self.asking.anywhere(account)
+        except NoSuchAccount as fault:
+            raise UnknownAccount(str(fault), hint=fault.hint) from None
         found = self._runner.machine.book.state(place.coop).account(place.account)
         if found is None:
             raise UnknownAccount(
