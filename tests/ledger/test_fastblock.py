@@ -31,7 +31,8 @@ class Outcome(NamedTuple):
 
 
 class Stage:
-    """Coop 0 with Ana (a hold on her account), Bob, Eve (closed) and Dan (about to recover); Cleo is at coop 1."""
+    """Coop 0 with Ana (a hold on her account), Bob, Eve (closed) and Dan (about to recover); Cleo
+    is at coop 1."""
 
     def __init__(self) -> None:
         self.world = world = Accounts()
