@@ -56,9 +56,9 @@ def order(node: TestNode, account: str, to: str, seq: int, *, ref: bytes = NO_RE
     coop, _, payee = to.partition(":")
     action = PayAction(bytes.fromhex(coop), bytes.fromhex(payee), 0, amount, ref)
     fed, here = bytes.fromhex(status["fed"]), bytes.fromhex(status["coop"])
-    return sign_order(
-        DEVICE, fed, bytes.fromhex(account), seq, here, 1 << 33, action
-    ).encode().hex()
+    return (
+        sign_order(DEVICE, fed, bytes.fromhex(account), seq, here, 1 << 33, action).encode().hex()
+    )
 
 
 def next_seq(node: TestNode, account: str) -> int:
@@ -132,9 +132,7 @@ def test_a_memo_that_the_order_was_not_signed_for_is_refused(
         answer = a.http.post("/v1/transfers/signed", json={"order": signed, **wrong})
         assert (answer.status_code, answer.json()["code"]) == (422, "memo")
     assert sums(a) == before
-    placed = post(
-        a, "/v1/transfers/signed", order=signed, memo=memo, salt=salt.hex(), wait_s=30
-    )
+    placed = post(a, "/v1/transfers/signed", order=signed, memo=memo, salt=salt.hex(), wait_s=30)
     assert a.get(f"/v1/transfers/{placed['id']}")["transfer"]["memo"] == memo
 
 
