@@ -45,6 +45,11 @@ def quorum_words(facts: QuorumFacts) -> list[str]:
     return words
 
 
+def consequences(facts: QuorumFacts) -> list[str]:
+    """Return what a quorum withstands in two or three sentences, without advice."""
+    return quorum_words(facts)[:3]
+
+
 def _impossible(facts: QuorumFacts) -> str:
     if facts.quorum > facts.witnesses:
         return _("So many signatures can never come together.")

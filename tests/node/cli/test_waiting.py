@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from support.exchanges import Exchanges, federation
-from support.nodes import wait_for
+from support.nodes import nodes, wait_for
 
 UNITS = ("heure:hours:Heure",)
 
@@ -67,6 +68,28 @@ def test_a_charter_change_takes_the_approvals_that_the_charter_asks_for(two: Exc
         )
     (coop,) = [c for c in two.do(1, "charter", "show")["coops"] if c["name"] == "Coop B"]
     assert [limit["balance"] for limit in coop["limits"]] == [80 * 60]
+
+
+def test_who_approves_a_change_of_the_witnesses_sees_what_follows_from_it(
+    two: Exchanges, tmp_path: Path
+) -> None:
+    gone = two.do(0, "charter", "replace-key", "Coop B", "--witness", "none")
+    assert len(gone["entries"]) == 2 and "1" in gone["entries"][1], "the quorum goes along"
+    assert any("One node alone" in sentence for sentence in gone["consequences"])
+    assert "After it:" in two.tell(0, "charter", "proposals", as_json=False).out
+    error = two.refused(1, "charter", "remove", "Coop B", "--trustee", "Coop A")
+    assert (error["code"], error["exit"]) == ("usage", 2) and "--yes" in error["hint"]
+    with nodes(tmp_path, "c") as (third,):
+        card = third.init().cli("federation", "card")["card"]
+    made = two.do(0, "charter", "admit", card, "--limit", "20h", "--accounts-max", "7")
+    assert len(made["entries"]) == 1, "two of three is what is usual, as two of two was"
+    assert "20h00" in made["entries"][0] and "7 accounts" in made["entries"][0]
+    assert any("while 1 node is down" in sentence for sentence in made["consequences"])
+    other = two.do(0, "charter", "admit", card, "--quorum", "3")
+    assert len(other["entries"]) == 2 and "3" in other["entries"][1]
+    assert "owe the others nothing" in other["entries"][0]
+    error = two.refused(0, "charter", "quorum", "1")
+    assert error["facts"]["reason"] == "quorum_unsafe" and "--quorum" in error["hint"]
 
 
 def test_an_account_elsewhere_is_named_by_coop_and_id(two: Exchanges) -> None:

@@ -165,6 +165,18 @@ async def test_a_transfer_is_undone_once_unless_again_is_said(
     assert (a.balance(ana), b.balance(bo)) == (30, -30)
 
 
+async def test_no_more_is_undone_than_was_given(net: LedgerNet, autojump_clock: object) -> None:
+    a, *_ = net.nodes
+    ana, bo = await a.member("Ana"), await a.member("Bo")
+    paid = await a.pay(ana, bo, 2)
+    for again in (False, True):
+        with pytest.raises(AskingError):
+            await a.desk.reverse(paid.id, shapes.ReverseRequest(amount=60, again=again))
+    assert (a.balance(ana), a.balance(bo), len(given(a))) == (-2, 2, 1)
+    part = await a.desk.reverse(paid.id, shapes.ReverseRequest(amount=1, wait_s=60))
+    assert part.status == "certified" and a.balance(bo) == 1
+
+
 async def test_a_reversal_that_waits_counts_as_one(net: LedgerNet, autojump_clock: object) -> None:
     a, *_ = net.nodes
     ana, bo = await a.member("Ana"), await a.member("Bo")

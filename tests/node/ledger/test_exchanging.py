@@ -45,6 +45,17 @@ async def test_a_transfer_that_is_too_large_is_refused_with_what_is_possible(
     assert a.desk.show_transfer(placed.id).transfer.status == "refused"
 
 
+async def test_what_was_not_waited_for_is_under_way_while_the_witnesses_are_there(
+    four: LedgerNet, autojump_clock: object
+) -> None:
+    a, b, *_ = four.nodes
+    ana, bo = await a.member("Ana"), await b.member("Bo")
+    await agreed(four.nodes)
+    placed = await a.pay(ana, bo, 30, wait_s=0)
+    assert placed.status in ("waiting", "placed") and placed.reason == "under_way"
+    await until(lambda: b.balance(bo) == 30, "it arrived")
+
+
 async def test_an_order_waits_for_the_network_and_goes_through_later(
     four: LedgerNet, autojump_clock: object
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, cast
 
 import click
@@ -122,6 +123,7 @@ def _show_proposal(proposal: dict[str, Any]) -> None:
     click.echo(click.style(base.printable(title.rstrip()), bold=True))
     for sentence in proposal["entries"]:
         click.echo(f"  • {base.printable(sentence)}")
+    _show_consequences(proposal)
     names = base.printable(", ".join(entry["name"] for entry in proposal["approvals"]))
     click.echo(
         "  "
@@ -136,6 +138,13 @@ def _show_proposal(proposal: dict[str, Any]) -> None:
         )
 
 
+def _show_consequences(proposal: dict[str, Any]) -> None:
+    """Say what the witnesses withstand after a change that is not in force yet."""
+    if proposal["consequences"] and proposal["status"] == "open":
+        told = " ".join(proposal["consequences"])
+        click.echo("  " + _("After it: {consequences}").format(consequences=base.printable(told)))
+
+
 def _propose(entries: list[dict[str, Any]], title: str) -> int:
     client = base.state().client()
     body = {"entries": entries, "title": title}
@@ -148,6 +157,7 @@ def _tell_proposal(data: dict[str, Any]) -> int:
         if data["status"] == "certified":
             click.echo(_("It is in force, as charter block {n}.").format(n=data["height"]))
             return
+        _show_consequences(data)
         missing = data["needed"] - len(data["approvals"])
         id = data["proposal"][:16]
         if missing > 0:
@@ -229,9 +239,51 @@ def _limits(known: Directory, texts: tuple[str, ...]) -> list[dict[str, Any]]:
     limits: list[dict[str, Any]] = []
     for text in texts:
         code, equals, amount = text.partition("=")
+        if not equals and len(known.kept_units()) > 1:
+            base.fail(
+                "usage",
+                _("The limit {text!r} does not say of which unit.").format(text=text[:40]),
+                _("Write the unit before it: --limit {code}={text}").format(
+                    code=known.kept_units()[0], text=text[:40]
+                ),
+            )
         unit = known.unit(code.strip()) if equals else known.unit(None)
         limits.append({"unit": unit, "limit": (amount if equals else code).strip()})
     return limits
+
+
+quorum_option = click.option(
+    "--quorum",
+    type=click.IntRange(1),
+    metavar="N",
+    help=_("Along with it, how many witnesses certify a block [what is usual for their number]."),
+)
+
+
+def _along(known: Directory, change: int, quorum: int | None) -> list[dict[str, Any]]:
+    """Return the change of the quorum that goes along when so many witnesses come, or go.
+
+    A quorum that was the usual one stays the usual one, and one that becomes impossible becomes it;
+    any other was chosen, and stays.
+    """
+    from maillon.ledger.quorum import default_quorum
+
+    now = known.charter()
+    if quorum is None and change:
+        before = sum(bool(c["witness"]) and not c["removed"] for c in now["coops"])
+        after = before + change
+        kept = int(now["quorum"])
+        possible = after < 2 * kept <= 2 * after
+        if after > 0 and (kept == default_quorum(before) or not possible):
+            quorum = default_quorum(after)
+    if quorum is None or quorum == now["quorum"]:
+        return []
+    return [{"entry": "quorum", "quorum": quorum}]
+
+
+def _witness_of(known: Directory, coop: str) -> str:
+    """Return the witness key that the charter names for a coop, empty for none."""
+    return next((str(c["witness"]) for c in known.charter()["coops"] if c["coop"] == coop), "")
 
 
 @charter.command(
@@ -239,7 +291,8 @@ def _limits(known: Directory, texts: tuple[str, ...]) -> list[dict[str, Any]]:
     help=_(
         """Propose to let a coop into the ledger, with the witness that its card names.
 
-        How much it may owe the others together is its limit; without one it gives first.
+        How much it may owe the others together is its limit; without one it gives first. One more
+        witness usually needs a larger quorum: it is proposed along.
 
         \b
           maillon charter admit coop-d.card --limit 50h
@@ -250,27 +303,36 @@ def _limits(known: Directory, texts: tuple[str, ...]) -> list[dict[str, Any]]:
 @click.argument("card")
 @click.option("--limit", "limits", multiple=True, metavar="AMOUNT", help=_("Or UNIT=AMOUNT [0]."))
 @click.option("--accounts-max", type=click.IntRange(1), help=_("Accounts it may have at most."))
+@quorum_option
 @title_option
-def admit(card: str, limits: tuple[str, ...], accounts_max: int | None, title: str) -> int:
+def admit(
+    card: str,
+    limits: tuple[str, ...],
+    accounts_max: int | None,
+    quorum: int | None,
+    title: str,
+) -> int:
     from maillon.node.cli.federation import text_or_file
     from maillon.node.cli.who import directory
+    from maillon.protocol.cards import card_from_text
 
-    entry: dict[str, Any] = {
-        "entry": "admit",
-        "card": text_or_file(card),
-        "limits": _limits(directory(), limits),
-    }
+    known = directory()
+    text = text_or_file(card)
+    entry: dict[str, Any] = {"entry": "admit", "card": text, "limits": _limits(known, limits)}
     if accounts_max is not None:
         entry["accounts_max"] = accounts_max
-    return _propose([entry], title)
+    comes = 1 if card_from_text(text).witness else 0
+    return _propose([entry, *_along(known, comes, quorum)], title)
 
 
 @charter.command(
     "remove",
     help=_(
-        """Propose to remove a coop. Another winds its accounts up as its trustee.
+        """Propose to remove a coop. Another ends what is under way as its trustee.
 
-        Its members keep what they have and can give it to accounts of other coops.
+        Nothing is given from its accounts any more once it has left: what its members have there
+        they give to accounts of other coops before. With its witness goes one of those who certify:
+        the usual quorum for the others is proposed along.
 
         \b
           maillon charter remove "Coop de la Loire" --trustee "Coop de l'Isère"
@@ -279,17 +341,24 @@ def admit(card: str, limits: tuple[str, ...], accounts_max: int | None, title: s
 )
 @click.argument("coop")
 @click.option("--trustee", required=True, metavar="COOP", help=_("Who writes for it from now on."))
+@quorum_option
+@click.option("--yes", is_flag=True, help=_("Do not ask when it is your own coop."))
 @title_option
-def remove(coop: str, trustee: str, title: str) -> int:
+def remove(coop: str, trustee: str, quorum: int | None, yes: bool, title: str) -> int:
     from maillon.node.cli.who import directory
 
     known = directory()
-    entry = {
-        "entry": "remove",
-        "coop": known.coop(coop)[0],
-        "trustee": known.coop(trustee)[0],
-    }
-    return _propose([entry], title)
+    gone = known.coop(coop)[0]
+    entry = {"entry": "remove", "coop": gone, "trustee": known.coop(trustee)[0]}
+    if gone == known.own_coop and not yes:
+        what = _("This removes your own coop: nothing can be given from its accounts afterwards.")
+        if not sys.stdin.isatty():
+            base.fail("usage", what, _("Say that you mean it with --yes."))
+        click.echo(what, err=True)
+        if not base.confirm(_("Propose it?")):
+            return base.FAILURE
+    goes = -1 if _witness_of(known, gone) else 0
+    return _propose([entry, *_along(known, goes, quorum)], title)
 
 
 @charter.command(
@@ -310,8 +379,11 @@ def remove(coop: str, trustee: str, title: str) -> int:
 @click.argument("coop")
 @click.option("--witness", metavar="HEX", help=_("Or `none`."))
 @click.option("--writer", metavar="HEX")
+@quorum_option
 @title_option
-def replace_key(coop: str, witness: str | None, writer: str | None, title: str) -> int:
+def replace_key(
+    coop: str, witness: str | None, writer: str | None, quorum: int | None, title: str
+) -> int:
     from maillon.node.cli.who import directory, hex_key
 
     if not (witness or writer):
@@ -319,12 +391,15 @@ def replace_key(coop: str, witness: str | None, writer: str | None, title: str) 
     known = directory()
     id = known.coop(coop)[0]
     entries: list[dict[str, Any]] = []
+    change = 0
     for role, key in (("witness", witness), ("writer", writer)):
         if key is not None:
             none = key.strip().lower() in ("none", "aucune")
             value = "" if none else hex_key(key, f"--{role}")
             entries.append({"entry": "key", "coop": id, "role": role, "key": value})
-    return _propose(entries, title)
+            if role == "witness":
+                change = bool(value) - bool(_witness_of(known, id))
+    return _propose([*entries, *_along(known, change, quorum)], title)
 
 
 @charter.command(

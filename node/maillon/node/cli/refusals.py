@@ -203,6 +203,9 @@ def _fill(text: str, facts: Mapping[str, Any]) -> str:
 def in_words(code: str, facts: Mapping[str, Any], detail: str) -> tuple[str, str | None]:
     """Return the sentence and the advice for a code; `detail` where there is none of our own."""
     sentence, advice = _sentences().get(code, ("", ""))
+    # What the charter refuses comes with the rule that it breaks.
+    if code == "charter" and str(facts.get("reason", "")).startswith("quorum"):
+        advice = _("Change the number along with the witnesses: --quorum N.")
     if facts.get("receiver") is True:
         sentence, advice = _receivers().get(code, (sentence, advice))
     if code == "wrong_unit" and facts.get("account") == COMMONS:

@@ -20,14 +20,15 @@ from maillon.ledger.charter_entries import (
     SetTrustee,
 )
 from maillon.ledger.charter_proposals import Gathered
-from maillon.ledger.charter_rules import explain_quorum, heads_root
+from maillon.ledger.charter_rules import explain_quorum, heads_root, next_state
+from maillon.ledger.errors import LedgerError
 from maillon.node.api import ledger_shapes as shapes
 from maillon.node.i18n import _
 from maillon.node.ledger.asking import Asking, AskingError, bytes_of
 from maillon.node.ledger.host import Host
 from maillon.node.ledger.runner import LedgerRunner
 from maillon.node.ledger.showing import Showing
-from maillon.node.quorumwords import quorum_words
+from maillon.node.quorumwords import consequences, quorum_words
 from maillon.protocol.cards import card_from_text
 from maillon.protocol.founding import Unit
 
@@ -66,8 +67,13 @@ class Governing:
             recovery_s=charter.recovery_s,
             accounts_max=charter.accounts_max,
             units=[
-                {"unit": place, "code": u.code, "kind": u.kind, "decimals": u.decimals,
-                 "label": u.label}
+                {
+                    "unit": place,
+                    "code": u.code,
+                    "kind": u.kind,
+                    "decimals": u.decimals,
+                    "label": u.label,
+                }
                 for place, u in enumerate(charter.units)
             ],
             coops=[
@@ -113,7 +119,22 @@ class Governing:
             needed=gathered.needed,
             approved_here=self._host.coop in coops,
             status=status,
+            consequences=self._consequences(gathered),
         )
+
+    def _consequences(self, gathered: Gathered) -> list[str]:
+        """Return what the witnesses withstand after a change, when it changes who they are."""
+        charter = self._runner.machine.book.charter.latest
+        if gathered.proposal.base != charter.height:
+            return []
+        try:
+            committee = next_state(charter, gathered.proposal.read()).committee()
+        except LedgerError:
+            return []  # what is wrong with it is told when it is approved
+        now = charter.committee()
+        if (committee.n, committee.quorum) == (now.n, now.quorum):
+            return []
+        return consequences(explain_quorum(committee.n, committee.quorum))
 
     def _name(self, coop: bytes) -> str:
         return self._showing.coop_name(coop)
@@ -121,9 +142,23 @@ class Governing:
     def _words(self, entry: CharterEntry) -> str:
         match entry:
             case Admit(name=name):
-                if entry.witness:
-                    return _("{name} joins the accounts, with a witness.").format(name=name)
-                return _("{name} joins the accounts, without a witness.").format(name=name)
+                told = (
+                    _("{name} joins the accounts, with a witness.")
+                    if entry.witness
+                    else _("{name} joins the accounts, without a witness.")
+                ).format(name=name)
+                limits = [self._showing.text(unit, limit) for unit, limit in entry.limits if limit]
+                return " ".join(
+                    (
+                        told,
+                        _("It may owe the others {amounts} at most.").format(
+                            amounts=", ".join(limits)
+                        )
+                        if limits
+                        else _("It may owe the others nothing: it gives first."),
+                        _("It may have {n} accounts.").format(n=entry.accounts_max),
+                    )
+                )
             case Remove(coop, trustee):
                 return _("{name} leaves the accounts; {trustee} looks after its chain.").format(
                     name=self._name(coop), trustee=self._name(trustee)

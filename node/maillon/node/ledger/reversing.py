@@ -65,6 +65,13 @@ def reversal(
     amount = row.amount
     if request.amount is not None:
         amount = asking.amount(row.unit, request.amount)
+        if amount > row.amount:
+            raise AskingError(
+                _("Only {amount} was given; more cannot be undone.").format(
+                    amount=showing.text(row.unit, row.amount)
+                ),
+                hint=_("What goes beyond it is a transfer of its own: maillon transfer"),
+            )
     asking.require_welcome(Place(row.coop, row.account), row.unit, amount)
     if request.memo:
         asking.memo(request.memo)

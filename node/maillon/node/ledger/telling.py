@@ -131,6 +131,9 @@ class Telling:
             return "another_instance", _("Another process writes this coop's chain.")
         waiting = len(status.waiting_for)
         quorum = machine.book.charter.latest.committee().quorum
+        within_reach = sum(witness.reachable for witness in self.witnesses())
+        if within_reach >= quorum and coop not in machine.stuck:
+            return "under_way", _("The witnesses can be reached; it is on its way to them.")
         return "no_quorum", _(
             "It is kept and goes through by itself once {quorum} witnesses answer; "
             "{n} have not answered yet."
