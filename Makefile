@@ -34,8 +34,8 @@ install: ## Install the node and what it needs into .venv
 dev: ## Install the development tools as well
 	@tools/bootstrap dev
 
-test: dev ## Run the tests (ARGS="-k name" chooses some)
-	$(PY) -m pytest $(ARGS)
+test: dev ## Run the tests, a file at a time on every core (ARGS="-k name" chooses some)
+	$(PY) -m pytest -n auto --dist loadfile $(ARGS)
 
 interop: dev $(NODE_MODULES) ## Run the tests against other implementations (fetches npm packages)
 	$(PY) -m pytest -m interop tests/interop $(ARGS)
