@@ -293,7 +293,7 @@ def _limits_of(module: ModuleType, heading: str) -> str:
 
 # The message's name where it is not that of its class, and the purpose it is signed for.
 MESSAGE_NAMES = {"Opening": "OPEN", "AskHeads": "HEADS?", "Submit": "ORDER", "FraudReport": "FRAUD",
-                 "Failure": "ERROR"}  # fmt: skip
+                 "Failure": "ERROR", "GiveBack": "RELEASE"}  # fmt: skip
 MESSAGE_PURPOSES = {"Ack": signing.ACK, "Commit": signing.COMMIT, "Prepare": signing.PREPARE,
                     "Promise": signing.PROMISE, "Propose": signing.PROPOSE,
                     "Refuse": signing.REFUSE, "Vote": signing.VOTE}  # fmt: skip

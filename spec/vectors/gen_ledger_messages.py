@@ -106,6 +106,9 @@ def _messages(world: World, proposed: block.Block) -> list[tuple[str, Frame]]:
         ("a receipt", messages.Receipt(hold, "refused", {"balance": -60, "code": "over_limit"})),
         ("a fraud proof", messages.FraudReport(b"\x90")),
         ("an error", messages.Failure("chain_unknown", "There is no such chain here.")),
+        ("a release", messages.GiveBack(
+            chain, hold, entries.sign_release(world.member, fed, chain, hold)
+        )),
     ]  # fmt: skip
 
 
@@ -121,12 +124,12 @@ def _vectors(world: World, made: list[tuple[str, Frame]]) -> list[dict[str, obje
         data = message.encode()
         cases.good(name, data)
         parts[name] = encoding.decode(data, bytes_max=300_000)  # type: ignore[assignment]  # an array
-    assert {case["type"] for case in cases.listed} == set(range(1, 24))
+    assert {case["type"] for case in cases.listed} == set(range(1, 25))
     cases.cut(made[0][1].encode())
     cases.bad("a map for a message", "message", encoding.encode({}))
     cases.bad("no parts", "message_type", raw())
     cases.bad("type 0", "message_type", raw(0))
-    cases.bad("type 24", "message_type", raw(24))
+    cases.bad("type 25", "message_type", raw(25))
     cases.bad("type true", "message_type", raw(True, world.chain))
     for name, found in parts.items():
         if name not in ("a receipt",):

@@ -19,7 +19,7 @@ from maillon.ledger.block import (
     block_from,
     decode_header,
 )
-from maillon.ledger.entries import Confirmation, confirmation_from
+from maillon.ledger.entries import Confirmation, Release, confirmation_from
 from maillon.ledger.limits import (
     APPROVALS_MAX,
     BLOCKS_MAX,
@@ -43,6 +43,7 @@ from maillon.ledger.queries import (
     Failure,
     FraudReport,
     Get,
+    GiveBack,
     Heads,
     Need,
     Ok,
@@ -86,7 +87,7 @@ from maillon.ledger.rounds_reading import (
 from maillon.protocol import encoding
 from maillon.protocol.encoding import Encodable, Value
 from maillon.protocol.errors import Malformed, WrongVersion
-from maillon.protocol.ids import SIGNATURE_BYTES
+from maillon.protocol.ids import KEY_BYTES, SIGNATURE_BYTES
 from maillon.protocol.limits import BATCH_BYTES_MAX, FRAME_BYTES_MAX
 
 STATUS_BYTES_MAX: Constant = 32
@@ -118,6 +119,7 @@ Message = (
     | Receipt
     | FraudReport
     | Failure
+    | GiveBack
 )
 
 
@@ -262,6 +264,19 @@ def _receipt(parts: list[Any]) -> Receipt:
     )
 
 
+def _give_back(parts: list[Any]) -> GiveBack:
+    _, chain, hold, release = _exactly(parts, 4)
+    key, signature = read.items(release, "release", 2, 2)
+    return GiveBack(
+        _chain(chain),
+        read.fixed(hold, HASH_BYTES, "hold"),
+        Release(
+            read.fixed(key, KEY_BYTES, "release"),
+            read.fixed(signature, SIGNATURE_BYTES, "release"),
+        ),
+    )
+
+
 def _fraud(parts: list[Any]) -> FraudReport:
     return FraudReport(read.bounded(_exactly(parts, 2)[1], FRAUD_BYTES_MAX, "fraud", 1))
 
@@ -295,6 +310,7 @@ _READERS: Constant[dict[int, Callable[[list[Any]], Message]]] = {
     Receipt.TYPE: _receipt,
     FraudReport.TYPE: _fraud,
     Failure.TYPE: _failure,
+    GiveBack.TYPE: _give_back,
 }
 
 
@@ -415,6 +431,7 @@ __all__ = [
     "FraudHint",
     "FraudReport",
     "Get",
+    "GiveBack",
     "HeadHint",
     "Heads",
     "Hint",

@@ -1,4 +1,4 @@
-"""The messages by which nodes ask one another and tell (spec/06-blocks.md, "Messages", 11 to 23).
+"""The messages by which nodes ask one another and tell (spec/06-blocks.md, "Messages", 11 to 24).
 
 `messages` reads them; it has all names of this module as well.
 """
@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from maillon.ledger import signing
 from maillon.ledger.block import Approval, Block, Header
-from maillon.ledger.entries import Confirmation
+from maillon.ledger.entries import Confirmation, Release
 from maillon.ledger.orders import Order
 from maillon.ledger.rounds import Frame
 from maillon.ledger.signing import Check, Signer
@@ -189,8 +189,22 @@ class Submit(Frame):
 
 
 @dataclass(frozen=True, slots=True)
+class GiveBack(Frame):
+    """RELEASE: hand a payee's release of a hold to the node of the payer's chain."""
+
+    TYPE: ClassVar[int] = 24
+    chain: bytes
+    hold: bytes
+    release: Release
+
+    def array(self) -> list[Encodable]:
+        """Return the message as it is encoded."""
+        return [self.TYPE, self.chain, self.hold, self.release.array()]
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt(Frame):
-    """What became of an order: waiting, certified, held or refused, and facts."""
+    """What became of an order or a release: waiting, certified, held or refused, and facts."""
 
     TYPE: ClassVar[int] = 21
     id: bytes

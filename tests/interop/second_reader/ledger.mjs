@@ -625,6 +625,13 @@ const MESSAGES = {
     if (typeof text !== 'string' || CONTROL.test(text)) bad('text')
     if (Buffer.byteLength(text) > 500) refuse('too_large', 'text')
   }],
+  24: [4, ([, chain, hold, release]) => {
+    chainOf(chain)
+    id(hold, 'hold')
+    list(release, 'release', 2, 2)
+    fixed(release[0], 32, 'release')
+    fixed(release[1], 64, 'release')
+  }],
 }
 
 export function readMessage(bytes) {

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import trio
 
+from maillon.ledger.entries import Release, sign_release
+from maillon.ledger.messages import GiveBack, Receipt
 from maillon.node.api import ledger_shapes as shapes
 from maillon.node.api.ledger_service import AccountOptions, StatementOptions, TransferOptions
 from maillon.node.ledger.asking import AskingError, NoSuchAccount
@@ -73,6 +75,68 @@ async def test_a_payee_releases_and_a_secret_confirms(
         await a.desk.confirm(second.id, shapes.ConfirmRequest(preimage="00" * 32))
     done = await a.desk.confirm(second.id, shapes.ConfirmRequest(preimage=secret.hex(), wait_s=30))
     assert done.status == "certified" and a.balance(bo) == 11
+
+
+async def test_a_payee_of_another_coop_sees_the_reservation_and_gives_it_back(
+    net: LedgerNet, autojump_clock: object
+) -> None:
+    a, b, c, _d = net.nodes
+    ana, bo = await a.member("Ana"), await b.member("Bo")
+    await agreed(net.nodes)
+    held = await a.pay(ana, bo, 20, hold=terms(net))
+    await agreed(net.nodes)
+    for status in ("", "held"):
+        listed = b.desk.transfers(TransferOptions(status=status)).transfers
+        assert [(row.id, row.status) for row in listed] == [(held.id, "held")]
+    assert c.desk.transfers(TransferOptions()).transfers == []
+    with pytest.raises(AskingError):  # it is nothing of c's
+        await c.desk.release(held.id, shapes.ReleaseRequest(wait_s=30))
+    # Who gives it back is its payee: another's key, or another's signature, changes nothing.
+    row = a.runner.machine.index.transfer(bytes.fromhex(held.id))
+    assert row is not None
+    thief, key = c.keys.writer, b.register.held_key(row.payee_key)
+    true = sign_release(key, a.runner.machine.fed, row.coop, row.id)
+    for release, code in (
+        (sign_release(thief, a.runner.machine.fed, row.coop, row.id), "confirmation"),
+        (Release(true.key, bytes(64)), "bad_signature"),
+    ):
+        answer = await c.runner.ask_peer(a.wire.own, GiveBack(row.coop, row.id, release))
+        assert isinstance(answer, Receipt)
+        assert (answer.status, answer.facts) == ("refused", {"code": code})
+    assert a.desk.show_transfer(held.id).transfer.status == "held"
+    given = await b.desk.release(held.id, shapes.ReleaseRequest(wait_s=30))
+    assert (given.id, given.status) == (held.id, "certified")
+    assert a.desk.show_transfer(held.id).transfer.status == "void"
+    payer = a.runner.machine.book.state(a.coop).account(bytes.fromhex(ana.partition(":")[2]))
+    assert payer is not None and payer.available(0) == 600
+    assert b.desk.transfers(TransferOptions()).transfers == []
+    again = await c.runner.ask_peer(a.wire.own, GiveBack(row.coop, row.id, true))
+    assert isinstance(again, Receipt) and again.status == "certified"
+
+
+async def test_transfers_stand_newest_first_whatever_became_of_them(
+    net: LedgerNet, autojump_clock: object
+) -> None:
+    a, *_ = net.nodes
+    ana, bo = await a.member("Ana"), await a.member("Bo")
+    ids: list[str] = []
+    for amount in (10, 100_000, 20, 100_001, 30):  # the large ones are refused
+        ids.append((await a.pay(ana, bo, amount)).id)
+        await trio.sleep(2)
+    ids.reverse()
+    whole = a.desk.transfers(TransferOptions()).transfers
+    assert [row.id for row in whole] == ids
+    assert [row.status for row in whole] == [
+        "certified", "refused", "certified", "refused", "certified"]  # fmt: skip
+    pages: list[str] = []
+    after: str | None = ""
+    while after is not None:
+        page = a.desk.transfers(TransferOptions(limit=1, after=after))
+        pages += [row.id for row in page.transfers]
+        after = page.next
+    assert pages == ids
+    refused = a.desk.transfers(TransferOptions(status="refused")).transfers
+    assert [row.id for row in refused] == [ids[1], ids[3]]
 
 
 async def test_an_arbiter_of_another_coop_confirms_and_the_payers_coop_pays(

@@ -479,14 +479,20 @@ class Desk:
     async def release(self, id: str, request: shapes.ReleaseRequest) -> shapes.Placed:
         """Give a hold back: with the payee's key, or because it expired."""
         row = self._hold(id)
-        if row.coop != self._host.coop:
-            raise AskingError(
-                _("The payer's coop gives a reservation back: {coop}.").format(
-                    coop=self._host.coop_name(row.coop)
-                ),
-                hint=_("It does so by itself when the reservation expires."),
-            )
         release = None
+        here = row.coop == self._host.coop
+        if not here and row.to_coop != self._host.coop:
+            raise AskingError(
+                _("Who was to receive it gives it back: an account of {coop}.").format(
+                    coop=self._host.coop_name(row.to_coop)
+                )
+            )
+        if not here and row.expiry <= self._host.time():
+            raise AskingError(
+                _("It has expired; {coop} gives it back by itself.").format(
+                    coop=self._host.coop_name(row.coop)
+                )
+            )
         if row.expiry > self._host.time():
             key = self._held_or_none(row.payee_key)
             if key is None:
@@ -495,6 +501,9 @@ class Desk:
                     hint=_("It expires by itself; then it is given back at once."),
                 )
             release = sign_release(key, self._runner.machine.fed, row.coop, row.id)
+            if not here:
+                elsewhere = Elsewhere(self._host, self._runner)
+                return await elsewhere.give_back(row, release, request.wait_s)
         void = Void(row.account, row.id, release)
         return await self.outcomes.entry(void, request.wait_s, account=row.account, shown=row.id)
 

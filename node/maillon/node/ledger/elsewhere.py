@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import trio
 
-from maillon.ledger.entries import Confirmation, confirmation_hash
-from maillon.ledger.messages import Ack, Confirm, ConfirmHint, Message, Receipt, Submit
+from maillon.ledger.entries import Confirmation, Release, confirmation_hash
+from maillon.ledger.messages import Ack, Confirm, ConfirmHint, GiveBack, Message, Receipt, Submit
 from maillon.ledger.orders import Order
 from maillon.node.api import ledger_shapes as shapes
 from maillon.node.i18n import _
 from maillon.node.ledger.host import Host
-from maillon.node.ledger.index import TransferRow
+from maillon.node.ledger.index import VOID, TransferRow
+from maillon.node.ledger.queue import CERTIFIED, WAITING
 from maillon.node.ledger.runner import LedgerRunner
 from maillon.protocol.errors import LocalError
 
@@ -54,6 +55,39 @@ class Elsewhere:
             reason=str(answer.facts.get("code", "")),
             facts=facts,
         )
+
+    async def give_back(self, row: TransferRow, release: Release, wait_s: float) -> shapes.Placed:
+        """Hand a payee's release to the node of the payer's coop; wait until it is certified.
+
+        Raises: NotReached when it does not answer.
+        """
+        coop = self._runner.machine.book.charter.latest.coops.get(row.coop)
+        peer = self._host.node_of(row.coop) or (None if coop is None else coop.node_key)
+        message = GiveBack(row.coop, row.id, release)
+        answer = None if peer is None else await self._runner.ask_peer(peer, message)
+        if not isinstance(answer, Receipt):
+            raise NotReached(
+                _("{coop} does not answer now; nothing was done.").format(
+                    coop=self._host.coop_name(row.coop)
+                ),
+                hint=_("Try again later; the reservation ends by itself when it expires."),
+            )
+        placed = shapes.Placed(
+            row.id.hex(),
+            answer.status,
+            row.account.hex(),
+            reason=str(answer.facts.get("code", "")),
+            facts={"coop": self._host.coop_name(row.coop)},
+        )
+        index = self._runner.machine.index
+        with trio.move_on_after(wait_s):
+            while placed.status == WAITING:
+                now = index.transfer(row.id)
+                if now is not None and now.status == VOID:
+                    placed.status = CERTIFIED
+                    break
+                await self._runner.next_run()
+        return placed
 
     async def confirm(self, row: TransferRow, confirmation: Confirmation) -> shapes.Placed:
         """Show a confirmation to the witnesses of the payer's chain and make it known to its coop.

@@ -8,6 +8,7 @@ block. Rows of spaces of ledger.db; numbers in keys are big-endian, so that keys
     arrival   id                        where its destination took it, or sent it back and why
     back      id                        where the payer's coop credited what was sent back
     recent    coop h i                  the id of a transfer that this coop's chain sent or took
+    reserved  coop id                   a hold towards this coop on another's chain, while open
     balance   coop account unit         the balance after the last line
     closed    coop account              at which height an account was closed
     settled   coop ref                  the id of a settlement
@@ -323,6 +324,8 @@ class Index:
                     hashlock=action.hashlock,
                 )
                 self._transfer(row)
+                if row.to_coop != place.chain:
+                    self._put("reserved", row.to_coop + row.id, b"\1")
                 self._line(place, 0, row, place.chain, row.account, "hold", 0, row.amount)
             case Settle():
                 row = TransferRow(
@@ -351,6 +354,7 @@ class Index:
                 known = self.transfer(entry.hold)
                 if known is not None:
                     self._transfer(replace(known, status=VOID, ended=place))
+                    self._no_longer_reserved(known)
                     self._line(
                         place, 0, known, place.chain, known.account, "void", 0, -known.amount
                     )
@@ -375,11 +379,22 @@ class Index:
         arrival = Arrival(place.parts(), True, why, facts)
         self._put("arrival", message.id, arrival.encode())
 
+    def _no_longer_reserved(self, row: TransferRow) -> None:
+        self._disk.commit((Write("reserved", row.to_coop + row.id, None),))
+
+    def reserved(self, coop: bytes) -> Iterator[TransferRow]:
+        """Yield the open holds of other chains that are towards a coop."""
+        for key, _ in self._disk.scan("reserved", coop):
+            row = self.transfer(key[len(coop) :])
+            if row is not None and row.status == HELD:
+                yield row
+
     def _posted(self, place: Place, entry: Post) -> list[bytes]:
         known = self.transfer(entry.hold)
         if known is None:  # the hold was erased
             return []
         self._transfer(replace(known, status=POSTED, ended=place))
+        self._no_longer_reserved(known)
         self._line(
             place, 0, known, place.chain, known.account, "post", -known.amount, -known.amount
         )

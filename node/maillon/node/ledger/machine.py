@@ -27,7 +27,7 @@ from maillon.ledger.book import Book
 from maillon.ledger.bounds import WISHES_MAX
 from maillon.ledger.build import EntryWish, OrderWish
 from maillon.ledger.catchup import Catchup
-from maillon.ledger.entries import Entry, Post
+from maillon.ledger.entries import Entry, Post, Void
 from maillon.ledger.errors import BadBlock, ChainUnknown
 from maillon.ledger.fraud import FraudProof
 from maillon.ledger.messages import (
@@ -40,6 +40,7 @@ from maillon.ledger.messages import (
     FraudHint,
     FraudReport,
     Get,
+    GiveBack,
     HeadHint,
     Heads,
     Message,
@@ -82,8 +83,8 @@ from maillon.node.ledger.happenings import (
     Out,
     Setup,
 )
-from maillon.node.ledger.index import Index
-from maillon.node.ledger.queue import CERTIFIED, REFUSED, OrderQueue, storable
+from maillon.node.ledger.index import VOID, Index
+from maillon.node.ledger.queue import CERTIFIED, REFUSED, WAITING, OrderQueue, storable
 from maillon.node.ledger.reading import Reading, failure, require_readable, wish_id
 from maillon.node.ledger.staging import LedgerDisk, StagedDisk
 from maillon.node.store.database import StoreError
@@ -361,6 +362,8 @@ class Machine:
                 self._out.answers.append((asker, encode_message(Ok())))
             case Submit(order):
                 self._out.answers.append((asker, encode_message(self._submitted(order, now))))
+            case GiveBack():
+                self._out.answers.append((asker, encode_message(self._given_back(message, now))))
             case _:
                 step = self.witness.handle(asker.peer, message, now)
                 for send in step.sends:
@@ -646,6 +649,26 @@ class Machine:
                 made = OrderWish(wish) if isinstance(wish, Order) else EntryWish(wish)
                 writer.source.add(made)
         self._follow(writer.tick(now), None, now)
+
+    def _given_back(self, message: GiveBack, now: int) -> Receipt:
+        """Have a hold of this coop voided, as its payee in another coop wants it."""
+        hold, release = message.hold, message.release
+        if message.chain != self._setup.coop:
+            return Receipt(hold, REFUSED, {"code": "ledger_coop_unknown"})
+        found = self.book.state(message.chain).hold(hold)
+        if found is None:
+            known = self.index.transfer(hold)
+            if known is not None and known.status == VOID:
+                return Receipt(hold, CERTIFIED, {})
+            return Receipt(hold, REFUSED, {"code": "hold_unknown"})
+        payer, held = found
+        # Before anything is kept: only the payee's own word takes a place in the queue.
+        if release.key != held.payee_key:
+            return Receipt(hold, REFUSED, {"code": "confirmation"})
+        if not self._setup.verify([release.check(self.fed, message.chain, hold)])[0]:
+            return Receipt(hold, REFUSED, {"code": "bad_signature"})
+        self._backlog.append(self.ask(Void(payer.id, hold, release), now))
+        return Receipt(hold, WAITING, {})
 
     def _submitted(self, order: Order, now: int) -> Receipt:
         """Take in an order that another node hands over; it is acknowledged after the commit."""

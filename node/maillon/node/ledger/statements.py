@@ -12,6 +12,9 @@ from maillon.node.ledger.queue import REFUSED
 from maillon.node.ledger.showing import Showing
 from maillon.protocol.errors import LocalError
 
+NEVER = 1 << 62
+"""Later than anything."""
+
 
 class BadCursor(LocalError):
     """What is to continue a list does not come from one."""
@@ -81,7 +84,11 @@ def statement(
 def transfers(
     machine: Machine, showing: Showing, coop: bytes, options: TransferOptions
 ) -> shapes.Transfers:
-    """Return a page of a coop's transfers: what waits or was refused, then what is certain."""
+    """Return a page of a coop's transfers, the newest first, whatever became of them.
+
+    Beside at most `limit` certain ones stand those that wait, were refused, or are reserved towards
+    this coop on another's chain, of the same time: at most `limit` of them too.
+    """
     if options.status and options.status not in (*STATUS_NAMES, "waiting", "placed", REFUSED):
         raise BadCursor(
             _("There is no status {status}.").format(status=options.status[:20]),
@@ -89,25 +96,34 @@ def transfers(
                 names=", ".join(("waiting", "placed", "refused", *dict.fromkeys(STATUS_NAMES)))
             ),
         )
-    found: list[shapes.Transfer] = []
-    if not options.after:
-        for item in sorted(machine.queue, key=lambda item: -item.number):
-            shown = showing.queued(item)
-            if shown is not None and options.status in ("", shown.status):
-                found.append(shown)
-        found = found[: options.limit]
-    more: str | None = None
-    seen: set[bytes] = set()
+    wanted = options.status
     before = _cursor(options.after)
-    key = before
+    certain: list[shapes.Transfer] = []
+    more: str | None = None
+    # What has no place on this coop's chain stands between the certain ones, where its time is.
+    start, end = -1, NEVER
+    seen: set[bytes] = set()
     for key, id in machine.index.recent(coop, before):
-        if len(found) >= options.limit:
-            more = (key + b"\0").hex()
-            break
         row = machine.index.transfer(id)
         if row is None or id in seen:
             continue
+        if before and end == NEVER:
+            end = row.place.time
+        if len(certain) >= options.limit:
+            more = (key + b"\0").hex()
+            start = row.place.time
+            break
         seen.add(id)
-        if options.status in ("", STATUS_NAMES[row.status]):
-            found.append(showing.transfer(row))
+        if wanted in ("", STATUS_NAMES[row.status]):
+            certain.append(showing.transfer(row))
+    others = [showing.queued(item) for item in machine.queue]
+    others += [showing.transfer(row) for row in machine.index.reserved(coop)]
+    fitting = [
+        shown
+        for shown in others
+        if shown is not None and wanted in ("", shown.status) and start <= shown.given_at < end
+    ]
+    fitting.sort(key=lambda shown: -shown.given_at)
+    found = [*fitting[: options.limit], *certain]
+    found.sort(key=lambda shown: -shown.given_at)
     return shapes.Transfers(found, more)
