@@ -547,7 +547,7 @@ LEDGER_EXPORT_PEERS_MAX = 32
 LEDGER_LATER_MAX = 1_024
 """Writes that wait for a commit to go with; beyond it one is made for them."""
 
-LEDGER_ARRIVALS_WAIT_S = 0.05
+LEDGER_ARRIVALS_WAIT_S = 0.2
 """How long what came from other coops waits for more of it, or for a block that is made anyway: a
 block costs the federation the same for one arrival as for a hundred."""
 
