@@ -467,7 +467,8 @@ def join(code: str) -> None:
 )
 @click.argument("card")
 def admit(card: str) -> None:
-    data = base.state().client().post("/v1/federation/admissions", {"card": text_or_file(card)})
+    client = base.state().client()
+    data = client.post("/v1/federation/admissions", {"card": text_or_file(card)})
 
     def human() -> None:
         name = base.printable(data["name"])
@@ -481,6 +482,13 @@ def admit(card: str) -> None:
             )
         else:
             click.echo(_("{name} belongs to the federation.").format(name=name))
+        # Its members' accounts are another matter, which the coops decide together.
+        if client.get("/v1/charter")["enabled"]:
+            base.advise(
+                _(
+                    "To let it keep accounts too: maillon charter admit {card} --limit AMOUNT"
+                ).format(card=base.printable(card))
+            )
 
     base.emit(data, human)
 

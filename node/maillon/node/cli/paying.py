@@ -281,10 +281,10 @@ def list_(status: str | None, limit: int, after: str | None) -> None:
 
     known = directory()
     data = known.client.get("/v1/transfers", status=status, limit=limit, after=after)
-    base.emit(data, lambda: _show_list(data, known.own_coop))
+    base.emit(data, lambda: _show_list(data, known.own_coop, status))
 
 
-def _show_list(data: dict[str, Any], own: str) -> None:
+def _show_list(data: dict[str, Any], own: str, asked: str | None) -> None:
     rows = [
         (
             entry["id"][:12],
@@ -297,7 +297,8 @@ def _show_list(data: dict[str, Any], own: str) -> None:
         for entry in data["transfers"]
     ]
     columns = (_("id"), _("when"), _("from"), _("to"), _("amount"), _("how it stands"))
-    base.print_table(columns, rows, empty=_("Nothing was transferred yet."))
+    empty = _("No transfer stands like that.") if asked else _("Nothing was transferred yet.")
+    base.print_table(columns, rows, empty=empty)
     # A sentence does not fit into a column.
     for entry in data["transfers"]:
         told = status_in_words(entry)
