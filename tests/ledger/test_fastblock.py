@@ -4,21 +4,25 @@ reason to refuse."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from maillon.ledger.audit.chain import ChainAudit, result_of
 from maillon.ledger.block import Placed
 from maillon.ledger.context import Context
-from maillon.ledger.entries import Close, Entry, Intra, Recover, decode_entry
-from maillon.ledger.fastblock import Paid, replay
+from maillon.ledger.entries import Close, Entry, Intra, Out, Recover, decode_entry
+from maillon.ledger.fastblock import Tally, replay
 from maillon.ledger.limits import AMOUNT_MAX, SEQ_GAP_MAX
 from maillon.ledger.orders import Order, PayAction
 from maillon.ledger.rules import apply_entry
-from maillon.ledger.signing import Check
+from maillon.ledger.signing import Check, inline_verify
 from maillon.ledger.state import ChainState
 from maillon.protocol.errors import MaillonError
 from support.accounts import CREDIT, HOURS, Accounts
+from support.ledger_corpus import Plan, make_corpus
+from support.tampering import Export
 
 
 class Outcome(NamedTuple):
@@ -27,7 +31,7 @@ class Outcome(NamedTuple):
     rows: tuple[bytes, ...]
     root: bytes
     checks: list[Check]
-    paid: Paid
+    tally: Tally
 
 
 class Stage:
@@ -56,7 +60,7 @@ class Stage:
     def quick(self, data: bytes) -> Outcome | None:
         """Return what the quick way made of an entry; None when it left it to the rules."""
         entry = Intra(self.world.pay("ana", "bob", 1))
-        state, context, paid = self.state(), self.context(), Paid()
+        state, context, tally = self.state(), self.context(), Tally()
         before = tuple(row.row for row in state.rows())
         left: list[bytes] = []
 
@@ -65,14 +69,16 @@ class Stage:
             left.append(data)
             return entry
 
-        [other] = replay([Placed(bytes(32), data)], state, context, paid, carry_out)
+        [other] = replay([Placed(bytes(32), data)], state, context, tally, carry_out)
         after = tuple(row.row for row in state.rows())
         if left:
             assert other is entry and left == [data]
-            assert after == before and not context.checks and not context.places and not paid
+            assert (
+                after == before and not context.checks and not context.places and tally == Tally()
+            )
             return None
         assert other is None and context.places == [0]
-        return Outcome(after, state.root(), context.checks, paid)
+        return Outcome(after, state.root(), context.checks, tally)
 
     def slow(self, data: bytes) -> Outcome | None:
         """Return what the rules make of an entry; None when they refuse it."""
@@ -85,12 +91,14 @@ class Stage:
             return None
         state.absorb(fork)
         rows = tuple(row.row for row in state.rows())
-        paid = Paid()
-        if isinstance(entry, Intra):
+        tally = Tally()
+        if isinstance(entry, Intra | Out):
             action = entry.order.action
             assert isinstance(action, PayAction)
-            paid[action.unit, action.category] = (1, action.amount)
-        return Outcome(rows, state.root(), context.checks, paid)
+            tally.paid[action.unit, action.category] = (1, action.amount)
+            if isinstance(entry, Out):
+                tally.sent[0] = (action.to_coop, action.unit, action.amount)
+        return Outcome(rows, state.root(), context.checks, tally)
 
     def agrees(self, data: bytes) -> bool:
         """Whatever is carried out quickly the rules carry out as well, to the same end."""
@@ -119,9 +127,24 @@ def test_an_ordinary_payment_is_carried_out_quickly_as_by_the_rules(stage: Stage
     assert stage.agrees(entry(world.pay("ana", "bob", 40)))
 
 
-def test_no_changed_byte_is_carried_out_otherwise_than_by_the_rules(stage: Stage) -> None:
+def test_a_payment_to_another_coop_is_carried_out_quickly_as_by_the_rules(stage: Stage) -> None:
     world = stage.world
-    data = entry(world.sign("bob", world.payment("ana", 30, category="jardin")))
+    assert stage.agrees(Out(world.pay("ana", "cleo", 30), 1).encode())
+    assert stage.agrees(Out(world.pay("bob", "cleo", 30), 1).encode())
+
+
+@pytest.mark.parametrize("n", [2, 200, 70_000])
+def test_a_payment_out_of_turn_is_left_to_the_rules(stage: Stage, n: int) -> None:
+    data = Out(stage.world.pay("bob", "cleo", 30), n).encode()
+    assert stage.slow(data) is None
+    assert stage.quick(data) is None
+
+
+@pytest.mark.parametrize("to", ["ana", "cleo"])
+def test_no_changed_byte_is_carried_out_otherwise_than_by_the_rules(stage: Stage, to: str) -> None:
+    world = stage.world
+    order = world.sign("bob", world.payment(to, 30, category="jardin"))
+    data = entry(order) if to == "ana" else Out(order, 1).encode()
     quick = 0
     for place in range(len(data)):
         for value in {0, 1, 2, 0x7F, 0x80, 0xC2, 0xCC, 0xFF, data[place] ^ 1, data[place] + 1}:
@@ -163,3 +186,39 @@ def test_an_account_about_to_recover_is_left_to_the_rules(stage: Stage) -> None:
     data = entry(stage.world.pay("dan", "bob", 1))
     assert stage.slow(data) is not None
     assert stage.quick(data) is None
+
+
+def test_a_coop_at_its_limit_leaves_a_payment_to_another_to_the_rules(stage: Stage) -> None:
+    limit = stage.context().limit(HOURS)
+    rich = stage.state()
+    account = rich.edit(stage.world.people["bob"].account)
+    account.positions[HOURS] = account.positions[HOURS]._replace(balance=limit + 10)
+    rows, stage.rows = stage.rows, list(rich.rows())
+    try:
+        assert stage.agrees(Out(stage.world.pay("bob", "cleo", limit), 1).encode())
+        data = Out(stage.world.pay("bob", "cleo", limit + 1), 1).encode()
+        assert stage.slow(data) is None
+        assert stage.quick(data) is None
+    finally:
+        stage.rows = rows
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_quick_audit_of_a_chain_leads_to_the_same_as_a_slow_one(
+    tmp_path: Path, seed: int
+) -> None:
+    make_corpus(tmp_path / "export", Plan(600, variety=0.3, seed=seed, epochs=True))
+    export = Export(tmp_path / "export", tmp_path / "copy")
+    charters = export.charters()
+    for coop in charters.latest.coops:
+        quick = ChainAudit(coop, charters, inline_verify, quick=True)
+        slow = ChainAudit(coop, charters, inline_verify)
+        for data in export.blocks(coop):
+            assert quick.feed(data) and slow.feed(data)
+            assert quick.state.root() == slow.state.root()
+        quick.finish()
+        slow.finish()
+        assert list(quick.state.rows()) == list(slow.state.rows())
+        one, other = result_of(quick), result_of(slow)
+        assert one.statistics.transfers > 100
+        assert one == other

@@ -16,7 +16,7 @@ from maillon.ledger.charter_state import CharterState
 from maillon.ledger.context import Context
 from maillon.ledger.entries import Entry, In, Return, Void, decode_entry
 from maillon.ledger.errors import BadBlock, BadEvidence, NeedBlocks
-from maillon.ledger.fastblock import Paid, replay
+from maillon.ledger.fastblock import Tally, replay
 from maillon.ledger.fastpay import read_entry
 from maillon.ledger.merkle import Frontier
 from maillon.ledger.quorum import Certificate
@@ -109,14 +109,14 @@ def check_block(
     fed: bytes,
     c: int,
     certified: bool = False,
-    paid: Paid | None = None,
+    tally: Tally | None = None,
 ) -> Checked:
     """Return what a block leads to, when it is a valid next block after `head`.
 
     `c` is the height of the charter that governs it (`governing`).
     Erased entries count only when `certified`: the caller verifies the certificate as well.
-    With `paid` it is quicker: `state` itself is changed, also when this raises, unless entries are
-    erased; ordinary payments are only added up in `paid`, and None stands among the entries.
+    With `tally` it is quicker: `state` itself is changed, also when this raises, unless entries are
+    erased; ordinary payments are only added up in `tally`, and None stands among the entries.
 
     Raises: BadBlock with `reason`, and for an entry `index`, `entry_code` and `entry_facts`;
     NeedBlocks and CharterUnknown when something before it is not known yet.
@@ -141,13 +141,13 @@ def check_block(
     except MaillonError as error:
         raise BadBlock(reason="coop", chain=header.chain) from error
     context.checks, context.places = checks, places
-    fork = state.fork() if erased or paid is None else state
+    fork = state.fork() if erased or tally is None else state
     entries: tuple[Entry | None, ...]
     if erased:
         entries = _taken(block, fork)
         _signed(entries, context)
     else:
-        entries = _applied(block, fork, context, paid)
+        entries = _applied(block, fork, context, tally)
         _needed(entries, facts)
     _verified(context, verify)
     root = fork.root()
@@ -211,7 +211,7 @@ def _refuse(reason: str, index: int, error: MaillonError) -> NoReturn:
 
 
 def _applied(
-    block: Block, state: ChainState, context: Context, paid: Paid | None
+    block: Block, state: ChainState, context: Context, tally: Tally | None
 ) -> tuple[Entry | None, ...]:
     def carry_out(index: int, data: bytes) -> Entry:
         context.index = index
@@ -222,8 +222,8 @@ def _applied(
             _refuse("entry", index, error)
         return entry
 
-    if paid is not None:
-        return replay(block.body.entries, state, context, paid, carry_out)
+    if tally is not None:
+        return replay(block.body.entries, state, context, tally, carry_out)
     entries: list[Entry] = []
     for index, placed in enumerate(block.body.entries):
         assert type(placed) is Placed

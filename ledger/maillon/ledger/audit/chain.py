@@ -26,7 +26,7 @@ from maillon.ledger.errors import (
     NoQuorum,
     NotCertified,
 )
-from maillon.ledger.fastblock import Paid
+from maillon.ledger.fastblock import Tally
 from maillon.ledger.merkle import Frontier
 from maillon.ledger.orders import PayAction
 from maillon.ledger.signing import COMMIT, Check, Verify
@@ -167,7 +167,7 @@ class ChainAudit:
         header = block.header
         try:
             # Of a hold whose entry was erased only the state before the block knows what it was.
-            paid: Paid | None = {} if self._quick and not self.erased else None
+            tally = Tally() if self._quick and not self.erased else None
             c = governing(self.charters.state, self.charters.height, self.chain, self.head)
             checked = check_block(
                 block,
@@ -178,7 +178,7 @@ class ChainAudit:
                 fed=self.fed,
                 c=c,
                 certified=True,
-                paid=paid,
+                tally=tally,
             )
             self._certificate(block, c)
         except MaillonError as error:
@@ -195,9 +195,7 @@ class ChainAudit:
             return False
         if not self._counts(header):
             return False
-        self._take(checked)
-        if paid:
-            self.statistics.add_paid(paid, header.time)
+        self._take(checked, tally)
         if len(self._pending) >= BATCH:
             self._settle()
         return not self.stopped
@@ -264,7 +262,7 @@ class ChainAudit:
             return False
         return True
 
-    def _take(self, checked: Checked) -> None:
+    def _take(self, checked: Checked, tally: Tally | None) -> None:
         header = checked.block.header
         head = self.head = checked.head
         self.hashes += header.hash
@@ -274,6 +272,10 @@ class ChainAudit:
         erased = body.erased
         before = self.state
         for index, entry in enumerate(checked.entries):
+            if entry is None and tally is not None and index in tally.sent:
+                out = self._out(tally.sent[index][0])
+                ref = header.hash + index.to_bytes(2, "big")
+                out.add(ref, *tally.sent[index][1:], header.h)
             if entry is None or (erased and type(body.entries[index]) is Erased):
                 continue
             if type(entry) is not Intra:
@@ -282,6 +284,8 @@ class ChainAudit:
         if erased:
             self.erased += erased
             self._fill(checked, head.h)
+        if tally is not None:
+            self.statistics.add_paid(tally.paid, header.time)
         self.statistics.blocks += 1
         self.statistics.entries += header.count
         if checked.state is not self.state:
@@ -312,11 +316,15 @@ class ChainAudit:
                 return
             target, unit, amount = message.to_coop, message.unit, message.amount
             returned = message.returned
+        out = self._out(target)
+        ref = header.hash + index.to_bytes(2, "big")
+        out.add(ref, unit, amount, header.h, returned)
+
+    def _out(self, target: bytes) -> Outgoing:
         out = self.outgoing.get(target)
         if out is None:
             out = self.outgoing[target] = Outgoing()
-        ref = header.hash + index.to_bytes(2, "big")
-        out.add(ref, unit, amount, header.h, returned)
+        return out
 
     def _fill(self, checked: Checked, height: int) -> None:
         # Which messages the erased entries were is not known; how many, the certified state says.
