@@ -558,6 +558,11 @@ LEDGER_WAIT_S_MAX = 120.0
 """How long an answer of the interface may wait for a certificate."""
 
 LEDGER_REVOKE_WAIT_S = 10.0
+# After how long without a sign of it another process that wrote this coop's chain counts as gone: two
+# that run at once meet within seconds, whenever anything is given.
+LEDGER_RIVAL_QUIET_S = 3_600
+# Own terms of office that are remembered per chain: those whose word a witness may still hold.
+LEDGER_OWN_TERMS_MAX = 32
 """How long the end of a mandate is waited for: who ends one wants to know."""
 
 LEDGER_WAITERS_MAX = 1_024

@@ -86,6 +86,7 @@ from maillon.node.ledger.happenings import (
 from maillon.node.ledger.index import VOID, Index
 from maillon.node.ledger.queue import CERTIFIED, REFUSED, WAITING, OrderQueue, storable
 from maillon.node.ledger.reading import Reading, failure, require_readable, wish_id
+from maillon.node.ledger.rivals import Rivals
 from maillon.node.ledger.staging import LedgerDisk, StagedDisk
 from maillon.node.store.database import StoreError
 from maillon.node.store.ledgerdisk import VOTES_SPACES
@@ -139,7 +140,7 @@ class Machine:
         self.changes = Changes(self.book, setup, self.disk)
         self.writers: dict[bytes, Writer] = {}
         self.stuck: dict[bytes, Stuck] = {}
-        self.another: dict[bytes, bytes] = {}
+        self.rivals = Rivals(self.disk)
         self.answered: dict[bytes, int] = {}
         """When each witness answered last, Unix seconds."""
         self.done: dict[bytes, int] = {}
@@ -455,8 +456,8 @@ class Machine:
                 case OrderRefused(id, error):
                     self._refused(id, error, now)
                 case AnotherInstance(chain, evidence):
-                    self.another[chain] = evidence
-                    log.warning("another process writes this coop's chain")
+                    if self.rivals.met(chain, evidence, now):
+                        log.warning("another process writes this coop's chain")
                 case Fraud(proof):
                     self._convicted(proof)
                 case Stuck(chain):
@@ -557,11 +558,13 @@ class Machine:
                 source = CharterSource(self.book, self._setup.coop)
             elif chain != self._setup.coop:
                 source = AdoptionSource(self.book, chain, self._setup.random)
+            nonce = self._setup.random(16)
+            self.rivals.started(chain, nonce)
             writer = Writer(
                 self.book,
                 chain,
                 key,
-                self._setup.random(16),
+                nonce,
                 verify=self._setup.verify,
                 salt=self._setup.random,
                 seed=self._setup.random(8),

@@ -127,7 +127,7 @@ class Telling:
         status = machine.writers[coop].status
         if status.phase == "stopped":
             return "stopped", _("The writer of this coop has stopped.")
-        if coop in machine.another:
+        if machine.rivals.active(coop, self._host.time()):
             return "another_instance", _("Another process writes this coop's chain.")
         waiting = len(status.waiting_for)
         quorum = machine.book.charter.latest.committee().quorum
@@ -201,7 +201,7 @@ class Telling:
             )
         if own is not None and own.writer != machine.writer_key:
             found.append(self.why_no_writer())
-        if self._host.coop in machine.another:
+        if machine.rivals.active(self._host.coop, self._host.time()):
             found.append(
                 _(
                     "Another process signs blocks of this coop with the same key: perhaps a copy "
