@@ -12,6 +12,7 @@ import pytest
 
 from maillon.ledger.audit.report import Report
 from maillon.ledger.entries import Intra
+from maillon.ledger.export.container import chain_path
 from maillon.ledger.tool.auditing import audit_export
 from maillon.ledger.tool.pdf import render_pdf, write_pdf
 from support.ledger_corpus import Plan, make_corpus
@@ -134,6 +135,24 @@ def test_the_words_can_be_read_out(document: tuple[str, Path, Any]) -> None:
 
 def test_the_same_audit_gives_the_same_document(report: Report) -> None:
     assert render_pdf(report, "fr") == render_pdf(report, "fr")
+
+
+def test_a_copy_that_cannot_be_read_whole_claims_no_more_than_was_read(
+    folder: Path, tmp_path: Path
+) -> None:
+    export = Export(folder, tmp_path / "export")
+    export.damage(chain_path(export.chains[0]), lambda data: b"\xff" + data[1:])
+    report = audit_export(export.folder, at=AT, jobs=1)
+    for language, claim in (("en", "Every block of every coop"), ("fr", "Chaque bloc de chaque")):
+        assert claim not in words_of(report, language, tmp_path)
+        assert claim in words_of(audit_export(folder, at=AT, jobs=1), language, tmp_path)
+
+
+def words_of(report: Report, language: str, folder: Path) -> str:
+    path = folder / "words.pdf"
+    write_pdf(report, path, language)
+    ran = subprocess.run([real_tool("pdftotext"), str(path), "-"], capture_output=True, text=True)
+    return " ".join(ran.stdout.split())
 
 
 def test_what_is_wrong_stands_on_the_first_page(folder: Path, tmp_path: Path) -> None:

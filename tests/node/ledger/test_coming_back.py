@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 import trio
 
 from maillon.ledger.errors import AccountClosed, OverMaximum, WrongUnit
+from maillon.ledger.tool.auditing import audit_export
 from maillon.node import bounds
 from maillon.node.api import ledger_shapes as shapes
 from maillon.node.api.ledger_service import StatementOptions, TransferOptions
 from maillon.node.ledger.asking import AskingError
+from maillon.node.ledger.desk import Desk
 from maillon.node.ledger.repeats import KeyUsed, Repeats
 from maillon.node.ledger.reversing import AlreadyReversed
+from maillon.protocol.founding import FoundingFile
 from support.ledgernet import LedgerNet, LedgerTestNode, agreed, ledger_net, until
 
 
@@ -142,6 +146,30 @@ async def test_who_waits_is_told_that_it_came_back(net: LedgerNet, autojump_cloc
     (back,) = [placed for placed in told.values() if placed.arrival == "returned"]
     assert back.reason == "over_maximum" and back.facts["room_text"] == "10 min"
     assert b.balance(bo) == 40 and a.balance(ana) + c.balance(cara) == -40
+
+
+async def test_an_audit_counts_what_moved_and_not_what_came_back(
+    net: LedgerNet, autojump_clock: object, tmp_path: Path
+) -> None:
+    a, b, c, _d = net.nodes
+    ana, bo, cara = await a.member("Ana"), await b.member("Bo"), await c.member("Cara")
+    await at_most(b, bo, 50)
+    await agreed(net.nodes)
+    async with trio.open_nursery() as nursery:
+        for node, who in ((a, ana), (c, cara)):
+            nursery.start_soon(partial(node.pay, who, bo, 40, arrival=True, category="food"))
+    await until(lambda: a.balance(ana) + c.balance(cara) == -40, "one of them came back")
+    await agreed(net.nodes)
+    folder = tmp_path / "export"
+    signed = FoundingFile.unsigned(a.founding)
+    for node in net.nodes:
+        signed = signed.sign(node.keys.root)
+    desk = Desk(a, a.runner, signed.encode)
+    await desk.export(shapes.ExportRequest(directory=str(folder)))
+    report = audit_export(folder, jobs=1)
+    assert report.counts()["transfers"] == 1
+    assert report.categories() == {(0, "food"): (1, 40)}
+    assert [tally for tally in report.months().values() if tally[0]] == [(1, 40)]
 
 
 # --- undoing --------------------------------------------------------------------------------------

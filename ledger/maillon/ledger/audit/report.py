@@ -153,6 +153,8 @@ class Report:
             return "forked", len({held.node for held in self.heads}), forks
         if any(held.verdict == "ahead" for held in self.heads):
             return "ahead", len(nodes), 0
+        if nodes and self.since():
+            return "partly", len(nodes), 0
         return {0: "heads_none", 1: "heads_one"}.get(len(nodes), "heads"), len(nodes), 0
 
     def compared(self, language: str) -> str:
@@ -179,7 +181,8 @@ class Report:
                     if limit and 100 * (held - balance) >= NEAR_PERCENT * limit:
                         found.append(Near(chain, account.id, unit, balance, held, limit))
             coop = state.coops.get(CoopId(chain))
-            for unit, limit in sorted(coop.limits.items()) if coop is not None else ():
+            limits = coop.limits if coop is not None and not coop.removed else {}
+            for unit, limit in sorted(limits.items()):
                 balance = result.trade.get(unit, 0)
                 if limit and -100 * balance >= NEAR_PERCENT * limit:
                     found.append(Near(chain, b"", unit, balance, 0, limit))
@@ -429,6 +432,12 @@ _LINES: Final[Mapping[str, tuple[str, str]]] = {
     "heads_none": (
         "No other node was asked: compare this export with that of another coop.",
         "Aucun autre nœud n'a été interrogé : comparez cet export à celui d'une autre coop.",
+    ),
+    "partly": (
+        "As far as the chains could be audited, the other nodes that were asked ({nodes}) hold the "
+        "same history.",
+        "Pour autant que les chaînes aient pu être vérifiées, les autres nœuds interrogés "
+        "({nodes}) détiennent la même histoire.",
     ),
     "ahead": (
         "The export ends BEFORE what nodes hold; as far as it goes, their history is the same.",

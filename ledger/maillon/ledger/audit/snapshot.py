@@ -25,7 +25,7 @@ from maillon.ledger.signing import Check, Verify
 from maillon.ledger.state import ChainState
 from maillon.protocol.errors import MaillonError
 
-VERSION: Final = 2
+VERSION: Final = 3
 _DIGEST_BYTES: Final = 32
 
 # A snapshot is as large as the state it stands for: no bound of the wire format fits it.

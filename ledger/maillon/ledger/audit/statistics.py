@@ -7,8 +7,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from maillon.ledger.block import Header
-from maillon.ledger.entries import Entry, Hold, Intra, Out, Post, Settle, Void
-from maillon.ledger.orders import HoldAction, PayAction
+from maillon.ledger.entries import (
+    Entry,
+    Hold,
+    In,
+    Intra,
+    Out,
+    Post,
+    Return,
+    Settle,
+    Void,
+    decode_entry,
+)
+from maillon.ledger.orders import HoldAction, PayAction, read_body
 from maillon.ledger.state import ChainState
 
 CATEGORIES_MAX = 4_096
@@ -17,13 +28,16 @@ CATEGORIES_MAX = 4_096
 OTHER = "\N{HORIZONTAL ELLIPSIS}"
 """Where the categories beyond that are counted."""
 
+# The number of a return, behind the one byte of its array: seen without reading the entry.
+_RETURN = bytes([Return.KIND])
+
 Tally = tuple[int, int]
 """How many, and how much together (minor units)."""
 
 
 @dataclass(slots=True)
 class Statistics:
-    """What one chain paid out: payments count where the payer's account is.
+    """What one chain paid out: payments count where the payer's account is, unless they came back.
 
     `months` by (unit, "2026-01"), `categories` by (unit, code). `reserved` are the open holds:
     unit, amount, category.
@@ -74,6 +88,12 @@ class Statistics:
         elif isinstance(entry, Void):
             self.voids += 1
             self.reserved.pop(entry.hold, None)
+        elif isinstance(entry, In) and entry.data[1:2] == _RETURN:
+            # What came back was paid to nobody: it is taken out of what was counted when it left.
+            first = decode_entry(entry.data)
+            assert isinstance(first, Return)
+            unit, amount, category = _said(decode_entry(first.data))
+            self._paid(unit, -amount, category, header.time, -1)
 
     def add_paid(self, paid: Mapping[tuple[int, str], Tally], time: int) -> None:
         """Count payments of a block that were added up by unit and category."""
@@ -93,6 +113,8 @@ class Statistics:
             key = (unit, OTHER)
         count, total = categories.get(key, (0, 0))
         categories[key] = (count + more, total + amount)
+        if not count + more:
+            categories.pop(key)
 
     def _turn(self, time: int) -> str:
         """Remember the month a time is in: blocks come in order, so it changes seldom."""
@@ -106,3 +128,16 @@ class Statistics:
         name = f"{day:%Y-%m}"
         self._month = (int(start.timestamp()), int(end.timestamp()), name)
         return name
+
+
+def _said(entry: Entry) -> tuple[int, int, str]:
+    """Return unit, amount and category of a payment that left over a channel."""
+    if isinstance(entry, Settle):
+        return entry.unit, entry.amount, ""
+    if isinstance(entry, Out):
+        action = entry.order.action
+    else:
+        assert isinstance(entry, Post)
+        action = read_body(entry.order_body)[4]
+    assert isinstance(action, PayAction | HoldAction)
+    return action.unit, action.amount, action.category

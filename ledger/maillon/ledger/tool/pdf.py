@@ -71,6 +71,17 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
         "un quorum de témoins, la signature de chaque personne qui a payé, chaque limite de "
         "crédit, chaque mandat, chaque réservation et chaque paiement entre coops. {heads}",
     ),
+    "audited_partly": (
+        "Not every chain of this copy could be audited whole: what is right, and since which block "
+        "one is not, stands below. Up to there every block was replayed from the first: its "
+        "order, its certificate, every signature, limit, mandate, reservation and payment between "
+        "coops. {heads}",
+        "Toutes les chaînes de cette copie n'ont pas pu être vérifiées entièrement : ce qui est "
+        "juste, et depuis quel bloc une chaîne ne l'est pas, figure plus bas. Jusque-là, chaque "
+        "bloc a été rejoué depuis le premier : son ordre, son certificat, chaque signature, "
+        "limite, mandat, réservation et paiement entre coops. {heads}",
+    ),
+    "left": ("has left", "est partie"),
     "coop": ("Coop", "Coop"),
     "blocks": ("Blocks", "Blocs"),
     "until": ("Until", "Jusqu'au"),
@@ -257,7 +268,7 @@ class _Page:
                 for key in ("coops", "accounts", "transfers", "signatures")
             ],
             "problems": problems,
-            "audited": say("audited_words", heads=self._heads()),
+            "audited": say(self._audited(), heads=self._heads()),
             "chains": self._chains(),
             "balances_words": say("balances_words"),
             "clearing_words": say("clearing_words"),
@@ -303,6 +314,11 @@ class _Page:
                 amount = self.amount(total.unit, total.positive + total.in_flight)
                 made.append(self.say("sum", label=label, amount=amount, flying=flying))
         return made
+
+    def _audited(self) -> str:
+        report = self.report
+        whole = not report.since() and len(report.results) == len(self.names)
+        return "audited_words" if whole else "audited_partly"
 
     def _heads(self) -> str:
         return self.report.compared(self.language) if self.report.heads else ""
@@ -370,7 +386,9 @@ class _Page:
                 [
                     self.names.get(chain, ""),
                     self.number(count),
-                    self.amount(unit, coop.limits.get(unit, 0)),
+                    self.say("left")
+                    if coop.removed
+                    else self.amount(unit, coop.limits.get(unit, 0)),
                     self.amount(unit, amount),
                 ]
             )
@@ -419,7 +437,8 @@ class _Page:
                 {
                     "name": f"{month[5:]}/{month[2:4]}" if self.language == "fr" else month,
                     "amount": self.amount(unit, total),
-                    "share": total / top,
+                    # More came back in a month than was paid in it: no bar.
+                    "share": max(total, 0) / top,
                 }
                 for month, total in zip(months, totals, strict=True)
             ]
