@@ -19,11 +19,25 @@ from typing import Any, Final, cast
 import msgpack  # type: ignore[import-untyped]  # msgpack ships no types
 
 from maillon.ledger import _read as read
-from maillon.ledger.entries import Entry, Hold, Intra, Member, Out, decode_entry
+from maillon.ledger.entries import (
+    ChannelMessage,
+    Entry,
+    Hold,
+    In,
+    Intra,
+    Member,
+    Out,
+    Return,
+    decode_entry,
+    message_of,
+)
 from maillon.ledger.limits import (
     AMOUNT_MAX,
     CATEGORY_BYTES_MAX,
     CHANNEL_MAX,
+    ENTRIES_MAX,
+    ENTRY_BYTES_MAX,
+    ENTRY_PATH_MAX,
     SEQ_MAX,
     UNITS_MAX,
 )
@@ -39,6 +53,7 @@ _pack = cast(
 
 _INTRA: Final = b"\x92\x06\x94\xc4"
 _OUT: Final = b"\x93\x07\x94\xc4"
+_IN: Final = b"\x97\x08\xc4\x20"
 _KEY: Final = b"\xc4\x20"
 _SIGNATURE: Final = b"\xc4\x00\xc4\x40"
 
@@ -67,7 +82,50 @@ def read_entry(data: bytes) -> Entry:
         found = payment(data)
         if found is not None:
             return found
+    elif head == _IN:
+        arrived = _arrival(data)
+        if arrived is not None:
+            return arrived
     return decode_entry(data)
+
+
+def message(entry: In | Return, leaf: bytes, fed: bytes) -> ChannelMessage:
+    """Return the message that an entry with this carried leaf takes, a payment's the short way.
+
+    Raises: what `carried` raises.
+    """
+    if entry.data[:4] == _OUT:
+        found = payment(entry.data)
+        made = None if found is None else message_of(found, leaf, fed)
+        if made is not None:
+            return made
+    return entry.carried(fed)
+
+
+def _arrival(data: bytes) -> In | None:
+    """Return an `in` that takes a payment, or None for anything else."""
+    if len(data) > ENTRY_BYTES_MAX:
+        return None
+    try:
+        parts = _unpack(data)
+        _, source, block, index, salt, carried, path = parts
+        if not (
+            _pack(parts) == data
+            and type(source) is type(block) is type(salt) is type(carried) is bytes
+            and len(source) == len(block) == len(salt) == 32
+            and type(index) is int
+            and 0 <= index < ENTRIES_MAX
+            and carried[:4] == _OUT
+            and type(path) is list
+            and len(path) <= ENTRY_PATH_MAX
+        ):
+            return None
+    except (ValueError, OverflowError, TypeError):
+        return None
+    for hash_ in path:
+        if type(hash_) is not bytes or len(hash_) != 32:
+            return None
+    return In(source, block, index, salt, carried, tuple(path))
 
 
 def write_entry(entry: Entry) -> bytes:

@@ -11,6 +11,7 @@ from maillon.ledger.errors import (
     LedgerError,
     WrongAccount,
 )
+from maillon.ledger.fastpay import message as carried_message
 from maillon.ledger.merkle import verify_inclusion
 from maillon.ledger.orders import COMMONS
 from maillon.ledger.rules_debit import counted, move, open_account, receivable, welcome
@@ -23,8 +24,9 @@ def _message(state: ChainState, entry: In | Return, context: Context) -> Channel
     header = context.facts.get((entry.source, entry.block))
     if header is None:
         raise BadEvidence(rule="missing", source=entry.source, block=entry.block)
-    verify_inclusion(entry.leaf(), entry.index, header.count, entry.path, header.entries_root)
-    message = entry.carried(context.fed)
+    leaf = entry.leaf()
+    verify_inclusion(leaf, entry.index, header.count, entry.path, header.entries_root)
+    message = carried_message(entry, leaf, context.fed)
     if message.to_coop != context.chain:
         raise BadEvidence(rule="destination", source=entry.source, to_coop=message.to_coop)
     expected = state.channel(entry.source).received + 1
