@@ -110,7 +110,8 @@ async def test_a_lock_that_shows_a_vote_of_the_same_run_waits_for_its_commit(
     machine = a.runner.machine
     locks: list[tuple[bytes, Lock]] = []
     votes: list[Vote] = []
-    may_leave, spoken = machine._may_leave_early, machine._spoken
+    speech = machine._speech
+    may_leave, spoken = speech.may_leave_early, speech.said
 
     def asked(to: bytes, message: Message) -> bool:
         if isinstance(message, Lock):
@@ -122,7 +123,7 @@ async def test_a_lock_that_shows_a_vote_of_the_same_run_waits_for_its_commit(
             votes.append(message)
         spoken(message, outside=outside)
 
-    machine._may_leave_early, machine._spoken = asked, noted  # type: ignore[method-assign]
+    speech.may_leave_early, speech.said = asked, noted  # type: ignore[method-assign]
     assert (await a.pay(payer, payee, 5)).status == "certified"
     assert machine.commit().sends == [] and may_leave(*locks[0])
     spoken(votes[0], outside=False)

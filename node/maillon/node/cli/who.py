@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from maillon.node.cli import base
+from maillon.node.cli.paths import path_part
 from maillon.node.cli.refusals import COMMONS
 from maillon.node.i18n import _
 
@@ -157,6 +158,8 @@ class Directory:
         Raises: LocalError that says who could be meant.
         """
         wanted = text.strip().rstrip("…")
+        if not wanted:
+            path_part(wanted)  # says so
         if looks_like_id(wanted):
             return wanted.lower()  # the node completes it, and says so when it fits nobody
         people = [(m["name"], (m["person"], m["name"])) for m in self.members()]

@@ -9,8 +9,19 @@ from typing import Protocol
 from maillon.ledger.messages import Blocks, Heads, Hint, Message
 from maillon.ledger.signing import Check, Signer, Verify
 from maillon.ledger.steps import NeedsBlocks
-from maillon.protocol.errors import MaillonError
+from maillon.protocol.errors import MaillonError, RemoteError
 from maillon.protocol.founding import Founding
+
+# What no honest node sends, whatever it knows: codes of a witness's answer that count against it.
+PROVEN = frozenset(("bad_signature", "malformed", "not_canonical", "too_large", "bad_key"))
+
+
+class Untrue(RemoteError):
+    """What was gossiped is not so, or not any more."""
+
+    code = "untrue"
+    excusable = True
+    sentence = "What was told is not so."
 
 
 class Asker(Protocol):

@@ -27,9 +27,8 @@ from maillon.ledger.book import Book
 from maillon.ledger.bounds import WISHES_MAX
 from maillon.ledger.build import EntryWish, OrderWish
 from maillon.ledger.catchup import Catchup
-from maillon.ledger.entries import Entry, Post, Void
+from maillon.ledger.entries import Entry, Post
 from maillon.ledger.errors import BadBlock, ChainUnknown
-from maillon.ledger.fraud import FraudProof
 from maillon.ledger.messages import (
     Ack,
     AskHeads,
@@ -51,10 +50,8 @@ from maillon.ledger.messages import (
     Submit,
     encode_message,
 )
-from maillon.ledger.opener import CharterSource
 from maillon.ledger.orders import Order
-from maillon.ledger.rounds import Commit, Lock, Opening, Prepare, Promise, Propose, Vote
-from maillon.ledger.sources import AdoptionSource, CoopSource, QueueFull, Source, as_wished
+from maillon.ledger.sources import CoopSource, QueueFull, as_wished
 from maillon.ledger.steps import (
     AnotherInstance,
     Certified,
@@ -69,11 +66,13 @@ from maillon.ledger.steps import (
 )
 from maillon.ledger.witness import Witness
 from maillon.ledger.witness_state import BODIES, VOTES
-from maillon.ledger.writer import Writer, WriterSettings
+from maillon.ledger.writer import Writer
 from maillon.node import bounds
 from maillon.node.ledger.changes import Changes, CoopLeft
 from maillon.node.ledger.expiry import Expiry
+from maillon.node.ledger.handed import Handed
 from maillon.node.ledger.happenings import (
+    PROVEN,
     Asker,
     Ended,
     Event,
@@ -82,29 +81,20 @@ from maillon.node.ledger.happenings import (
     FromWitness,
     Out,
     Setup,
+    Untrue,
 )
-from maillon.node.ledger.index import VOID, Index
-from maillon.node.ledger.queue import CERTIFIED, REFUSED, WAITING, OrderQueue, storable
+from maillon.node.ledger.index import Index
+from maillon.node.ledger.queue import REFUSED, OrderQueue
 from maillon.node.ledger.reading import Reading, failure, require_readable, wish_id
 from maillon.node.ledger.rivals import Rivals
+from maillon.node.ledger.speech import Speech
 from maillon.node.ledger.staging import LedgerDisk, StagedDisk
+from maillon.node.ledger.writers import writer_for
 from maillon.node.store.database import StoreError
 from maillon.node.store.ledgerdisk import VOTES_SPACES
-from maillon.protocol.encoding import Value
-from maillon.protocol.errors import MaillonError, RemoteError
+from maillon.protocol.errors import MaillonError
 
 log = logging.getLogger("maillon.ledger")
-
-# What no honest node sends, whatever it knows: codes of a witness's answer that count against it.
-PROVEN = frozenset(("bad_signature", "malformed", "not_canonical", "too_large", "bad_key"))
-
-
-class Untrue(RemoteError):
-    """What was gossiped is not so, or not any more."""
-
-    code = "untrue"
-    excusable = True
-    sentence = "What was told is not so."
 
 
 class Machine:
@@ -136,6 +126,7 @@ class Machine:
         self.index = Index(self.fed, self.disk)
         self.queue = OrderQueue(self.disk)
         self.reading = Reading(self.book, self.index)
+        self.handed = Handed(setup, self.book, self.index, self.queue, self.reading)
         self.expiry = Expiry(self.book, setup.coop)
         self.changes = Changes(self.book, setup, self.disk)
         self.writers: dict[bytes, Writer] = {}
@@ -147,12 +138,7 @@ class Machine:
         """The height of this coop's chain that each witness is at, as it said."""
         self._local: deque[tuple[bytes, Message]] = deque()
         self._early: list[tuple[bytes, bytes]] = []
-        self._late: set[bytes] = set()
-        """Witnesses for whom something waits for the commit."""
-        self._spoke: set[bytes] = set()
-        """Chains on which the own witness has voted or promised since the last commit."""
-        self._firm: set[bytes] = set()
-        """Chains on which others rely on what the own witness has said since the last commit."""
+        self._speech = Speech()
         self._frame: tuple[Message | None, bytes] = (None, b"")
         self._asked = False
         self._urgent = False
@@ -248,9 +234,7 @@ class Machine:
         out.sends += self._early
         out.handled, self._handled = self._handled, []
         self._early, self._urgent = [], False
-        self._late.clear()
-        self._spoke.clear()
-        self._firm.clear()
+        self._speech.clear()
         return out
 
     def hurry(self) -> None:
@@ -266,7 +250,7 @@ class Machine:
         """
         for write in self.disk.staged(VOTES):
             chain = write.key
-            if chain in self._firm or write.value is None:
+            if chain in self._speech.firm or write.value is None:
                 continue
             row, h = self.witness.row(chain), self.height(chain)
             if row.vote is None or row.lock is None or not row.vote.h == row.lock.h == h:
@@ -361,10 +345,8 @@ class Machine:
             case Proposal():
                 self._follow(self.changes.take(message), None, now)
                 self._out.answers.append((asker, encode_message(Ok())))
-            case Submit(order):
-                self._out.answers.append((asker, encode_message(self._submitted(order, now))))
-            case GiveBack():
-                self._out.answers.append((asker, encode_message(self._given_back(message, now))))
+            case Submit() | GiveBack():
+                self._out.answers.append((asker, encode_message(self._handed(message, now))))
             case _:
                 step = self.witness.handle(asker.peer, message, now)
                 for send in step.sends:
@@ -388,7 +370,7 @@ class Machine:
                 step = self.witness.handle(own, message, now)
                 self._keep(step, now)
                 for send in step.sends:
-                    self._spoken(send.message, outside=False)
+                    self._speech.said(send.message, outside=False)
                     if send.to == b"":
                         self._to_writer(own, send.message, now)
                     else:
@@ -399,7 +381,7 @@ class Machine:
         self._keep(step, now)
         for send in step.sends:
             if send.to == b"":
-                self._spoken(send.message, outside=True)
+                self._speech.said(send.message, outside=True)
                 if asker is not None:
                     self._out.answers.append((asker, encode_message(send.message)))
             else:
@@ -413,32 +395,11 @@ class Machine:
         if known is not message:
             frame = encode_message(message)
             self._frame = message, frame
-        if self._may_leave_early(to, message):
+        if self._speech.may_leave_early(to, message):
             self._early.append((to, frame))
         else:
-            self._late.add(to)
+            self._speech.late.add(to)
             self._out.sends.append((to, frame))
-
-    def _may_leave_early(self, to: bytes, message: Message) -> bool:
-        match message:
-            case Prepare() | Propose():
-                return to not in self._late
-            case Opening(chain):
-                pass
-            case Lock(votes):
-                chain = votes.chain
-            case _:
-                return False
-        # It shows others what the own witness has said.
-        self._firm.add(chain)
-        return to not in self._late and chain not in self._spoke
-
-    def _spoken(self, message: Message, *, outside: bool) -> None:
-        """Note what the own witness has said, to the own writer or to others."""
-        if isinstance(message, Vote | Commit | Promise):
-            self._spoke.add(message.chain)
-            if outside or isinstance(message, Promise):
-                self._firm.add(message.chain)
 
     def _keep(self, step: Step, now: int) -> None:
         self.disk.commit(step.writes)
@@ -459,7 +420,7 @@ class Machine:
                     if self.rivals.met(chain, evidence, now):
                         log.warning("another process writes this coop's chain")
                 case Fraud(proof):
-                    self._convicted(proof)
+                    self._out.hints.append(FraudHint(proof.encode()))
                 case Stuck(chain):
                     self.stuck[chain] = notice
                 case NeedsBlocks():
@@ -468,9 +429,6 @@ class Machine:
                     log.error("this node's witness stops for good: %s", reason)
                 case _:
                     pass
-
-    def _convicted(self, proof: FraudProof) -> None:
-        self._out.hints.append(FraudHint(proof.encode()))
 
     def _refused(self, id: bytes, fault: MaillonError, now: int) -> None:
         if self.queue.refused(id, fault, now):
@@ -503,7 +461,7 @@ class Machine:
             self._look = False
             self._local_traffic(now)
             if not self.disk.moved:
-                if not changed or not self._unread():
+                if not changed or not any(map(self.reading.behind, self.book.chains())):
                     break
                 self.disk.moved = True
         self._out.hints += self.changes.news
@@ -521,9 +479,6 @@ class Machine:
     def look(self) -> None:
         """Let the writers look with the next run for what came from other coops."""
         self._look = True
-
-    def _unread(self) -> bool:
-        return any(self.reading.behind(chain) for chain in self.book.chains())
 
     def _read_new(self, now: int) -> set[bytes]:
         """Index certified blocks that were not read yet; tell who waited for them.
@@ -553,26 +508,9 @@ class Machine:
         for chain in wanted:
             if chain in self.writers:
                 continue
-            source: Source | None = None
-            if chain == self.fed:
-                source = CharterSource(self.book, self._setup.coop)
-            elif chain != self._setup.coop:
-                source = AdoptionSource(self.book, chain, self._setup.random)
             nonce = self._setup.random(16)
             self.rivals.started(chain, nonce)
-            writer = Writer(
-                self.book,
-                chain,
-                key,
-                nonce,
-                verify=self._setup.verify,
-                salt=self._setup.random,
-                seed=self._setup.random(8),
-                own=self._setup.witness.public,
-                disk=self.disk,
-                source=source,
-                settings=WriterSettings(eager=source is None),
-            )
+            writer = writer_for(chain, key, nonce, self._setup, self.book, self.disk)
             self.writers[chain] = writer
             self._follow(writer.start(now), None, now)
 
@@ -607,12 +545,8 @@ class Machine:
             self._confirmed(message, step, now)
         return bool(step.writes)
 
-    def _say_again(self, writer: Writer, witness: bytes, now: int) -> None:
-        self._follow(writer.reconnected(witness, now), None, now)
-
     def local(self, message: Message, now: int) -> Message | None:
-        """Return what this node's witness answers; what it rests on is durable after the next run.
-        """
+        """Return what the own witness answers; what it rests on is durable after the next run."""
         step = self.witness.handle(self._setup.witness.public, message, now)
         self._keep(step, now)
         return next((send.message for send in step.sends if send.to == b""), None)
@@ -638,7 +572,8 @@ class Machine:
     def reconnected(self, witness: bytes, now: int) -> None:
         """Be told that a witness can be reached again: it is told at once what it missed."""
         for writer in list(self.writers.values()):
-            self._guarded(now, partial(self._say_again, writer, witness, now))
+            step = partial(writer.reconnected, witness, now)
+            self._guarded(now, lambda step=step: self._follow(step(), None, now))  # type: ignore[misc]  # bound at once
 
     def _give(self, now: int) -> None:
         """Hand the own writer what waits, as much as it takes, before it makes a block of it."""
@@ -653,44 +588,13 @@ class Machine:
                 writer.source.add(made)
         self._follow(writer.tick(now), None, now)
 
-    def _given_back(self, message: GiveBack, now: int) -> Receipt:
-        """Have a hold of this coop voided, as its payee in another coop wants it."""
-        hold, release = message.hold, message.release
-        if message.chain != self._setup.coop:
-            return Receipt(hold, REFUSED, {"code": "ledger_coop_unknown"})
-        found = self.book.state(message.chain).hold(hold)
-        if found is None:
-            known = self.index.transfer(hold)
-            if known is not None and known.status == VOID:
-                return Receipt(hold, CERTIFIED, {})
-            return Receipt(hold, REFUSED, {"code": "hold_unknown"})
-        payer, held = found
-        # Before anything is kept: only the payee's own word takes a place in the queue.
-        if release.key != held.payee_key:
-            return Receipt(hold, REFUSED, {"code": "confirmation"})
-        if not self._setup.verify([release.check(self.fed, message.chain, hold)])[0]:
-            return Receipt(hold, REFUSED, {"code": "bad_signature"})
-        self._backlog.append(self.ask(Void(payer.id, hold, release), now))
-        return Receipt(hold, WAITING, {})
-
-    def _submitted(self, order: Order, now: int) -> Receipt:
-        """Take in an order that another node hands over; it is acknowledged after the commit."""
-        id = order.id(self.fed)
-        if order.chain != self._setup.coop:
-            return Receipt(id, REFUSED, {"code": "ledger_coop_unknown"})
-        known = self.queue.get(id)
-        if known is None and self.index.transfer(id) is not None:
-            return Receipt(id, CERTIFIED, {})
-        if known is None:
-            # Before anything is kept: a stranger's orders must not take an account's places.
-            if not self.reading.may_order(order, now):
-                return Receipt(id, REFUSED, {"code": "not_authorised"})
-            if not self._setup.verify([order.check(self.fed)])[0]:
-                return Receipt(id, REFUSED, {"code": "bad_signature"})
-            known = self.queue.add(id, order, now)
-            self._backlog.append(id)
-        facts: dict[str, Value] = dict(storable(known.facts))
-        if known.reason:
-            facts["code"] = known.reason
-        return Receipt(id, known.state, facts)
-
+    def _handed(self, message: Submit | GiveBack, now: int) -> Receipt:
+        """Take in what another node hands over; it is acknowledged after the commit."""
+        if isinstance(message, Submit):
+            receipt, fresh = self.handed.order(message.order, now)
+        else:
+            receipt, void = self.handed.release(message)
+            fresh = None if void is None else self.ask(void, now)
+        if fresh is not None:
+            self._backlog.append(fresh)
+        return receipt
