@@ -432,6 +432,7 @@ function checkpoints(base, manifest, part, ailment, results, tell) {
       if (!(error instanceof Refused)) throw error
       if (error.rule === 'quorum') {
         const { size, root } = opened({ ...committeeOf(latest), quorum: 0 })
+        if (size > head.h + 1 && cutShort) continue
         if (size <= head.h + 1 && same(history(head.hashes.slice(0, size)), root)) {
           tell('checkpoint_few', result.id, size - 1)
           continue

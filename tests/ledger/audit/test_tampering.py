@@ -375,6 +375,11 @@ def test_a_checkpoint_that_too_few_cosigned_is_only_remarked_when_it_agrees(
     (found,) = report.findings
     assert (found.code, found.severity, found.chain) == ("checkpoint_few", "note", chain)
     assert report.verdict == FINE and chain not in report.checkpoints
+    (export.folder / chain_path(chain)).rename(export.folder / "away")
+    # Of a chain that is not there, a checkpoint cannot be said to agree or to differ.
+    codes = {one.code for one in audit(export).findings if one.chain == chain}
+    assert not {code for code in codes if code.startswith("checkpoint")}
+    (export.folder / "away").rename(export.folder / chain_path(chain))
     other = replace(decode_checkpoint(note.text), root=bytes(32))
     key = key_of(PLAN.seed, "writer", 0)
     writer = ExportWriter(export.folder, export.fed)

@@ -103,8 +103,10 @@ class Load:
                     transport=httpx.HTTPTransport(uds=socket), base_url="http://node", timeout=20
                 ) as client:
                     answer = client.post("/v1/transfers", json=body)
-                    if answer.is_success:
-                        said = answer.json()
+                    said = answer.json()
+                    # A refusal is an error, and holds what became of the order.
+                    said = said.get("placed", said)
+                    if answer.is_success or "status" in said and said["status"] == "refused":
                         self.told.append(Told(place, said["id"], said["status"], said["block"]))
                     elif answer.status_code < 500:
                         # Refused before anything was promised: a node that is still catching up.

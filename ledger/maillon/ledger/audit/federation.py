@@ -407,6 +407,8 @@ def judge_checkpoint(
         why = error.facts.get("rule", error.code)
         if why == "quorum":
             few = opened(0).checkpoint
+            if few.size > result.height + 1 and _cut_short(result):
+                return None, []
             if few.size <= result.height + 1 and _history(result, few.size) == few.root:
                 # What a node's own note says of the chain the certificates say already.
                 return None, [finding("checkpoint_few", chain, few.size - 1, needed=needed)]
