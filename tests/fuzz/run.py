@@ -24,6 +24,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
@@ -228,6 +229,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--seconds", type=float, default=10.0, help="for each target")
     parser.add_argument("--seed", type=int, default=SEED_DEFAULT)
+    parser.add_argument("--jobs", type=int, default=0, help="at the same time (0: every core)")
     parser.add_argument("--only", metavar="MODULE", help="one module, as `encoding`")
     parser.add_argument("--plain", action="store_true", help="plain mutation, without atheris")
     parser.add_argument("--folder", type=Path, default=HERE, help=argparse.SUPPRESS)
@@ -242,13 +244,22 @@ def main(arguments: list[str] | None = None) -> int:
         return replay(options.folder, *options.replay)
     print(f"seed {options.seed}, {options.seconds:g} s a target")
     results: dict[str, tuple[int, bool]] = {}
-    for short, path in modules(options.folder, options.only).items():
-        targets: dict[str, Target] = _load(path).TARGETS
-        for target in targets:
-            name = f"{short}.{target}"
-            results[name] = fuzz(name, path, options.seconds, options.seed, options.plain)
-            executions, held = results[name]
-            print(f"{name}: {executions} executions, {'held' if held else 'FINDING'}", flush=True)
+    wanted = [
+        (f"{short}.{target}", path)
+        for short, path in modules(options.folder, options.only).items()
+        for target in cast("dict[str, Target]", _load(path).TARGETS)
+    ]
+
+    def one(job: tuple[str, Path]) -> None:
+        name, path = job
+        results[name] = fuzz(name, path, options.seconds, options.seed, options.plain)
+        executions, held = results[name]
+        print(f"{name}: {executions} executions, {'held' if held else 'FINDING'}", flush=True)
+
+    # A thread only waits for its process.
+    with ThreadPoolExecutor(options.jobs or os.cpu_count() or 1) as pool:
+        for _ in pool.map(one, wanted):
+            pass
     findings = [name for name, (_, held) in results.items() if not held]
     total = sum(executions for executions, _ in results.values())
     print(
