@@ -108,3 +108,5 @@ def test_an_audit_of_nothing_leaves_with_2(coops: Exchanges, tmp_path: Path) -> 
     told = coops.tell(0, "audit", str(tmp_path), as_json=False)
     assert told.code == 2
     assert told.out == ""
+    error = coops.refused(0, "audit", str(tmp_path))
+    assert (error["code"], error["exit"]) == ("export_unusable", 2)

@@ -204,6 +204,41 @@ async def test_what_was_paid_is_sent_back_and_the_statement_tells_both(
     assert {row.id for row in listed} == {paid.id, back.id}
 
 
+async def test_a_unit_that_only_counts_has_no_balance_in_a_statement(
+    net: LedgerNet, autojump_clock: object
+) -> None:
+    a, *_ = net.nodes
+    ana, bo = await a.member("Ana"), await a.member("Bo")
+    assert (await a.pay(ana, bo, 30)).status == "certified"
+    done = await a.desk.transfer(
+        shapes.TransferRequest(from_=ana, to=bo, amount=1, unit="visite", wait_s=30)
+    )
+    assert done.status == "certified"
+    page = a.desk.statement(ana, StatementOptions())
+    assert [(line.code, line.balance, line.balance_text) for line in page.lines] == [
+        ("heure", -30, "-30 min"), ("visite", None, "")]  # fmt: skip
+    assert "visite" not in {entry.code for entry in (*page.opening, *page.closing)}
+
+
+async def test_what_no_reader_accepts_is_refused_in_words_that_say_why(
+    net: LedgerNet, autojump_clock: object
+) -> None:
+    a, *_ = net.nodes
+    ana, bo = await a.member("Ana"), await a.member("Bo")
+    before = a.heads()
+    with pytest.raises(AskingError, match="public code"):
+        await a.pay(ana, bo, 5, category="two words")
+    with pytest.raises(AskingError, match="end before it begins"):
+        await a.desk.give_mandate(
+            ana,
+            shapes.SpendingMandateRequest(
+                allowances=[shapes.Allowance(5, "heure")], delegate=bo.partition(":")[2],
+                end=net.time() - 1, wait_s=30,
+            ),
+        )  # fmt: skip
+    assert a.heads() == before and not list(a.runner.machine.queue)
+
+
 async def test_a_key_that_is_none_never_reaches_the_chain(
     net: LedgerNet, autojump_clock: object
 ) -> None:

@@ -200,7 +200,8 @@ class StatementLine(Struct):
     code: str
     amount: int
     text: str
-    balance: int
+    balance: int | None
+    """The account's balance after it; none, and no text, in a unit that only counts."""
     balance_text: str
     status: str
     memo: str

@@ -70,7 +70,8 @@ def audit(export: str | None, pdf: str | None, cache: str | None, jobs: int) -> 
     try:
         report, _folder = audited(export, cache, jobs)
     except Unusable as fault:
-        base.report_error(fault.code, str(fault), fault.hint, as_json=base.state().json)
+        as_json = base.state().json
+        base.report_error(fault.code, str(fault), fault.hint, as_json=as_json, exit=UNUSABLE)
         return UNUSABLE
     if pdf is not None:
         from maillon.ledger.tool.pdf import write_pdf

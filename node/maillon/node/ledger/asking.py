@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -31,6 +32,9 @@ from maillon.protocol.errors import LocalError
 from maillon.protocol.keys import SealingKey, SigningKey
 
 PERSON_KINDS = {"person": 0, "organisation": 1, "group": 2}
+
+CATEGORY = re.compile(r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?")
+"""What a public category is written with (spec/06-blocks)."""
 
 
 class AskingError(LocalError):
@@ -297,6 +301,11 @@ class Asking:
         """
         wanted = self.wanted(request)
         payer, to, unit, amount = wanted.payer, wanted.to, wanted.unit, wanted.amount
+        if request.category and not CATEGORY.fullmatch(request.category):
+            raise AskingError(
+                _("A category is a public code: letters a to z, digits, and - or _ inside."),
+                hint=_("What only the two parties shall read is a memo."),
+            )
         self.require_welcome(to, unit, amount, now=request.hold is None)
         if payer.id == COMMONS:
             if request.hold is not None or request.mandate is not None or request.category:

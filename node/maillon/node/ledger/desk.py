@@ -248,6 +248,8 @@ class Desk:
             limits[unit] = asking.amount(unit, allowance.amount)
         start = self._host.time() if request.start is None else request.start
         end = start + 365 * 86_400 if request.end is None else request.end
+        if end <= max(start, self._host.time()):
+            raise AskingError(_("The mandate would end before it begins, or has ended already."))
         mandate = asking.new_mandate()
         action = MandateAction(
             mandate, key, tuple(sorted(limits.items())), request.period_s, start, end

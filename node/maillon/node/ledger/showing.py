@@ -161,6 +161,10 @@ class Showing:
             if unit.kind != "count"
         ]
 
+    def kept(self, unit: int) -> bool:
+        """Tell whether accounts have a balance in a unit: not in one that only counts."""
+        return unit >= len(self.units) or self.units.unit(unit).kind != "count"
+
     def balance(self, unit: int, amount: int) -> shapes.Balance:
         """Return an amount with its unit."""
         return shapes.Balance(unit, self.code(unit), amount, self.text(unit, amount))
@@ -201,8 +205,8 @@ class Showing:
             code=self.code(line.unit),
             amount=amount,
             text=self.text(line.unit, amount),
-            balance=line.balance,
-            balance_text=self.text(line.unit, line.balance),
+            balance=line.balance if self.kept(line.unit) else None,
+            balance_text=self.text(line.unit, line.balance) if self.kept(line.unit) else "",
             status=status,
             memo=self._host.register.memo(line.ref),
             category=line.category,

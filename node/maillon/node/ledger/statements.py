@@ -65,6 +65,7 @@ def statement(
     if after and not lines:
         more = b""
     units = sorted({*account.positions, *balances} if unit is None else {unit})
+    units = [place for place in units if showing.kept(place)]
     now = {place: index.balance(coop, account.id, place) for place in units}
     whole = not options.after and not more and options.end >= 1 << 40
     return shapes.Statement(
