@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
 from maillon.ledger.entries import (
@@ -327,7 +327,7 @@ class Desk:
         return id if waits or self.outcomes.certain(id) is not None else None
 
     @contextlib.contextmanager
-    def _facts_in_words(self) -> Iterator[None]:
+    def _facts_in_words(self) -> Generator[None]:
         """Show the amounts among the facts of what is refused at once as text too."""
         try:
             yield
