@@ -464,7 +464,8 @@ def _joined(
         for key, (count, total) in part.items():
             known = made.get(key, (0, 0))
             made[key] = (known[0] + count, known[1] + total)
-    return made
+    # What was paid and came back leaves nothing.
+    return {key: tally for key, tally in made.items() if tally[0]}
 
 
 def _plain(value: Any) -> Any:

@@ -85,24 +85,30 @@ VIEWS = {
         """,
     ),
     "transfers_by_category": (
-        "How many payments were made, and how much, by category.",
+        "How many payments were made, and how much, by category, without what came back.",
         """
         SELECT units.code AS unit, movements.category,
-               count(*) AS payments, sum(movements.amount) AS amount
+               sum(CASE movements.kind WHEN 'returned' THEN -1 ELSE 1 END) AS payments,
+               sum(CASE movements.kind WHEN 'returned' THEN -1 ELSE 1 END * movements.amount)
+                   AS amount
         FROM movements JOIN units ON units.unit = movements.unit
-        WHERE movements.kind IN ('intra', 'out')
+        WHERE movements.kind IN ('intra', 'out', 'returned')
         GROUP BY movements.unit, movements.category
+        HAVING payments <> 0
         ORDER BY units.unit, payments DESC
         """,
     ),
     "transfers_by_month": (
-        "How many payments were made, and how much, by month (UTC).",
+        "How many payments were made, and how much, by month (UTC), without what came back.",
         """
         SELECT strftime('%Y-%m', movements.time, 'unixepoch') AS month, units.code AS unit,
-               count(*) AS payments, sum(movements.amount) AS amount
+               sum(CASE movements.kind WHEN 'returned' THEN -1 ELSE 1 END) AS payments,
+               sum(CASE movements.kind WHEN 'returned' THEN -1 ELSE 1 END * movements.amount)
+                   AS amount
         FROM movements JOIN units ON units.unit = movements.unit
-        WHERE movements.kind IN ('intra', 'out')
+        WHERE movements.kind IN ('intra', 'out', 'returned')
         GROUP BY month, movements.unit
+        HAVING payments <> 0
         ORDER BY month, units.unit
         """,
     ),
