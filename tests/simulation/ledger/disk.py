@@ -29,9 +29,21 @@ class SimDisk:
         self.rows: Rows = rows if rows is not None else {}
         self.unsynced: frozenset[str] = frozenset()
         self._volatile: dict[tuple[str, bytes], bytes | None] = {}
+        self._staged: dict[tuple[str, bytes], Write] = {}
         self.cut_after_ledger = False
         self.cut_before = False
         self.commits = 0
+
+    def stage(self, writes: Sequence[Write]) -> None:
+        """Show writes to who reads here; they are kept by the next `flush`."""
+        for write in writes:
+            self._staged[(write.space, write.key)] = write
+
+    def flush(self) -> None:
+        """Keep what is staged. Raises: PowerCut when told to."""
+        if self._staged:
+            writes, self._staged = tuple(self._staged.values()), {}
+            self.commit(writes)
 
     def commit(self, writes: Sequence[Write]) -> None:
         """Keep the writes: the ledger's, then the votes'. Raises: PowerCut when told to."""
@@ -56,6 +68,9 @@ class SimDisk:
 
     def get(self, space: str, key: bytes) -> bytes | None:
         """Return a value, or None."""
+        staged = self._staged.get((space, key))
+        if staged is not None:
+            return staged.value
         if self._volatile and (space, key) in self._volatile:
             return self._volatile[(space, key)]
         return self.rows.get(space, {}).get(key)
@@ -63,7 +78,8 @@ class SimDisk:
     def scan(self, space: str, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Yield the rows of a space whose keys begin with `prefix`, by key."""
         rows = dict(self.rows.get(space, {}))
-        for (where, key), value in self._volatile.items():
+        staged = {name: write.value for name, write in self._staged.items()}
+        for (where, key), value in (self._volatile | staged).items():
             if where == space:
                 if value is None:
                     rows.pop(key, None)
@@ -76,6 +92,7 @@ class SimDisk:
     def power_off(self) -> None:
         """Forget what was not synced."""
         self._volatile.clear()
+        self._staged.clear()
         self.cut_after_ledger = self.cut_before = False
 
     def copy(self, *, votes: bool) -> SimDisk:

@@ -45,7 +45,7 @@ class Faults(Charters):
         if self.healed:
             return
         machine = self.rng.choice(self.machines)
-        how = self.rng.choice(("now", "before", "between", "after"))
+        how = self.rng.choice(("now", "before", "early", "between", "after"))
         if how == "now":
             machine.power_off(self.rng.randint(500, 20_000))
         else:

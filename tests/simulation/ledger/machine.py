@@ -1,13 +1,15 @@
 """A node's machine around the real book, witness and writers: what the node's own glue does.
 
-Each event goes to one state machine. What it decides is written, and only then sent. The power may
-go before the write, between the two files, or after the write and before anything has left.
+Events go to the state machines, several in a run. What they decide is written, and only then sent,
+but for what the writers ask: that leaves first. The power may go before anything has left, after
+that and before the write, between the two files, or after the write.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from random import Random
 from typing import TYPE_CHECKING, cast
 
 from maillon.ledger import messages as wire
@@ -24,6 +26,7 @@ from maillon.ledger.fraud import fraud_hash
 from maillon.ledger.messages import Message
 from maillon.ledger.opener import CharterSource
 from maillon.ledger.orders import Order
+from maillon.ledger.signing import VOTE
 from maillon.ledger.sources import AdoptionSource, Source
 from maillon.ledger.steps import Step
 from maillon.ledger.witness import Witness
@@ -33,6 +36,7 @@ from maillon.protocol.keys import SigningKey
 from simulation.ledger.disk import PowerCut, SimDisk
 from simulation.ledger.keys import SimKey, same_key
 from simulation.ledger.liars import LyingWitness, LyingWriter, spoilt
+from simulation.ledger.runs import Leaving, Run, require_durable, shows_vote
 
 if TYPE_CHECKING:
     from simulation.ledger.stage import Coop
@@ -40,6 +44,8 @@ if TYPE_CHECKING:
 
 SYNC_MS = 7_000
 RESTART_MS = 8_000
+RUN_MS = (0, 0, 5, 60, 400)
+"""How long a node's runs take, drawn at each start: what comes meanwhile is in the next one."""
 
 
 _BLOCKS = ("block", "head")
@@ -86,6 +92,8 @@ class Machine:
         self.starts = 0
         self.crash_at = ""
         self.asked: set[bytes] = set()
+        self._run: Run | None = None
+        self._inbox: list[tuple[Machine, Message, bool]] = []
         self._signed: list[tuple[bytes, str, bytes]] = []
         self._witness_key = (
             same_key(witness_key, self._on_sign) if witness_key is not None else None
@@ -102,8 +110,11 @@ class Machine:
         self.up = True
         self.starts += 1
         self.crash_at = ""
-        self._signed.clear()
-        self.disk.power_off()
+        self._forget()
+        pace = Random(f"runs {world.seed} {self.number} {self.starts}")
+        self._run_ms = pace.choice(RUN_MS)
+        self._inside = pace.random() < 0.6
+        """Whether writer and witness talk inside a run, as in a node; else as over the network."""
         self.book = Book(world.founding, self.disk, world.verify)
         self.catchup = Catchup(self.book)
         self.witness = self._make_witness()
@@ -131,12 +142,17 @@ class Machine:
         if not self.up:
             return
         self.up = False
-        self._signed.clear()
-        self.disk.power_off()
+        self._forget()
         self.world.count("power cuts")
         self.world.clock.note(self.name, "loses power")
         if restart_ms is not None:
             self.world.clock.after(restart_ms, self.boot)
+
+    def _forget(self) -> None:
+        self._signed.clear()
+        self._inbox.clear()
+        self._run = None
+        self.disk.power_off()
 
     def switch_off(self) -> None:
         """Stop for good."""
@@ -232,37 +248,103 @@ class Machine:
         """Let a machine decide something; write it, then send it, unless the power goes."""
         if not self.up:
             return
-        starts = self.starts
-        step = event()
-        self.disk.cut_before = self.crash_at == "before" and bool(step.writes)
-        self.disk.cut_after_ledger = self.crash_at == "between" and bool(step.writes)
-        try:
-            if step.writes:
-                self.disk.commit(step.writes)
-        except PowerCut:
-            self.power_off(RESTART_MS)
+        if self._run is not None:
+            self._follow(self._run, event(), chain, asker)
             return
-        signed, self._signed = self._signed, []
-        for key, purpose, body in signed:
-            self.world.observer.signed(key, purpose, body)
-        sends = step.sends
-        if self.crash_at == "after" and sends:
-            sends = sends[: self.world.rng.randrange(len(sends))]
-        for send in sends:
-            self._send(send, chain, asker)
-        if self.crash_at == "after" and step.sends:
-            self.power_off(RESTART_MS)
+        self._in_a_run(lambda run: self._follow(run, event(), chain, asker))
+
+    def _in_a_run(self, decide: Callable[[Run], None]) -> None:
+        starts, run = self.starts, Run()
+        self._run = run
+        decide(run)
+        self._inner_traffic(run)
+        self._run = None
+        if not self._commit(run):
             return
-        for notice in step.notices:
+        for notice, chain in run.notices:
             if self.up and self.starts == starts:
                 self._notice(notice, chain)
         if self.up and self.starts == starts:
-            blocks = any(write.space in _BLOCKS for write in step.writes)
+            blocks = any(write.space in _BLOCKS for write in run.writes)
             if blocks:
                 self.news()
-            if blocks or asker is None:
+            if blocks or run.own:
                 # What a witness answers others changes nothing for the writers here.
                 self._plan_wake()
+
+    def _follow(self, run: Run, step: Step, chain: bytes, asker: Machine | None) -> None:
+        """Stage what a step writes, so that the next step of the run sees it."""
+        self.disk.stage(step.writes)
+        run.writes += step.writes
+        run.notices += [(notice, chain) for notice in step.notices]
+        run.own = run.own or asker is None
+        for send in step.sends:
+            if self._inside and self.witness is not None and send.to == self.witness_key:
+                run.local.append(send.message)
+            else:
+                run.send(send, chain, asker)
+
+    def _inner_traffic(self, run: Run) -> None:
+        while run.local and self.witness is not None:
+            message = run.local.popleft()
+            chain: bytes = getattr(message, "chain", b"")
+            self._saw(message)
+            step = self.witness.handle(self.coop.id, message, self.now)
+            answers = [send.message for send in step.sends if send.to == b""]
+            others = tuple(send for send in step.sends if send.to != b"")
+            self._follow(run, Step(step.writes, others, step.notices), chain, None)
+            for answer in answers:
+                run.said_inside(answer)
+                self._answered(self, answer)
+
+    def _commit(self, run: Run) -> bool:
+        """Let go what may leave early, write, and send the rest; False when the power goes."""
+        rng, writes = self.world.rng, bool(run.writes)
+        how = self.crash_at if writes else ""
+        if how == "before":
+            self.power_off(RESTART_MS)
+            return False
+        cut = how == "early" and bool(run.early)
+        # The power may go between two messages as well.
+        early = run.early[: rng.randint(1, len(run.early))] if cut else run.early
+        self._leave_early(early)
+        self.world.count("messages that left before their commit", len(early))
+        self.disk.cut_before = cut
+        self.disk.cut_after_ledger = how == "between"
+        try:
+            self.disk.flush()
+        except PowerCut:
+            if early:
+                self.world.count("power cuts that lost a run whose messages had left")
+            self.power_off(RESTART_MS)
+            return False
+        signed, self._signed = self._signed, []
+        for key, purpose, body in signed:
+            self.world.observer.signed(key, purpose, body)
+        after = self.crash_at == "after" and bool(run.sends)
+        sends = run.sends[: rng.randrange(len(run.sends))] if after else run.sends
+        for send, chain, asker in sends:
+            self._send(send, chain, asker)
+        if after:
+            self.power_off(RESTART_MS)
+        return not after
+
+    def _leave_early(self, early: Sequence[Leaving]) -> None:
+        """Send before the commit, and tell the observer of the signatures that leave so."""
+        if not early:
+            return
+        fed, mine = self.book.fed, self.writer_key.public
+        voted = [b for k, purpose, b in self._signed if k == self.witness_key and purpose == VOTE]
+        for key, purpose, body in self._signed:
+            if key == mine or any(
+                purpose == VOTE and shows_vote(send.message, fed, body) for send, _, _ in early
+            ):
+                self.world.observer.signed(key, purpose, body)
+        self._signed = [said for said in self._signed if said[0] != mine]
+        for send, chain, asker in early:
+            if not (self.liar or self.coop.crook or self.coop is self.world.amnesiac):
+                require_durable(send.message, self.disk, self.witness_key, voted, fed)
+            self._send(send, chain, asker)
 
     def _send(self, send: steps.Send, chain: bytes, asker: Machine | None) -> None:
         world = self.world
@@ -270,17 +352,43 @@ class Machine:
         message = send.message
         if other is None:
             return
-        if isinstance(message, wire.Propose):
-            block = message.block
-            world.observer.saw(block.hash, block.header.encoded, block.body.encode())
+        self._saw(message)
         if world.plan.wire:
             message = wire.decode_message(wire.encode_message(message))
         world.net.carry(self.number, other.number, other.receive, self, message, send.to == b"")
 
+    def _saw(self, message: Message) -> None:
+        if isinstance(message, wire.Propose):
+            block = message.block
+            self.world.observer.saw(block.hash, block.header.encoded, block.body.encode())
+
     def receive(self, sender: Machine, message: Message, answer: bool) -> None:
-        """Take a message from the network."""
+        """Take a message from the network, at once or with the next run."""
         if not self.up:
             return
+        if not self._run_ms:
+            self._received(sender, message, answer)
+            return
+        if not self._inbox:
+            self.world.clock.after(self._run_ms, self._read_inbox, self.starts)
+        self._inbox.append((sender, message, answer))
+
+    def _read_inbox(self, starts: int) -> None:
+        if not self.up or starts != self.starts:
+            return
+        inbox, self._inbox = self._inbox, []
+        if len(inbox) > 1:
+            self.world.count("runs of several messages")
+
+        def decide(run: Run) -> None:
+            run.own = False
+            for sender, message, answer in inbox:
+                self._received(sender, message, answer)
+                self._inner_traffic(run)
+
+        self._in_a_run(decide)
+
+    def _received(self, sender: Machine, message: Message, answer: bool) -> None:
         self.world.clock.note(
             sender.number, self.number, type(message).__name__, getattr(message, "chain", b"")
         )

@@ -193,6 +193,7 @@ class Model:
         elif kind == 4:
             account = self._account(chain, entry[1])
             wait = self.charter.at(c).recovery_s
+            self._settle_pending(chain, account)  # what has waited long enough is a key
             account.pending = [(entry[2], chain.time + wait)]  # a later one replaces it
         elif kind == 5:
             self._member(chain_id, chain, entry[1])

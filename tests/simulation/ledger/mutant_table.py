@@ -47,6 +47,17 @@ MUTANTS: tuple[Mutant, ...] = (
         tune={**HOSTILE, "crashes": 30, "liars": 0},
     ),
     Mutant(
+        "LOCK leaves before the own vote in it is kept",
+        (
+            (
+                "simulation.ledger.runs:Run.may_leave_early",
+                "message.votes.chain not in self._spoke",
+                "True",
+            ),
+        ),
+        tune={**HOSTILE, "crashes": 30, "liars": 0},
+    ),
+    Mutant(
         "vote not persisted, and the amnesia not noticed",
         (
             (f"{W}._keep", f"Step((*more, {_PERSIST}))", "Step(more)"),

@@ -34,6 +34,8 @@ def test_ledgers_stay_right_and_get_well_whatever_happened() -> None:
         ("blocks certified", 10 * SEEDS),
         ("heights certified after a race of terms", SEEDS // 2),
         ("power cuts", SEEDS),
+        ("messages that left before their commit", 100 * SEEDS),
+        ("power cuts that lost a run whose messages had left", SEEDS // 50),
         ("second instances started", SEEDS // 10),
         ("chains frozen", SEEDS // 20),
         ("certified charter entries: clear", SEEDS // 20),

@@ -66,7 +66,8 @@ class World(Faults):
                 partial(self.clear, chain, fraud),
                 partial(self._cleared, chain, fraud),
             )
-        for coop in self.gone:
+        left = [coop for coop in self.coops if self._has_left(coop)]
+        for coop in (*self.gone, *(coop for coop in left if coop not in self.gone)):
             self._entrust(coop)
         self._probe("healed")
         if self.plan.retire:
@@ -126,10 +127,14 @@ class World(Faults):
     def _cleared(self, chain: bytes, fraud: bytes) -> bool:
         return (chain, fraud) in self.charter.latest.cleared
 
+    def _has_left(self, coop: Coop) -> bool:
+        known = self.charter.latest.coops.get(coop.id)
+        return known is not None and known.removed
+
     def _entrust(self, coop: Coop) -> None:
         state = self.charter.latest
         known = state.coops.get(coop.id)
-        if known is None or known.removed:
+        if known is None or (known.removed and self.coop_of(known.trustee) not in self.gone):
             return
         trustees = [
             c for c in self.coops if self._member(state, c) and not c.crook and c not in self.gone
