@@ -71,5 +71,5 @@ def test_what_is_no_signed_prepare_says_nothing_and_old_terms_are_forgotten_in_t
     assert not rivals.active(b"c" * 32, 5)
     for place in range(bounds.LEDGER_OWN_TERMS_MAX * 3):
         rivals.started(b"c" * 32, place.to_bytes(16, "big"))
-    assert len(rivals._own(b"c" * 32)) == bounds.LEDGER_OWN_TERMS_MAX
+    assert len(rivals.own(b"c" * 32)) == bounds.LEDGER_OWN_TERMS_MAX
     disk.close()

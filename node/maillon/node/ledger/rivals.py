@@ -29,10 +29,11 @@ class Rivals:
 
     def started(self, chain: bytes, nonce: bytes) -> None:
         """Note the nonce of a term of office of this node, before anything is said in it."""
-        kept = [*self._own(chain), nonce][-bounds.LEDGER_OWN_TERMS_MAX :]
+        kept = [*self.own(chain), nonce][-bounds.LEDGER_OWN_TERMS_MAX :]
         self._disk.commit((Write(SPACE, chain, encode([*kept])),))
 
-    def _own(self, chain: bytes) -> list[bytes]:
+    def own(self, chain: bytes) -> list[bytes]:
+        """Return the nonces of this node's terms of office on a chain, the oldest first."""
         known = self._disk.get(SPACE, chain)
         if known is None:
             return []
@@ -45,7 +46,7 @@ class Rivals:
             prepare = decode_message(evidence)
         except MaillonError:
             return False
-        if not isinstance(prepare, Prepare) or prepare.term.nonce in self._own(chain):
+        if not isinstance(prepare, Prepare) or prepare.term.nonce in self.own(chain):
             return False
         self._seen[chain] = now
         return True
