@@ -16,7 +16,7 @@ import contextlib
 import multiprocessing
 import socket
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +150,7 @@ class Certifier:
 
 
 @contextlib.contextmanager
-def certifier(n: int, tmp: Path) -> Iterator[Certifier]:
+def certifier(n: int, tmp: Path) -> Generator[Certifier]:
     """Run n - 1 witnesses in processes of their own, and yield the writer that is the nth."""
     context = multiprocessing.get_context("spawn")
     processes: list[Any] = []

@@ -12,7 +12,7 @@ import contextlib
 import itertools
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -41,7 +41,7 @@ def run(h: Harness) -> None:
 
 
 @contextlib.contextmanager
-def federation(directory: Path, count: int) -> Iterator[list[TestNode]]:
+def federation(directory: Path, count: int) -> Generator[list[TestNode]]:
     """Run a federation of real nodes and end it."""
     directory.mkdir()
     made = [TestNode(directory / f"n{i}", f"Coop {i}") for i in range(count)]

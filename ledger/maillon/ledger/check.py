@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import NoReturn, cast
 
 from maillon.ledger.block import Block, Erased, Header, Placed, genesis_hash, history_leaf
 from maillon.ledger.charter_state import CharterState
@@ -223,7 +223,9 @@ def _applied(
         return entry
 
     if tally is not None:
-        return replay(block.body.entries, state, context, tally, carry_out)
+        # Nobody gives a tally for a block with erased entries.
+        kept = cast("tuple[Placed, ...]", block.body.entries)
+        return replay(kept, state, context, tally, carry_out)
     entries: list[Entry] = []
     for index, placed in enumerate(block.body.entries):
         assert type(placed) is Placed

@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 import msgpack  # type: ignore[import-untyped]  # msgpack ships no types
 
 from maillon.ledger import _read as read
-from maillon.ledger.block import Erased, Placed
+from maillon.ledger.block import Placed
 from maillon.ledger.context import Context
 from maillon.ledger.entries import Entry
 from maillon.ledger.limits import AMOUNT_MAX, CATEGORY_BYTES_MAX, CHANNEL_MAX, SEQ_GAP_MAX, SEQ_MAX
@@ -42,6 +42,7 @@ class Tally:
     )
 
 
+_NEW: Any = cast("Any", tuple.__new__)  # pyright: ignore[reportUnknownMemberType]
 _unpack = cast("Callable[..., Any]", msgpack.unpackb)  # pyright: ignore[reportUnknownMemberType]
 _pack = cast(
     "Callable[[Any], bytes]",
@@ -74,7 +75,7 @@ def _is_code(category: Any) -> bool:
 
 
 def replay(
-    entries: Sequence[Placed | Erased],
+    entries: Sequence[Placed],
     state: ChainState,
     context: Context,
     tally: Tally,
@@ -89,10 +90,11 @@ def replay(
     note, place = context.checks.append, context.places.append
     prefix, chain, time = context.prefixes[ORDER], context.chain, context.time
     paid = tally.paid
-    unpack, pack, codes, new = _unpack, _pack, _codes, tuple.__new__
+    unpack, pack, codes = _unpack, _pack, _codes
+    new = cast("Callable[[type[Position], tuple[int, int, int, int]], Position]", _NEW)
     others: list[Entry | None] = []
     for index, placed in enumerate(entries):
-        data = placed.data  # type: ignore[union-attr]  # none is erased
+        data = placed.data
         head = data[:4]
         end = 5 + data[4] if (head == _INTRA or head == _OUT) and len(data) > 4 else 0
         # Only a payment to another coop has something after the signature: its number.

@@ -107,8 +107,9 @@ def _arrival(data: bytes) -> In | None:
     if len(data) > ENTRY_BYTES_MAX:
         return None
     try:
-        parts = _unpack(data)
-        _, source, block, index, salt, carried, path = parts
+        parts: list[Any] = _unpack(data)
+        _, source, block, index, salt, carried, found = parts
+        path: list[Any] = found
         if not (
             _pack(parts) == data
             and type(source) is type(block) is type(salt) is type(carried) is bytes

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from maillon.ledger.messages import Message, decode_message
-from maillon.ledger.orders import Order, PayAction, sign_order
+from maillon.ledger.orders import COMMONS, Order, PayAction, sign_order
 from maillon.ledger.rounds import Final, Lock, Opening, Prepare, Propose, Vote
 from maillon.node.api import ledger_shapes as shapes
 from maillon.node.store.ledgerdisk import SqliteDisk
@@ -110,7 +110,7 @@ async def test_a_lock_that_shows_a_vote_of_the_same_run_waits_for_its_commit(
     machine = a.runner.machine
     locks: list[tuple[bytes, Lock]] = []
     votes: list[Vote] = []
-    speech = machine._speech
+    speech = machine.speech
     may_leave, spoken = speech.may_leave_early, speech.said
 
     def asked(to: bytes, message: Message) -> bool:
@@ -130,6 +130,29 @@ async def test_a_lock_that_shows_a_vote_of_the_same_run_waits_for_its_commit(
     assert not may_leave(*locks[0]), "a vote that a power cut may undo must not be shown"
     machine.commit()
     assert may_leave(*locks[0])
+
+
+async def test_what_the_commons_gives_is_on_the_disk_before_it_is_proposed(
+    four: LedgerNet, autojump_clock: object
+) -> None:
+    a = four.nodes[0]
+    payee = await a.member("Bo")
+    commons = COMMONS.hex()
+    await a.desk.limit(commons, shapes.LimitRequest(limit=600, unit="heure", wait_s=60))
+    machine, disk = a.runner.machine, a.disk
+    assert isinstance(disk, SqliteDisk)
+    decide = machine.decide
+    kept: list[bool] = []
+
+    def deciding(now: int) -> list[tuple[bytes, bytes]]:
+        frames = decide(now)
+        if any(isinstance(decode_message(frame), Propose) for _, frame in frames):
+            kept.append(next(iter(disk.scan("order")), None) is not None)
+        return frames
+
+    machine.decide = deciding  # type: ignore[method-assign]
+    assert (await a.pay(commons, payee, 5)).status == "certified"
+    assert all(kept), "a proposal left before the row by which a repetition is told"
 
 
 async def test_an_order_that_waits_is_on_the_disk_before_its_giver_is_told_so(

@@ -181,7 +181,9 @@ class Report:
                     if limit and 100 * (held - balance) >= NEAR_PERCENT * limit:
                         found.append(Near(chain, account.id, unit, balance, held, limit))
             coop = state.coops.get(CoopId(chain))
-            limits = coop.limits if coop is not None and not coop.removed else {}
+            limits: Mapping[int, int] = {}
+            if coop is not None and not coop.removed:
+                limits = coop.limits
             for unit, limit in sorted(limits.items()):
                 balance = result.trade.get(unit, 0)
                 if limit and -100 * balance >= NEAR_PERCENT * limit:

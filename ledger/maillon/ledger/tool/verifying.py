@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -43,9 +44,7 @@ def _libsodium() -> Callable[[bytes, bytes, bytes], bool] | None:
     try:
         # What PyNaCl's own function calls, without the copies of the message that nobody reads:
         # 2 µs of 50. The module is PyNaCl's own affair, so there is another way when it is gone.
-        from nacl import _sodium
-
-        sodium: Any = _sodium
+        sodium: Any = importlib.import_module("nacl._sodium")
         check: Callable[[Any, Any, bytes, int, bytes], int] = sodium.lib.crypto_sign_open
         null = sodium.ffi.NULL
     except (ImportError, AttributeError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import httpx
 
@@ -127,13 +127,17 @@ class Client:
         )
 
 
+# Unprocessable content: what an order that was refused is answered with.
+REFUSED: Final = 422
+
+
 def _clean(parameters: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in parameters.items() if value is not None}
 
 
 def _placed(answer: httpx.Response) -> Any:
     """Return what became of a refused order, which its problem document holds whole, or None."""
-    if answer.status_code != httpx.codes.UNPROCESSABLE_ENTITY:
+    if answer.status_code != REFUSED:
         return None
     try:
         document: Any = answer.json()

@@ -138,7 +138,7 @@ class Machine:
         """The height of this coop's chain that each witness is at, as it said."""
         self._local: deque[tuple[bytes, Message]] = deque()
         self._early: list[tuple[bytes, bytes]] = []
-        self._speech = Speech()
+        self.speech = Speech()
         self._frame: tuple[Message | None, bytes] = (None, b"")
         self._asked = False
         self._urgent = False
@@ -177,19 +177,19 @@ class Machine:
     def ask(self, wish: Order | Entry, now: int, *, later: bool = False) -> bytes:
         """Take in something for this coop's chain; it is durable after the next `run`.
 
-        With `later` only when it is certified, or after `hurry` and the next `run`: for who does
-        not acknowledge it before.
+        With `later` an order only when it is certified, or after `hurry` and the next `run`: for
+        who does not acknowledge it before.
 
         Return its id. Raises: QueueFull; Malformed, BadKey or BadAmount when no reader would accept
         its form, since one such entry would hold up the whole chain.
         """
+        id = wish_id(wish, self.fed)
         if not isinstance(wish, Order):
             require_readable(wish)
-        id = wish_id(wish, self.fed)
-        if isinstance(wish, Order) and self.index.transfer(id) is not None:
-            return id  # carried out already: asking twice is asking once
-        wished = wish if isinstance(wish, Order) else as_wished(wish)
-        self.queue.add(id, wished, now, later=later)
+            self.speech.owing = True
+            self.queue.add(id, as_wished(wish), now)
+        elif self.index.transfer(id) is None:  # asking twice is asking once
+            self.queue.add(id, wish, now, later=later)
         return id
 
     # --- a run ----------------------------------------------------------------------------------
@@ -234,7 +234,7 @@ class Machine:
         out.sends += self._early
         out.handled, self._handled = self._handled, []
         self._early, self._urgent = [], False
-        self._speech.clear()
+        self.speech.clear()
         return out
 
     def hurry(self) -> None:
@@ -250,7 +250,7 @@ class Machine:
         """
         for write in self.disk.staged(VOTES):
             chain = write.key
-            if chain in self._speech.firm or write.value is None:
+            if chain in self.speech.firm or write.value is None:
                 continue
             row, h = self.witness.row(chain), self.height(chain)
             if row.vote is None or row.lock is None or not row.vote.h == row.lock.h == h:
@@ -370,7 +370,7 @@ class Machine:
                 step = self.witness.handle(own, message, now)
                 self._keep(step, now)
                 for send in step.sends:
-                    self._speech.said(send.message, outside=False)
+                    self.speech.said(send.message, outside=False)
                     if send.to == b"":
                         self._to_writer(own, send.message, now)
                     else:
@@ -381,7 +381,7 @@ class Machine:
         self._keep(step, now)
         for send in step.sends:
             if send.to == b"":
-                self._speech.said(send.message, outside=True)
+                self.speech.said(send.message, outside=True)
                 if asker is not None:
                     self._out.answers.append((asker, encode_message(send.message)))
             else:
@@ -395,10 +395,10 @@ class Machine:
         if known is not message:
             frame = encode_message(message)
             self._frame = message, frame
-        if self._speech.may_leave_early(to, message):
+        if self.speech.may_leave_early(to, message):
             self._early.append((to, frame))
         else:
-            self._speech.late.add(to)
+            self.speech.late.add(to)
             self._out.sends.append((to, frame))
 
     def _keep(self, step: Step, now: int) -> None:
