@@ -45,6 +45,7 @@ TABLE = UnitTable(
         ("1\u202f250\u00a0h", 75_000),
         ("  1h30  ", 90),
         ("0 min", 0),
+        ("0", 0),
     ],
 )
 def test_hours_are_read_as_people_write_them(text: str, minutes: int) -> None:

@@ -148,6 +148,8 @@ def _hours(unit: Unit, given: str) -> int:
     match = _MINUTES.fullmatch(given)
     if match is not None:
         return _scaled(unit, match[1], match[2] or "", unit.decimals, 1, given)
+    if given == "0":
+        return 0  # as many hours as minutes
     # A bare number could be hours or minutes: to guess would be to pay sixty times too much.
     raise AmountText(f"{given!r} does not say hours and minutes.", hint=_HOURS_HINT)
 
