@@ -14,6 +14,9 @@ from litestar import Litestar
 # An answer that is under way when the node stops gets this long to end.
 GRACE_S = 1.0
 CONNECTIONS_WAITING_MAX = 64
+# Longer than any client keeps an idle connection (httpx: 5 s). Were it as long, a request could meet
+# a connection that is being closed, and fail without anybody's fault.
+IDLE_S_MAX = 65.0
 
 
 async def serve_api(
@@ -29,6 +32,7 @@ async def serve_api(
     config.bind = [f"fd://{listener.detach()}"]
     config.graceful_timeout = GRACE_S
     config.shutdown_timeout = GRACE_S
+    config.keep_alive_timeout = IDLE_S_MAX
     config.backlog = CONNECTIONS_WAITING_MAX
     config.accesslog = None  # queries are nobody's business
     config.errorlog = None
