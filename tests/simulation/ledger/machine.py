@@ -23,7 +23,7 @@ from maillon.ledger.fraud import fraud_hash
 from maillon.ledger.messages import Message
 from maillon.ledger.opener import CharterSource
 from maillon.ledger.orders import Order
-from maillon.ledger.signing import VOTE
+from maillon.ledger.signing import COMMIT, VOTE
 from maillon.ledger.sources import AdoptionSource, Source
 from maillon.ledger.steps import Step
 from maillon.ledger.writer import Writer, WriterSettings
@@ -32,6 +32,7 @@ from maillon.protocol.keys import SigningKey
 from simulation.ledger.disk import PowerCut
 from simulation.ledger.keys import same_key
 from simulation.ledger.liars import LyingWriter, spoilt
+from simulation.ledger.model import plain
 from simulation.ledger.power import SYNC_MS, Powered
 from simulation.ledger.runs import Leaving, Run, require_durable, shows_vote
 
@@ -192,6 +193,8 @@ class Machine(Powered):
         except PowerCut:
             if early:
                 self.world.count("power cuts that lost a run whose messages had left")
+            if self.disk.cut_after_ledger:
+                self._show_what_is_kept(run)
             self.power_off(RESTART_MS)
             return False
         signed, self._signed = self._signed, []
@@ -204,6 +207,22 @@ class Machine(Powered):
         if after:
             self.power_off(RESTART_MS)
         return not after
+
+    def _show_what_is_kept(self, run: Run) -> None:
+        """Tell the observer what was signed here for blocks that ledger.db holds as certified.
+
+        It has not left, and votes.db has lost it; but it stands in their certificates.
+        """
+        kept = {
+            (write.key[:32], int.from_bytes(write.key[32:], "big"))
+            for write in run.writes
+            if write.space == "block" and write.value is not None
+        }
+        for key, purpose, body in self._signed:
+            if purpose == COMMIT:
+                _, chain, h, _, _ = plain(body[32:])
+                if (chain, h) in kept:
+                    self.world.observer.signed(key, purpose, body)
 
     def _leave_early(self, early: Sequence[Leaving]) -> None:
         """Send before the commit, and tell the observer of the signatures that leave so."""
