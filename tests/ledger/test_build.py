@@ -11,10 +11,10 @@ from maillon.ledger import merkle
 from maillon.ledger.build import EntryWish, OrderWish, arrivals, build_block
 from maillon.ledger.check import Checked
 from maillon.ledger.entries import Limit, Post, Settle, sign_confirmation
-from maillon.ledger.errors import ChainUnknown, CharterUnknown
+from maillon.ledger.errors import ChainUnknown, CharterUnknown, CoopUnknown
 from maillon.ledger.history import ARRIVED, BACK, BOUNCED, HOLD, PAY, POST, History, Line
 from maillon.ledger.limits import BALANCE_MAX, BODY_BYTES_MAX, ENTRIES_MAX
-from maillon.ledger.orders import COMMONS, NO_REF, Order
+from maillon.ledger.orders import COMMONS, NO_REF, Order, PayAction
 from maillon.ledger.rowtree import RowTree
 from support.accounts import COUNT, HOURS, Accounts
 
@@ -41,6 +41,23 @@ def test_what_is_valid_is_placed_and_each_bad_wish_refused_with_its_facts(world:
     assert over.facts["available"] == 101 and expired.code == "order_expired"
     assert built.block is not None and built.checked is not None
     assert world.book.check(built.block).block == built.block
+
+
+def test_a_payment_to_a_coop_of_a_charter_that_is_yet_to_be_adopted_waits_for_it(
+    world: Accounts,
+) -> None:
+    newcomer = world.federation.make_coop("newcomer")
+    action = PayAction(newcomer.id, b"n" * 16, HOURS, 5, NO_REF, "")
+    early = world.sign("ana", action)
+    (refused,) = world.build(0, early).refused
+    assert isinstance(refused[1], CoopUnknown)
+    block = world.federation.grow(world.federation.admit(newcomer))
+    world.disk.commit(world.book.apply(block, block.certificate))
+    built = world.build(0, early, adopt=1)
+    assert built.left == (OrderWish(early),) and not built.refused
+    assert built.block is not None and built.block.header.c2 == 1
+    world.certify(built.block)
+    assert world.build(0, early, adopt=1).placed == (OrderWish(early),)
 
 
 def test_the_same_wishes_time_and_salts_make_the_same_block(world: Accounts) -> None:

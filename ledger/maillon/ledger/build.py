@@ -31,7 +31,9 @@ from maillon.ledger.errors import (
     BadEvidence,
     ChannelGap,
     CharterUnknown,
+    CoopUnknown,
     LedgerError,
+    UnitUnknown,
 )
 from maillon.ledger.fastpay import write_entry
 from maillon.ledger.limits import BODY_BYTES_MAX, ENTRIES_MAX, ENTRY_SALT_BYTES
@@ -164,7 +166,10 @@ class _Builder:
             except (ChannelGap, CharterUnknown):
                 self.left.append(wish)
             except MaillonError as error:
-                self.refused.append((wish, error))
+                if self._named_later(error):
+                    self.left.append(wish)
+                else:
+                    self.refused.append((wish, error))
             else:
                 self.placed.append(wish)
         block: Block | None = None
@@ -173,6 +178,16 @@ class _Builder:
             block = self._block(salt)
             checked = Checked(block, self.state, self.head.after(block.header), tuple(self.entries))
         return Built(block, tuple(self.placed), tuple(self.refused), tuple(self.left), checked)
+
+    def _named_later(self, error: MaillonError) -> bool:
+        """Tell whether a charter that this chain has yet to adopt names what was not found."""
+        latest = self.book.charter.latest
+        if latest.height <= self.c:
+            return False
+        if isinstance(error, CoopUnknown):
+            found = latest.coops.get(error.facts["coop"])
+            return found is not None and not found.removed
+        return isinstance(error, UnitUnknown) and error.facts["unit"] in range(len(latest.units))
 
     def _signed(self, wishes: Sequence[Wish]) -> list[Wish]:
         """Return the wishes whose signatures are valid, all verified in one call."""
