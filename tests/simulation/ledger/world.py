@@ -56,6 +56,12 @@ class World(Faults):
         self.net.deaf.clear()
         for clone in self.clones:
             clone.switch_off()
+            # As docs/operator.md says: whoever stops a copy starts the node again. A block that the
+            # copy had certified and told nobody of is found by the next term, and an idle writer
+            # opens none (spec/06-ledger, P1).
+            for machine in self.machines:
+                if machine.coop is clone.coop:
+                    machine.power_off(None)
         for machine in self.machines:
             machine.crash_at = ""
             machine.boot()

@@ -14,8 +14,8 @@ from litestar import Litestar
 # An answer that is under way when the node stops gets this long to end.
 GRACE_S = 1.0
 CONNECTIONS_WAITING_MAX = 64
-# Longer than any client keeps an idle connection (httpx: 5 s). Were it as long, a request could meet
-# a connection that is being closed, and fail without anybody's fault.
+# Longer than any client keeps an idle connection (httpx: 5 s). Were it as long, a request could
+# meet a connection that is being closed, and fail without fault of anybody.
 IDLE_S_MAX = 65.0
 
 
