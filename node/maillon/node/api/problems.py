@@ -15,7 +15,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
 from maillon.node.api.ledger_shapes import Placed
-from maillon.node.i18n import _
+from maillon.node.i18n import _, language
 from maillon.protocol.errors import LocalError, MaillonError, RemoteError
 
 log = logging.getLogger("maillon.api")
@@ -57,7 +57,12 @@ def problem(
         **({"hint": hint} if hint else {}),
         **{name: plain(value) for name, value in more.items()},
     }
-    return Response(json.dumps(document).encode(), status_code=status, media_type=MEDIA_TYPE)
+    return Response(
+        json.dumps(document).encode(),
+        status_code=status,
+        media_type=MEDIA_TYPE,
+        headers={"Content-Language": language()},
+    )
 
 
 def plain(value: Any) -> Any:

@@ -9,7 +9,9 @@ from typing import Any, cast
 import trio
 from hypercorn.config import Config
 from hypercorn.trio import serve  # pyright: ignore[reportUnknownVariableType]  # bare dict
-from litestar import Litestar
+from litestar.types import ASGIApp
+
+from maillon.node import i18n
 
 # An answer that is under way when the node stops gets this long to end.
 GRACE_S = 1.0
@@ -19,8 +21,25 @@ CONNECTIONS_WAITING_MAX = 64
 IDLE_S_MAX = 65.0
 
 
+class InTheirLanguage:
+    """Answer each request in the language it asks for, where there are words in it.
+
+    It stands around the whole application, so that a path which nobody serves is refused in that
+    language as well. Each request is a task of its own, and so is what it sets.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one connection (ASGI 3)."""
+        wished = [v for name, v in scope.get("headers", ()) if name == b"accept-language"]
+        with i18n.speaking(i18n.choose(b",".join(wished).decode("latin-1"))):
+            await self._app(scope, receive, send)
+
+
 async def serve_api(
-    app: Litestar,
+    app: ASGIApp,
     listener: socket.socket,
     stop: Callable[[], Awaitable[None]],
     *,
@@ -36,4 +55,5 @@ async def serve_api(
     config.backlog = CONNECTIONS_WAITING_MAX
     config.accesslog = None  # queries are nobody's business
     config.errorlog = None
-    await serve(cast(Any, app), config, shutdown_trigger=stop, task_status=task_status)
+    served = cast(Any, InTheirLanguage(app))
+    await serve(served, config, shutdown_trigger=stop, task_status=task_status)

@@ -12,7 +12,7 @@ import httpx
 from maillon.node.cli.base import NO_ANSWER, problem
 from maillon.node.cli.refusals import in_words
 from maillon.node.home import Home, is_locked
-from maillon.node.i18n import _
+from maillon.node.i18n import _, language
 
 # A search or a list answers in milliseconds; a big transaction of an import may come in between.
 ANSWER_S_MAX = 30.0
@@ -29,6 +29,7 @@ class Client:
             base_url="http://node",
             timeout=ANSWER_S_MAX,
             trust_env=False,  # a proxy of the environment has no place here
+            headers={"Accept-Language": language()},
         )
 
     def close(self) -> None:

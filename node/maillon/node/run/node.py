@@ -6,7 +6,7 @@ import contextlib
 import os
 import random
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -108,7 +108,8 @@ class Node:
         self.coop = self._own_coop()
         self.started_at = clock.now()
         self.faults = Faults()
-        self.notices: list[str] = []
+        # Said when somebody asks, in that language.
+        self.notices: list[Callable[[], str]] = []
         self.arrivals = Arrivals()
         self.attempts = join.Attempts()
         # Only jitter and the choice of partners hang on it.
@@ -149,7 +150,6 @@ class Node:
             PUBLISH_QUEUE_MAX
         )
         self.publish_dropped = 0
-        self.register_notice: str | None = None
         self._nursery: trio.Nursery | None = None
         self._stop = trio.Event()
 
@@ -204,9 +204,9 @@ class Node:
 
         self._run_effects(self.engine.start(self.now()))
         self._take_in_kept_records()
-        self.register_notice = self.people.notice()
-        if self.register_notice is not None:
-            log.warning("register", notice=self.register_notice)
+        self.people.look_for_unknown()
+        if (notice := self.people.notice()) is not None:
+            log.warning("register", notice=notice)
         listener = listen_socket(self.home)
         try:
             async with trio.open_nursery() as nursery:
@@ -460,7 +460,9 @@ class Node:
             return
         if self.root_key is None:
             self.notices = [
-                _("The coop's profile is outdated and the root key is not here to sign a new one.")
+                lambda: _(
+                    "The coop's profile is outdated and the root key is not here to sign a new one."
+                )
             ]
             return
         draft = profile_draft(
@@ -477,10 +479,15 @@ class Node:
         except MaillonError as fault:
             if fault.code == "coop_unknown":
                 self.notices = [
-                    _("Not enough founders have admitted this coop yet; its records do not count.")
+                    lambda: _(
+                        "Not enough founders have admitted this coop yet; its records do not count."
+                    )
                 ]
             else:
-                self.notices = [_("The coop's profile was refused: {fault}").format(fault=fault)]
+                told = str(fault)
+                self.notices = [
+                    lambda: _("The coop's profile was refused: {fault}").format(fault=told)
+                ]
             return
         write_atomic(self.home.path / "profile.bin", signed.encode(), mode=0o644, replace=True)
 

@@ -28,6 +28,7 @@ class People:
 
     def __init__(self, node: Node) -> None:
         self._node = node
+        self._unknown = 0
 
     # --- members --------------------------------------------------------------------------------
 
@@ -207,21 +208,24 @@ class People:
             rev=header.rev + 1,
         )
 
-    def notice(self) -> str | None:
-        """Return a sentence when the register does not know people whom the coop vouches for."""
+    def look_for_unknown(self) -> None:
+        """Count the people whom the coop vouches for and the register does not know."""
         node = self._node
         people = {
             cast("bytes", valid.signed.payload["person"])
             for valid in node.store.by_kinds(("membership",))
             if valid.signed.payload is not None and valid.signed.header.coop == node.coop
         }
-        unknown = [person for person in people if node.register.person(person) is None]
-        if not unknown:
+        self._unknown = sum(node.register.person(person) is None for person in people)
+
+    def notice(self) -> str | None:
+        """Return a sentence when there were such people, None else."""
+        if not self._unknown:
             return None
         return _(
             "private.db does not know {n} of the people whom your coop vouches for. "
             "Bring it back from a backup: it exists nowhere else."
-        ).format(n=len(unknown))
+        ).format(n=self._unknown)
 
     # --- mandates -------------------------------------------------------------------------------
 

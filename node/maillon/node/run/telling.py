@@ -75,9 +75,10 @@ def _traffic(network: dict[str, int | float | str], direction: str) -> int:
 
 def notices(node: Node, engine: dict[str, Any]) -> list[str]:
     """Return what the operator should know, in sentences."""
-    found = list(node.notices)
-    if node.register_notice is not None:
-        found.append(node.register_notice)
+    found = [say() for say in node.notices]
+    unknown = node.people.notice()
+    if unknown is not None:
+        found.append(unknown)
     if engine["store_full"]:
         found.append(_("The store is full: records of others are not taken in any more."))
     skewed = node.timekeeping.notice()
