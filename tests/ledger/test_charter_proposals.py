@@ -11,6 +11,7 @@ from maillon.ledger.block import Approval
 from maillon.ledger.charter import approve
 from maillon.ledger.charter_entries import SetLimit, SetQuorum, SetRule, encode_charter_entry
 from maillon.ledger.charter_proposals import (
+    ENDED_MAX,
     KEPT_BYTES_MAX,
     PROPOSALS_MAX,
     PROPOSALS_PER_COOP_MAX,
@@ -119,6 +120,37 @@ def test_open_proposals_survive_a_restart_and_go_when_the_next_charter_stands(
     with pytest.raises(CharterRefused) as caught:
         f.chain.build_proposal(one.hash, time=6)
     assert caught.value.reason == "proposal_unknown"
+
+
+def test_how_proposals_ended_is_remembered_over_a_restart(f: LedgerFederation) -> None:
+    one, other = propose(f, 1, "overtaken"), propose(f, 2)
+    keep(f, one, f.coops[0])
+    keep(f, other, f.coops[1], f.coops[2])
+    assert f.chain.ended() == []
+    block = f.chain.build_proposal(other.hash, time=5)
+    f.disk.commit(f.chain.apply(block, f.certify(block)))
+    made, overtaken = f.chain.ended()
+    assert made.made and made.gathered.proposal == other and made.h == 1
+    assert not overtaken.made and overtaken.gathered.proposal.title == "overtaken"
+    assert (overtaken.h, overtaken.by) == (1, other.hash)
+    assert [a.coop for a in overtaken.gathered.approvals] == [f.coops[0].id]
+    assert f.fresh(f.disk).ended() == f.chain.ended()
+
+
+def test_only_the_newest_that_ended_are_remembered() -> None:
+    f = LedgerFederation(6, seed="ended")
+    for h in range(1, 4):
+        for at in range(2 * PROPOSALS_PER_COOP_MAX):
+            keep(f, propose(f, 100 * h + at), f.coops[at // PROPOSALS_PER_COOP_MAX])
+        chosen = propose(f, 50 * h)
+        keep(f, chosen, *f.coops[2:5])
+        block = f.chain.build_proposal(chosen.hash, time=h)
+        f.disk.commit(f.chain.apply(block, f.certify(block)))
+    found = f.chain.ended()
+    assert len(found) == ENDED_MAX == len(f.disk.spaces["proposal ended"])
+    assert [e.h for e in found] == sorted((e.h for e in found), reverse=True)
+    assert [e.h for e in found if e.made] == [3, 2]
+    assert f.fresh(f.disk).ended() == found
 
 
 def test_a_proposal_is_about_the_charter_it_names(f: LedgerFederation) -> None:

@@ -31,7 +31,9 @@ from maillon.ledger.charter_entries import (
     decode_charter_entry,
 )
 from maillon.ledger.charter_proposals import (
+    ENDED_SPACE,
     SPACE,
+    EndedProposal,
     Gathered,
     Proposal,
     Proposals,
@@ -107,6 +109,7 @@ class CharterChain:
                 block = decode_block(value)
                 self._append(block, self.check_form(block)[1])
             self._proposals.load(self.latest, disk.scan(SPACE))
+            self._proposals.load_ended(disk.scan(ENDED_SPACE))
 
     # --- what is known ---
 
@@ -254,7 +257,7 @@ class CharterChain:
         return (
             Write(BLOCKS, key, done.encode()),
             Write(HASHES, key, done.hash),
-            *self._proposals.clear(),
+            *self._proposals.end(done.h, proposal_hash(done.h - 1, _entry_bytes(done))),
         )
 
     def _check_refounding(self, block: Block, certificate: bytes) -> None:
@@ -342,6 +345,10 @@ class CharterChain:
     def proposals(self) -> list[Gathered]:
         """Return the open proposals, by hash."""
         return self._proposals.all()
+
+    def ended(self) -> list[EndedProposal]:
+        """Return the last proposals that ended and how, the last first."""
+        return self._proposals.ended()
 
     def ready(self) -> list[Gathered]:
         """Return the proposals that have all their approvals, by hash."""

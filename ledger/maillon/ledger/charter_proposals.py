@@ -51,6 +51,11 @@ KEPT_BYTES_MAX: Final = PROPOSAL_BYTES_MAX + APPROVALS_MAX * 102 + 16
 
 SPACE: Final = "proposal"
 
+ENDED_MAX: Final = 32
+"""Proposals of which it is remembered how they ended: those of the last assembly, and more."""
+
+ENDED_SPACE: Final = "proposal ended"
+
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
@@ -160,12 +165,59 @@ class Gathered:
         return [[approval.coop, approval.signature] for approval in self.approvals]
 
 
+@dataclass(frozen=True, slots=True)
+class EndedProposal:
+    """A proposal that charter block `h` ended: by being made of it, or by coming before it.
+
+    `by` is the proposal (P) that the block was made of. This is a node's own memory: it is neither
+    part of the charter nor told to other nodes.
+    """
+
+    gathered: Gathered
+    h: int
+    by: bytes
+
+    @property
+    def made(self) -> bool:
+        """Tell whether it came into force."""
+        return self.gathered.proposal.hash == self.by
+
+    def encode(self) -> bytes:
+        """Return what is kept on disk."""
+        return encode(
+            [self.h, self.by, self.gathered.needed, self.gathered.encode()],
+            bytes_max=KEPT_BYTES_MAX + 64,
+        )
+
+
+def _decode_ended(value: bytes) -> EndedProposal:
+    parts = read.array(value, KEPT_BYTES_MAX + 64, "proposal")
+    if len(parts) != 4:
+        read.refuse("proposal")
+    kept = read.array(read.bounded(parts[3], KEPT_BYTES_MAX, "proposal", 1), KEPT_BYTES_MAX, "")
+    gathered = Gathered(
+        decode_proposal(read.bounded(kept[0], PROPOSAL_BYTES_MAX, "proposal", 1)),
+        approvals_from(kept[1], "proposal"),
+        read.number(parts[2], "proposal", 0, APPROVALS_MAX),
+    )
+    return EndedProposal(
+        gathered,
+        read.number(parts[0], "proposal", 1, HEIGHT_MAX),
+        read.bounded(parts[1], 32, "proposal", 32),
+    )
+
+
 class Proposals:
     """The open proposals about one charter. What a call returns, the caller commits."""
 
     def __init__(self, verify: Verify) -> None:
         self._verify = verify
         self._open: dict[bytes, Gathered] = {}
+        self._ended: dict[bytes, EndedProposal] = {}
+
+    def load_ended(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
+        """Take over what is on disk of those that ended."""
+        self._ended = {key: _decode_ended(value) for key, value in rows}
 
     def load(self, state: CharterState, rows: Iterable[tuple[bytes, bytes]]) -> None:
         """Take over what is on disk and is about this charter; it was checked when it came."""
@@ -219,11 +271,26 @@ class Proposals:
             if others >= PROPOSALS_PER_COOP_MAX:
                 refuse("proposals_full", coop=approval.coop, limit=PROPOSALS_PER_COOP_MAX)
 
-    def clear(self) -> tuple[Write, ...]:
-        """Forget all of them: a new charter stands, and they were about the one before."""
-        writes = tuple(Write(SPACE, key, None) for key in self._open)
+    def end(self, h: int, by: bytes) -> tuple[Write, ...]:
+        """Close all of them, for charter block `h` of proposal `by` stands: they were about the
+        charter before it. How the newest ENDED_MAX ended is remembered."""
+        writes = [Write(SPACE, key, None) for key in self._open]
+        for key, gathered in self._open.items():
+            ended = EndedProposal(gathered, h, by)
+            self._ended[key] = ended
+            writes.append(Write(ENDED_SPACE, key, ended.encode()))
         self._open.clear()
-        return writes
+        for ended in self.ended()[ENDED_MAX:]:
+            gone = ended.gathered.proposal.hash
+            del self._ended[gone]
+            writes.append(Write(ENDED_SPACE, gone, None))
+        return tuple(writes)
+
+    def ended(self) -> list[EndedProposal]:
+        """Return those that ended, the last first; of one block, what it was made of first."""
+        return sorted(
+            self._ended.values(), key=lambda e: (-e.h, not e.made, e.gathered.proposal.hash)
+        )
 
     def get(self, proposal: bytes) -> Gathered | None:
         """Return an open proposal by its hash P, or None."""

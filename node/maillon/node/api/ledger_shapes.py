@@ -497,6 +497,25 @@ class CharterCoopOut(Struct):
     removed: bool
 
 
+class EndedOut(Struct):
+    """A proposal that came into force, or that another one came before."""
+
+    proposal: str
+    title: str
+    entries: list[str]
+    """What it was to change, in sentences."""
+    approvals: int
+    needed: int
+    status: str
+    """certified, or outdated: it was about a charter that another block has replaced."""
+    height: int
+    """The charter block that ended it, of this `time`."""
+    time: int
+    by: str
+    """The proposal that block was made of."""
+    by_title: str
+
+
 class CharterOut(Struct):
     enabled: bool
     height: int
@@ -510,6 +529,8 @@ class CharterOut(Struct):
     coops: list[CharterCoopOut]
     retired_below: int
     sentences: list[str]
+    ended: list[EndedOut] = []
+    """The last proposals that ended, the last first, as far as this node heard of them."""
 
 
 class ProposalRequest(Request):

@@ -96,7 +96,29 @@ class Governing:
             ],
             retired_below=charter.retired_below,
             sentences=quorum_words(explain_quorum(committee.n, committee.quorum)),
+            ended=self._ended(),
         )
+
+    def _ended(self) -> list[shapes.EndedOut]:
+        """Return how the last proposals ended."""
+        chain = self._runner.machine.book.charter
+        ended = chain.ended()
+        titles = {one.gathered.proposal.hash: one.gathered.proposal.title for one in ended}
+        return [
+            shapes.EndedOut(
+                proposal=one.gathered.proposal.hash.hex(),
+                title=one.gathered.proposal.title,
+                entries=[self._words(entry) for entry in one.gathered.proposal.read()],
+                approvals=len(one.gathered.approvals),
+                needed=one.gathered.needed,
+                status="certified" if one.made else "outdated",
+                height=one.h,
+                time=chain.block(one.h).header.time,
+                by=one.by.hex(),
+                by_title=titles.get(one.by, ""),
+            )
+            for one in ended
+        ]
 
     def proposals(self) -> shapes.Proposals:
         """Return the open proposals."""
@@ -164,12 +186,13 @@ class Governing:
                     name=self._name(coop), trustee=self._name(trustee)
                 )
             case SetKey(coop, role, key):
+                role_words = _("witness") if role == "witness" else _("writer")
                 if not key:
                     return _("{name} has no {role} any more.").format(
-                        name=self._name(coop), role=role
+                        name=self._name(coop), role=role_words
                     )
                 return _("{name} gets another {role} key: {key}.").format(
-                    name=self._name(coop), role=role, key=key.hex()[:16]
+                    name=self._name(coop), role=role_words, key=key.hex()[:16]
                 )
             case SetLimit(coop, unit, limit):
                 return _("{name} may owe the others {amount} at most.").format(
