@@ -577,6 +577,10 @@ IMPORT_BATCH_ROWS = 200
 IMPORT_FAULTS_TOLD_MAX = 1_000
 # A body of the local API other than a file to import: sixteen of the largest records.
 API_BODY_BYTES_MAX = 256 * 1024
+# What is read of a body after its answer is known, and thrown away, so that the connection can go on:
+# as much as the largest body that is ever taken, in the time in which a local program sends that.
+API_UNREAD_BYTES_MAX = IMPORT_BYTES_MAX
+API_UNREAD_S_MAX = 5.0
 # Rows of a list in one answer of the local API.
 API_ROWS_MAX = 1_000
 # First-seen times kept for measuring how fast records spread.

@@ -12,6 +12,7 @@ from hypercorn.trio import serve  # pyright: ignore[reportUnknownVariableType]  
 from litestar.types import ASGIApp
 
 from maillon.node import i18n
+from maillon.node.api.bodies import whole_bodies
 
 # An answer that is under way when the node stops gets this long to end.
 GRACE_S = 1.0
@@ -55,5 +56,5 @@ async def serve_api(
     config.backlog = CONNECTIONS_WAITING_MAX
     config.accesslog = None  # queries are nobody's business
     config.errorlog = None
-    served = cast(Any, InTheirLanguage(app))
+    served = cast(Any, InTheirLanguage(whole_bodies(app)))
     await serve(served, config, shutdown_trigger=stop, task_status=task_status)
