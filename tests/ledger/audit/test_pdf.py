@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
@@ -11,11 +12,14 @@ from typing import Any
 import pytest
 
 from maillon.ledger.audit.report import Report
+from maillon.ledger.charter_entries import Remove
 from maillon.ledger.entries import Intra
 from maillon.ledger.export.container import chain_path
 from maillon.ledger.tool.auditing import audit_export
+from maillon.ledger.tool.files import ExportWriter
 from maillon.ledger.tool.pdf import render_pdf, write_pdf
 from support.ledger_corpus import Plan, make_corpus
+from support.ledger_people import charter_block
 from support.real_tools import real_tool
 from support.tampering import Export, with_amount
 
@@ -146,6 +150,27 @@ def test_a_copy_that_cannot_be_read_whole_claims_no_more_than_was_read(
     for language, claim in (("en", "Every block of every coop"), ("fr", "Chaque bloc de chaque")):
         assert claim not in words_of(report, language, tmp_path)
         assert claim in words_of(audit_export(folder, at=AT, jobs=1), language, tmp_path)
+
+
+def test_a_coop_that_left_is_told_as_such_and_goes_on_counting(
+    folder: Path, report: Report, tmp_path: Path
+) -> None:
+    export = Export(folder, tmp_path / "export")
+    gone, trustee = export.chains[2], export.chains[0]
+    block = charter_block(PLAN, export.charters(), [Remove(gone, trustee)], export.at)
+    writer = ExportWriter(export.folder, export.fed)
+    writer.append(None, [block])
+    writer.commit(export.at)
+    later = audit_export(export.folder, at=AT, jobs=1)
+    assert later.verdict == report.verdict and later.charters.latest.coops[gone].removed
+    assert [one.total for one in later.sums] == [0] * len(later.sums)
+    # In place of the limit, which it has no more; not of what its members hold.
+    name = report.charters.latest.coops[gone].name
+    for language, said in (("en", "has left"), ("fr", "est partie")):
+        before, after = (words_of(one, language, tmp_path) for one in (report, later))
+        assert said not in before
+        units = sum(one.unit not in later.counted for one in later.sums)
+        assert len(re.findall(rf"{name} \d+ {said} ", after)) == units, after
 
 
 def words_of(report: Report, language: str, folder: Path) -> str:

@@ -256,9 +256,9 @@ class Telling:
                     h=proof.h,
                     cleared=fraud_hash(proof) in cleared,
                     proof=proof.encode().hex(),
-                    sentence=_("The writer of {name} signed two different blocks {h}.").format(
-                        name=name, h=proof.h
-                    )
+                    sentence=_(
+                        "The writer of {name} signed two different blocks at height {h}."
+                    ).format(name=name, h=proof.h)
                     if by_writer
                     else _("The witness of {name} voted twice at block {h}.").format(
                         name=name, h=proof.h
@@ -271,12 +271,9 @@ class Telling:
         """Replay every chain, a block at a time, and let others have their turn between them."""
         machine = self._runner.machine
         report = shapes.VerifyReport(True, 0, 0, 0, 0, 0, [], [])
-        sums = {
-            place: 0 for place, unit in enumerate(self._showing.units) if unit.kind != "count"
-        }
+        sums = {place: 0 for place, unit in enumerate(self._showing.units) if unit.kind != "count"}
         for _done in replay(machine.book, report, sums):
             await trio.lowlevel.checkpoint()
         report.sums = [self._showing.balance(unit, total) for unit, total in sorted(sums.items())]
         report.good = not report.faults and not any(sums.values())
         return report
-
