@@ -15,6 +15,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
 from maillon.node.api.ledger_shapes import Placed
+from maillon.node.api.wrong import in_words
 from maillon.node.i18n import _, language
 from maillon.protocol.errors import LocalError, MaillonError, RemoteError
 
@@ -109,23 +110,40 @@ def on_maillon_error(_request: Request[Any, Any, Any], fault: MaillonError) -> R
     return maillon_problem(fault)
 
 
-def on_http_error(_request: Request[Any, Any, Any], fault: HTTPException) -> Response[bytes]:
-    codes = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+def on_http_error(request: Request[Any, Any, Any], fault: HTTPException) -> Response[bytes]:
     if isinstance(fault, ValidationException):
         wrong = cast("list[dict[str, Any]]", fault.extra or [])
-        where = [f"{item.get('key', '')}: {item.get('message', '')}".strip(": ") for item in wrong]
-        detail = "; ".join(where) or fault.detail
-        return problem(400, "request", _("The request is wrong: {detail}").format(detail=detail))
-    if fault.status_code >= 500:
-        log.error("a request failed", exc_info=fault.__cause__ or fault)
-    code = codes.get(fault.status_code, "request" if fault.status_code < 500 else "internal")
-    return problem(fault.status_code, code, fault.detail)
+        where = [
+            f"{item.get('key', '')}: {in_words(str(item.get('message', '')))}".strip(": ")
+            for item in wrong
+        ]
+        return _wrong("; ".join(where) or fault.detail)
+    path = request.url.path[:80]
+    match fault.status_code:
+        case 404:
+            return problem(404, "not_found", _("There is nothing at {path}.").format(path=path))
+        case 405:
+            detail = _("{path} does not answer to {method}.").format(
+                path=path, method=request.method
+            )
+            return problem(405, "method_not_allowed", detail)
+        case 413:
+            return problem(413, "too_large", _("The request is larger than this node reads."))
+        case status if status >= 500:
+            log.error("a request failed", exc_info=fault.__cause__ or fault)
+            return problem(status, "internal", fault.detail)
+        case status:
+            return problem(status, "request", in_words(fault.detail))
 
 
 def on_decode_error(
     _request: Request[Any, Any, Any], fault: msgspec.MsgspecError
 ) -> Response[bytes]:
-    return problem(400, "request", _("The request is wrong: {detail}").format(detail=fault))
+    return _wrong(in_words(str(fault)))
+
+
+def _wrong(detail: str) -> Response[bytes]:
+    return problem(400, "request", _("The request is wrong: {detail}").format(detail=detail))
 
 
 def on_any_error(request: Request[Any, Any, Any], fault: Exception) -> Response[bytes]:
