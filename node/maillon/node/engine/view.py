@@ -102,6 +102,8 @@ class IdentityView:
         self._member_keys: dict[bytes, dict[bytes, None]] = {}
         self._mandates: dict[bytes, MandateInfo] = {}
         self._given: dict[tuple[bytes, bytes], dict[bytes, None]] = {}
+        # The person (coop, id) -> the keys that the coop has named for them.
+        self._person_keys: dict[tuple[bytes, bytes], dict[bytes, None]] = {}
         self._coops: dict[bytes, CoopInfo | None] = {}
         self._sorted: list[tuple[int, bytes]] | None = None
 
@@ -182,6 +184,19 @@ class IdentityView:
         """Return the current memberships of a coop, by key."""
         keys = sorted(self._member_keys.get(coop, ()))
         return [info for key in keys if (info := self.membership(coop, key)) is not None]
+
+    def keys_of(self, author: bytes) -> list[MembershipInfo]:
+        """Return the current memberships of one person (an author of 49 bytes), by key."""
+        coop, person = author[1:33], author[33:]
+        keys = sorted(self._person_keys.get((coop, person), ()))
+        found = (self.membership(coop, key) for key in keys)
+        # A key that two persons claim is the one's with the lesser id.
+        return [info for info in found if info is not None and info.person == person]
+
+    def mandates_of(self, coop: bytes, key: bytes) -> list[MandateInfo]:
+        """Return the current mandates that a key of a coop gave, by thing."""
+        things = sorted(self._given.get((coop, key), ()))
+        return [info for thing in things if (info := self.mandate(thing)) is not None]
 
     def coops(self) -> list[CoopInfo]:
         """Return what is known of every coop: founders first, then by id."""
@@ -267,7 +282,10 @@ class IdentityView:
                 self._coops.pop(entry.subject, None)
             case "membership":
                 pair = (entry.coop, entry.subject)
-                del self._members[pair][id]
+                person = (entry.coop, self._members[pair].pop(id).person)
+                self._person_keys[person].pop(entry.subject, None)
+                if not self._person_keys[person]:
+                    del self._person_keys[person]
                 if not self._members[pair]:
                     del self._members[pair]
                     del self._member_keys[entry.coop][entry.subject]
@@ -295,6 +313,8 @@ class IdentityView:
                 pair = (entry.coop, entry.subject)
                 self._members.setdefault(pair, {})[signed.id] = info
                 self._member_keys.setdefault(entry.coop, {})[entry.subject] = None
+                person = (entry.coop, info.person)
+                self._person_keys.setdefault(person, {})[entry.subject] = None
             case "mandate":
                 self._mandates[entry.subject] = MandateInfo.of(valid)
                 self._given.setdefault((entry.coop, entry.key), {})[entry.subject] = None
