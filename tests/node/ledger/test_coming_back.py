@@ -11,9 +11,9 @@ import trio
 
 from maillon.ledger.errors import AccountClosed, OverMaximum, WrongUnit
 from maillon.ledger.tool.auditing import audit_export
-from maillon.node import bounds
 from maillon.node.api import ledger_shapes as shapes
 from maillon.node.api.ledger_service import StatementOptions, TransferOptions
+from maillon.node.ledger import bounds
 from maillon.node.ledger.asking import AskingError
 from maillon.node.ledger.desk import Desk
 from maillon.node.ledger.repeats import KeyUsed, Repeats
@@ -67,7 +67,7 @@ async def test_an_arrival_is_not_waited_for_when_the_other_coop_is_away(
     start = trio.current_time()
     left = await a.pay(ana, bo, 20, arrival=True, wait_s=100)
     assert (left.status, left.arrival) == ("certified", "on_its_way")
-    assert trio.current_time() - start < 2 * bounds.LEDGER_ARRIVAL_S_MAX
+    assert trio.current_time() - start < 2 * bounds.ARRIVAL_S_MAX
 
 
 async def test_what_another_coop_would_send_back_is_refused_at_once(
@@ -325,7 +325,7 @@ async def test_keys_are_forgotten_after_their_time_and_not_before(
     for n in range(10):
         repeats.remember(f"k{n}", [n], bytes([n]) * 32, start + n)
     repeats.remember("k3", [3], b"\x99" * 32, start + 50)
-    later = start + bounds.LEDGER_KEYS_KEPT_S + 5
+    later = start + bounds.KEYS_KEPT_S + 5
     repeats.remember("new", ["x"], bytes(32), later)
     assert [repeats.known(f"k{n}", [n]) is None for n in range(10)] == [
         True, True, True, False, True, False, False, False, False, False]  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 
 from maillon.ledger.quorum import Term
 from maillon.ledger.rounds import Prepare
-from maillon.node import bounds
+from maillon.node.ledger import bounds
 from maillon.node.ledger.rivals import Rivals
 from maillon.node.ledger.staging import StagedDisk
 from maillon.node.store.ledgerdisk import SqliteDisk
@@ -56,7 +56,7 @@ async def test_a_notice_of_another_process_ends_after_a_quiet_hour(
     now = a.time()
     assert a.runner.machine.rivals.met(a.coop, prepare(a, b"\2" * 16), now)
     assert told()
-    gone = now - bounds.LEDGER_RIVAL_QUIET_S
+    gone = now - bounds.RIVAL_QUIET_S
     assert a.runner.machine.rivals.met(a.coop, prepare(a, b"\2" * 16), gone)
     assert not told()
 
@@ -69,7 +69,7 @@ def test_what_is_no_signed_prepare_says_nothing_and_old_terms_are_forgotten_in_t
     for evidence in (b"", b"\x91\x13", b"\xc1"):
         assert not rivals.met(b"c" * 32, evidence, 5)
     assert not rivals.active(b"c" * 32, 5)
-    for place in range(bounds.LEDGER_OWN_TERMS_MAX * 3):
+    for place in range(bounds.OWN_TERMS_MAX * 3):
         rivals.started(b"c" * 32, place.to_bytes(16, "big"))
-    assert len(rivals.own(b"c" * 32)) == bounds.LEDGER_OWN_TERMS_MAX
+    assert len(rivals.own(b"c" * 32)) == bounds.OWN_TERMS_MAX
     disk.close()

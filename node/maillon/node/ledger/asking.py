@@ -22,9 +22,9 @@ from maillon.ledger.orders import (
 )
 from maillon.ledger.state import Account
 from maillon.ledger.units import UnitTable
-from maillon.node import bounds
 from maillon.node.api import ledger_shapes as shapes
 from maillon.node.i18n import _
+from maillon.node.ledger import bounds
 from maillon.node.ledger.arrivals import require_welcome
 from maillon.node.ledger.host import Host
 from maillon.node.ledger.machine import Machine
@@ -262,7 +262,7 @@ class Asking:
             account.id,
             last + 1,
             self._host.coop,
-            self._host.time() + bounds.LEDGER_ORDER_LIFETIME_S,
+            self._host.time() + bounds.ORDER_LIFETIME_S,
             action,
             mandate=mandate,
         )

@@ -30,7 +30,6 @@ from maillon.ledger.orders import (
     RevokeAction,
     decode_order,
 )
-from maillon.node import bounds
 from maillon.node.api import ledger_shapes as shapes
 from maillon.node.api.ledger_service import (
     AccountOptions,
@@ -38,7 +37,7 @@ from maillon.node.api.ledger_service import (
     TransferOptions,
 )
 from maillon.node.i18n import _
-from maillon.node.ledger import papers, proving, statements
+from maillon.node.ledger import bounds, papers, proving, statements
 from maillon.node.ledger.asking import PERSON_KINDS, Asking, AskingError, NoSuchAccount, bytes_of
 from maillon.node.ledger.elsewhere import Elsewhere
 from maillon.node.ledger.exporting import export
@@ -267,7 +266,7 @@ class Desk:
         if len(fits) != 1 or len(mandate) < PREFIX_CHARACTERS_MIN:
             raise NoSuchAccount(_("There is no such mandate on the account."))
         order = asking.sign(found, RevokeAction(fits[0]), asking.key_for(found))
-        return await self.outcomes.order(order, bounds.LEDGER_REVOKE_WAIT_S)
+        return await self.outcomes.order(order, bounds.REVOKE_WAIT_S)
 
     def statement(self, account: str, options: StatementOptions) -> shapes.Statement:
         """List what moved an account's balance."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from maillon.ledger.book import Book
 from maillon.ledger.build import EntryWish
 from maillon.ledger.entries import Void
-from maillon.node import bounds
+from maillon.node.ledger import bounds
 
 
 class Expiry:
@@ -24,9 +24,9 @@ class Expiry:
 
     def wishes(self, now: int) -> Iterator[EntryWish]:
         """Yield a void for each hold whose time is up; the writer queues each once."""
-        if now < self._look_at <= now + bounds.LEDGER_LOOK_AGAIN_S:
+        if now < self._look_at <= now + bounds.LOOK_AGAIN_S:
             return
-        self._look_at = now + bounds.LEDGER_LOOK_AGAIN_S
+        self._look_at = now + bounds.LOOK_AGAIN_S
         if self._coop not in self._book.charter.latest.coops:
             return
         for account in self._book.state(self._coop).accounts():

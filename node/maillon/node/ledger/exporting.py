@@ -13,9 +13,9 @@ from maillon.ledger.checkpoint import Checkpoint, cosign, raw_signer, sign_check
 from maillon.ledger.export.container import CHARTER, chain_path, frame
 from maillon.ledger.messages import AskHeads, Heads
 from maillon.ledger.tool.files import ExportWriter
-from maillon.node import bounds
 from maillon.node.api import ledger_shapes as shapes
 from maillon.node.i18n import _
+from maillon.node.ledger import bounds
 from maillon.node.ledger.runner import LedgerRunner
 from maillon.protocol.errors import LocalError
 from maillon.protocol.keys import SigningKey
@@ -129,7 +129,7 @@ async def _heads_of_others(runner: LedgerRunner) -> dict[bytes, list[tuple[bytes
             found[peer] = [(header.encoded, proof) for header, proof in answer.heads]
 
     async with trio.open_nursery() as nursery:
-        for peer in runner.connected_keys()[: bounds.LEDGER_EXPORT_PEERS_MAX]:
+        for peer in runner.connected_keys()[: bounds.EXPORT_PEERS_MAX]:
             nursery.start_soon(ask, peer)
     return found
 

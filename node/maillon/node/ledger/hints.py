@@ -26,7 +26,8 @@ from maillon.ledger.messages import (
 )
 from maillon.ledger.quorum import decode_certificate
 from maillon.ledger.steps import NeedsBlocks
-from maillon.node import bounds
+from maillon.node import bounds as node_bounds
+from maillon.node.ledger import bounds
 from maillon.node.ledger.machine import Machine
 from maillon.protocol.errors import MaillonError
 
@@ -70,10 +71,10 @@ class HintsIn:
 
     def _room(self, peer: bytes, count: int, at: float) -> bool:
         level, before = self._levels.get(peer, (0.0, at))
-        level = max(0.0, level - max(0.0, at - before) * bounds.LEDGER_HINTS_RATE) + count
-        if level > bounds.LEDGER_HINTS_BURST:
+        level = max(0.0, level - max(0.0, at - before) * bounds.HINTS_RATE) + count
+        if level > bounds.HINTS_BURST:
             return False
-        if len(self._levels) > bounds.STANDINGS_MAX:
+        if len(self._levels) > node_bounds.STANDINGS_MAX:
             self._levels.clear()
         self._levels[peer] = (level, at)
         return True
@@ -126,7 +127,7 @@ class HintsOut:
         """Take hints to tell; of a chain only the newest head."""
         for hint in hints:
             self._hints[_place(hint)] = hint
-            while len(self._hints) > bounds.LEDGER_HINTS_PENDING_MAX:
+            while len(self._hints) > bounds.HINTS_PENDING_MAX:
                 del self._hints[next(iter(self._hints))]
         if self._hints:
             self._event.set()
@@ -144,8 +145,8 @@ class HintsOut:
         size = 0
         for hint in hints:
             length = len(encode_hints([hint]))
-            full = size + length > bounds.LEDGER_HINTS_BYTES_MAX
-            if part and (full or len(part) >= bounds.LEDGER_HINTS_MAX):
+            full = size + length > bounds.HINTS_BYTES_MAX
+            if part and (full or len(part) >= bounds.HINTS_MAX):
                 messages.append(encode_hints(part))
                 part, size = [], 0
             part.append(hint)

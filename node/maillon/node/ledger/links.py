@@ -14,7 +14,7 @@ from typing import Protocol
 
 import trio
 
-from maillon.node import bounds
+from maillon.node.ledger import bounds
 from maillon.node.ports import FrameStream
 from maillon.protocol.errors import MaillonError
 
@@ -59,8 +59,7 @@ class Link:
         self._frames.append(frame)
         self._bytes += len(frame)
         while len(self._frames) > 1 and (
-            len(self._frames) > bounds.LEDGER_LINK_QUEUE_MAX
-            or self._bytes > bounds.LEDGER_LINK_BYTES_MAX
+            len(self._frames) > bounds.LINK_QUEUE_MAX or self._bytes > bounds.LINK_BYTES_MAX
         ):
             self._bytes -= len(self._frames.popleft())
             self.dropped += 1
@@ -87,8 +86,8 @@ class Link:
                 self._frames.clear()
                 self._bytes = 0
                 pause = min(
-                    bounds.LEDGER_LINK_RETRY_S_MAX,
-                    bounds.LEDGER_LINK_RETRY_S * 2.0 ** min(self.faults - 1, 16),
+                    bounds.LINK_RETRY_S_MAX,
+                    bounds.LINK_RETRY_S * 2.0 ** min(self.faults - 1, 16),
                 )
                 with trio.move_on_after(pause):
                     await self._pause()
@@ -140,7 +139,7 @@ class Guest:
     def __init__(self, stream: FrameStream) -> None:
         self.peer = stream.peer
         self._stream = stream
-        self._send, self._receive = trio.open_memory_channel[bytes](bounds.LEDGER_INBOX_PEER_MAX)
+        self._send, self._receive = trio.open_memory_channel[bytes](bounds.INBOX_PEER_MAX)
         self._waiting = 0
         self._fewer = trio.Event()
         self._scope = trio.CancelScope()
@@ -175,7 +174,7 @@ class Guest:
                 nursery.start_soon(self._answers)
                 try:
                     while (frame := await self._stream.receive()) is not None:
-                        await self._until(bounds.LEDGER_INBOX_PEER_MAX - 1)
+                        await self._until(bounds.INBOX_PEER_MAX - 1)
                         self._waiting += 1
                         take(self, frame)
                     # Every message that was read has its answer before the stream ends.
@@ -201,7 +200,7 @@ async def ask(streams: Streams, peer: bytes, frames: list[bytes]) -> list[bytes]
     Raises: MaillonError, TooSlowError after LEDGER_CALL_S.
     """
     found: list[bytes] = []
-    with trio.fail_after(bounds.LEDGER_CALL_S):
+    with trio.fail_after(bounds.CALL_S):
         stream = await streams.open_stream(peer, PROTOCOL)
         try:
             for frame in frames:

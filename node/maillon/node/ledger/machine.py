@@ -67,7 +67,7 @@ from maillon.ledger.steps import (
 from maillon.ledger.witness import Witness
 from maillon.ledger.witness_state import BODIES, VOTES
 from maillon.ledger.writer import Writer
-from maillon.node import bounds
+from maillon.node.ledger import bounds
 from maillon.node.ledger.changes import Changes, CoopLeft
 from maillon.node.ledger.expiry import Expiry
 from maillon.node.ledger.handed import Handed
@@ -208,14 +208,14 @@ class Machine:
         """Look at what came in; return the (witness, frame) that may leave before `commit`."""
         if not self._started:
             self._guarded(now, lambda: self._start(now))
-        count = min(len(self._inbox), bounds.LEDGER_BATCH_MAX)
+        count = min(len(self._inbox), bounds.BATCH_MAX)
         for _ in range(count):
             event = self._inbox.popleft()
             self._guarded(now, partial(self._event, event, now))
             if isinstance(event, FromGuest):
                 self._handled.append(event.asker)
         self._guarded(now, lambda: self._progress(now))
-        if not (count or self._asked) or self.disk.waiting_later > bounds.LEDGER_LATER_MAX:
+        if not (count or self._asked) or self.disk.waiting_later > bounds.LATER_MAX:
             # Nothing presses: what may wait has waited.
             self._urgent = True
         self._asked = False
@@ -281,7 +281,7 @@ class Machine:
             self.reloads += 1
             self.faults = [*self.faults, repr(fault)][-8:]
             log.error("the ledger is loaded again after a fault", exc_info=True)
-            if self.reloads > bounds.LEDGER_RELOADS_MAX:
+            if self.reloads > bounds.RELOADS_MAX:
                 raise
             # What was decided since the last commit is undone, and must not leave. What was asked
             # stays: who asked waits for it.
@@ -440,7 +440,7 @@ class Machine:
 
     def _progress(self, now: int) -> None:
         """Read what is certified now, and let the writers go on, until nothing moves."""
-        for _ in range(bounds.LEDGER_ROUNDS_MAX):
+        for _ in range(bounds.ROUNDS_MAX):
             changed, self.disk.moved = self.disk.moved, False
             moved = self._read_new(now) if changed else set[bytes]()
             if changed:

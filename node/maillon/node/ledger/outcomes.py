@@ -8,8 +8,8 @@ import trio
 
 from maillon.ledger.entries import Entry, Settle
 from maillon.ledger.orders import COMMONS, HoldAction, Order
-from maillon.node import bounds
 from maillon.node.api import ledger_shapes as shapes
+from maillon.node.ledger import bounds
 from maillon.node.ledger.arrivals import sentence_of
 from maillon.node.ledger.happenings import Ended
 from maillon.node.ledger.host import Host
@@ -143,7 +143,7 @@ class Outcomes:
         row = self._runner.machine.index.transfer(id)
         if row is None or not self._showing.arrival(row):
             return placed
-        with trio.move_on_after(min(wait_s, bounds.LEDGER_ARRIVAL_S_MAX) if wait else 0):
+        with trio.move_on_after(min(wait_s, bounds.ARRIVAL_S_MAX) if wait else 0):
             while _under_way(row):
                 await self._runner.next_run()
                 row = self._runner.machine.index.transfer(id) or row

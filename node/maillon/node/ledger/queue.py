@@ -15,8 +15,8 @@ from typing import Any, Final, cast
 from maillon.ledger.entries import Entry, decode_entry
 from maillon.ledger.orders import Order, decode_order
 from maillon.ledger.steps import Write
-from maillon.node import bounds
 from maillon.node.i18n import _
+from maillon.node.ledger import bounds
 from maillon.node.ledger.staging import StagedDisk
 from maillon.protocol.encoding import Value, decode, encode
 from maillon.protocol.errors import LocalError, MaillonError
@@ -156,18 +156,14 @@ class OrderQueue:
         if known is not None and known.state != REFUSED:
             return known
         account = cast("bytes", getattr(wish, "account", bytes(16)))
-        if len(self) >= bounds.LEDGER_ORDERS_WAITING_MAX:
+        if len(self) >= bounds.ORDERS_WAITING_MAX:
             raise QueueFull(
                 _("{n} orders wait for the network already.").format(n=len(self)),
                 hint=_("See what is wrong with: maillon ledger status"),
             )
-        if account != bytes(16) and (
-            self._by_account.get(account, 0) >= bounds.LEDGER_ORDERS_ACCOUNT_MAX
-        ):
+        if account != bytes(16) and (self._by_account.get(account, 0) >= bounds.ORDERS_ACCOUNT_MAX):
             raise QueueFull(
-                _("{n} orders of this account wait already.").format(
-                    n=self._by_account[account]
-                ),
+                _("{n} orders of this account wait already.").format(n=self._by_account[account]),
                 hint=_("Wait until they are through."),
             )
         if known is not None:
@@ -207,7 +203,7 @@ class OrderQueue:
         item.facts = dict(storable(fault.facts))
         self._write(item)
         refused = [item for item in self._items.values() if item.state == REFUSED]
-        if len(refused) > bounds.LEDGER_REFUSED_KEPT_MAX:
+        if len(refused) > bounds.REFUSED_KEPT_MAX:
             self.forget(min(refused, key=lambda item: item.ended_at).id)
         return True
 

@@ -13,7 +13,7 @@ from maillon.ledger.entries import Entry, In, Return, decode_entry
 from maillon.ledger.messages import Failure
 from maillon.ledger.orders import Order
 from maillon.ledger.sources import as_wished
-from maillon.node import bounds
+from maillon.node.ledger import bounds
 from maillon.node.ledger.index import Index
 from maillon.protocol.errors import MaillonError
 
@@ -80,7 +80,7 @@ class Reading:
             # A retirement or a re-founding put other blocks in the place of these.
             self._index.forget(chain)
             h = 0
-        top = min(head.h, h + bounds.LEDGER_READ_BLOCKS_MAX)
+        top = min(head.h, h + bounds.READ_BLOCKS_MAX)
         state = self._book.state(chain)
         for block in self._book.blocks(chain, h + 1, top):
             found: list[tuple[int, bytes, Entry]] = []

@@ -14,8 +14,8 @@ import hashlib
 from typing import Any, Final, cast
 
 from maillon.ledger.steps import Write
-from maillon.node import bounds
 from maillon.node.i18n import _
+from maillon.node.ledger import bounds
 from maillon.node.ledger.staging import LedgerDisk
 from maillon.protocol.encoding import Value, decode, encode
 from maillon.protocol.errors import LocalError
@@ -66,14 +66,14 @@ class Repeats:
     def _outdated(self, now: int) -> list[Write]:
         gone: list[Write] = []
         for place, _value in self._disk.scan(BY_TIME):
-            if int.from_bytes(place[:8], "big") >= now - bounds.LEDGER_KEYS_KEPT_S:
+            if int.from_bytes(place[:8], "big") >= now - bounds.KEYS_KEPT_S:
                 break
             gone.append(Write(BY_TIME, place, None))
             found = self._disk.get(SPACE, place[8:])
             # What was refused and asked anew has a younger row too.
             if found is not None and _row(found)[2] == int.from_bytes(place[:8], "big"):
                 gone.append(Write(SPACE, place[8:], None))
-            if len(gone) >= bounds.LEDGER_KEYS_DROPPED_MAX:
+            if len(gone) >= bounds.KEYS_DROPPED_MAX:
                 break
         return gone
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 from maillon.ledger.messages import decode_message
 from maillon.ledger.rounds import Prepare
 from maillon.ledger.steps import Write
-from maillon.node import bounds
+from maillon.node.ledger import bounds
 from maillon.node.ledger.staging import StagedDisk
 from maillon.protocol.encoding import decode, encode
 from maillon.protocol.errors import MaillonError
@@ -29,7 +29,7 @@ class Rivals:
 
     def started(self, chain: bytes, nonce: bytes) -> None:
         """Note the nonce of a term of office of this node, before anything is said in it."""
-        kept = [*self.own(chain), nonce][-bounds.LEDGER_OWN_TERMS_MAX :]
+        kept = [*self.own(chain), nonce][-bounds.OWN_TERMS_MAX :]
         self._disk.commit((Write(SPACE, chain, encode([*kept])),))
 
     def own(self, chain: bytes) -> list[bytes]:
@@ -37,7 +37,7 @@ class Rivals:
         known = self._disk.get(SPACE, chain)
         if known is None:
             return []
-        size = bounds.LEDGER_OWN_TERMS_MAX * (NONCE_BYTES + 8)
+        size = bounds.OWN_TERMS_MAX * (NONCE_BYTES + 8)
         return cast("list[bytes]", cast("Any", decode(known, bytes_max=size)))
 
     def met(self, chain: bytes, evidence: bytes, now: int) -> bool:
@@ -54,4 +54,4 @@ class Rivals:
     def active(self, chain: bytes, now: int) -> bool:
         """Tell whether another process showed itself within the last hour."""
         seen = self._seen.get(chain)
-        return seen is not None and now - seen < bounds.LEDGER_RIVAL_QUIET_S
+        return seen is not None and now - seen < bounds.RIVAL_QUIET_S

@@ -29,8 +29,8 @@ from maillon.ledger.messages import (
 from maillon.ledger.orders import Order
 from maillon.ledger.rounds import Commit, Vote
 from maillon.ledger.steps import NeedsBlocks
-from maillon.node import bounds
-from maillon.node.ledger import links
+from maillon.node import bounds as node_bounds
+from maillon.node.ledger import bounds, links
 from maillon.node.ledger.happenings import (
     Asker,
     Ended,
@@ -98,7 +98,7 @@ class LedgerRunner:
         self._compared: dict[bytes, float] = {}
         self.hints_in = HintsIn(machine)
         self.hints_out = HintsOut()
-        self._latencies: deque[float] = deque(maxlen=bounds.LEDGER_LATENCIES_KEPT)
+        self._latencies: deque[float] = deque(maxlen=bounds.LATENCIES_KEPT)
         self._given: dict[bytes, float] = {}
         self.runs = 0
         self.blocks = 0
@@ -161,7 +161,7 @@ class LedgerRunner:
             self._fetch(need)
         self.hints_out.add(out.hints)
         for peer, code in out.offences:
-            self._wire.penalise(peer, bounds.POINTS_PROVEN, code)
+            self._wire.penalise(peer, node_bounds.POINTS_PROVEN, code)
         now = trio.current_time()
         for ended in out.ended:
             given = self._given.pop(ended.id, None)
@@ -177,7 +177,7 @@ class LedgerRunner:
             self._host.transfers_certain(out.certain)
 
     async def _look_later(self) -> None:
-        await trio.sleep(bounds.LEDGER_ARRIVALS_WAIT_S)
+        await trio.sleep(bounds.ARRIVALS_WAIT_S)
         self._looking = False
         self.machine.look()
         self._wake.set()
@@ -227,12 +227,12 @@ class LedgerRunner:
         return [id if isinstance(id, MaillonError) else (id, next(ended)) for id in taken]
 
     def _take(self, wish: Order | Entry, wait_s: float) -> bytes:
-        if sum(map(len, self._tickets.values())) >= bounds.LEDGER_WAITERS_MAX:
+        if sum(map(len, self._tickets.values())) >= bounds.WAITERS_MAX:
             raise LocalError("Too many wait for an answer already.")
         id = self.machine.ask(wish, self._host.time(), later=wait_s > 0)
         self._asked.append(id)
         self._given.setdefault(id, trio.current_time())
-        while len(self._given) > bounds.LEDGER_WAITERS_MAX:
+        while len(self._given) > bounds.WAITERS_MAX:
             self._given.pop(next(iter(self._given)))
         return id
 
@@ -243,7 +243,7 @@ class LedgerRunner:
             self._tickets.setdefault(ticket.id, []).append(ticket)
         self._wake.set()
         try:
-            with trio.move_on_after(min(wait_s, bounds.LEDGER_WAIT_S_MAX)):
+            with trio.move_on_after(min(wait_s, bounds.WAIT_S_MAX)):
                 for ticket in tickets:
                     await ticket.event.wait()
             if any(ticket.ended is None for ticket in tickets):
@@ -324,12 +324,12 @@ class LedgerRunner:
         except MaillonError as fault:
             peer = self.node_of_witness(witness)
             if peer is not None:
-                self._wire.penalise(peer, bounds.POINTS_PROVEN, fault.code)
+                self._wire.penalise(peer, node_bounds.POINTS_PROVEN, fault.code)
             return
         if isinstance(message, Vote | Commit) and log.isEnabledFor(logging.DEBUG):
             # What a witness has said it cannot take back: with this a later doubt can be settled.
             log.debug("a witness signed %s", frame.hex())
-        while self.machine.waiting >= bounds.LEDGER_INBOX_MAX:
+        while self.machine.waiting >= bounds.INBOX_MAX:
             await trio.sleep(0.01)
         self.machine.put(FromWitness(witness, message))
         self._wake.set()
@@ -347,7 +347,7 @@ class LedgerRunner:
 
     def _from_guest(self, guest: Asker, frame: bytes) -> None:
         message = decode_message(frame)
-        if self.machine.waiting >= bounds.LEDGER_INBOX_MAX:
+        if self.machine.waiting >= bounds.INBOX_MAX:
             raise Overloaded()
         self.machine.put(FromGuest(guest, message))
         self._wake.set()
@@ -378,16 +378,16 @@ class LedgerRunner:
         if not peer and connected:
             peer = connected[len(self._compared) % len(connected)]
         if peer and peer not in self._fetching.setdefault(need.chain, set()):
-            if len(self._fetching[need.chain]) < bounds.LEDGER_FETCHES_MAX:
+            if len(self._fetching[need.chain]) < bounds.FETCHES_MAX:
                 self._fetching[need.chain].add(peer)
                 self._nursery.start_soon(self._fetch_from, peer, need.chain)
 
     async def _fetch_from(self, peer: bytes, chain: bytes) -> None:
         try:
             taken = 0
-            while taken < bounds.LEDGER_FETCH_BLOCKS_MAX:
+            while taken < bounds.FETCH_BLOCKS_MAX:
                 from_h = self.machine.height(chain) + 1
-                ask = Get(chain, from_h, from_h + bounds.LEDGER_FETCH_BLOCKS_MAX)
+                ask = Get(chain, from_h, from_h + bounds.FETCH_BLOCKS_MAX)
                 answer = await self._question(peer, ask)
                 if not isinstance(answer, Blocks) or not answer.blocks or answer.chain != chain:
                     return
@@ -405,7 +405,7 @@ class LedgerRunner:
             return decode_message(frames[0]) if frames else None
         except RemoteError as fault:
             if not (fault.excusable or fault.benign or fault.pending):
-                self._wire.penalise(peer, bounds.POINTS_PROVEN, fault.code)
+                self._wire.penalise(peer, node_bounds.POINTS_PROVEN, fault.code)
         except (MaillonError, trio.TooSlowError) as fault:
             log.debug("a question was not answered: %s", fault)
         return None
@@ -416,7 +416,7 @@ class LedgerRunner:
 
     async def _compare_loop(self) -> None:
         while True:
-            await trio.sleep(bounds.LEDGER_COMPARE_S)
+            await trio.sleep(bounds.COMPARE_S)
             connected = self._wire.connected_keys()
             if connected:
                 peer = min(connected, key=lambda key: self._compared.get(key, 0.0))
@@ -437,7 +437,7 @@ class LedgerRunner:
         """Judge a gossip message of hints; True relays it."""
         relay, needs, code = self.hints_in.judge(peer, data, trio.current_time(), self._host.time())
         if code:
-            self._wire.penalise(peer, bounds.POINTS_PROVEN, code)
+            self._wire.penalise(peer, node_bounds.POINTS_PROVEN, code)
         for need in needs:
             self._fetch(need)
         self._wake.set()
@@ -446,7 +446,7 @@ class LedgerRunner:
     async def _publish_loop(self) -> None:
         while True:
             await self.hints_out.wait()
-            await trio.sleep(bounds.LEDGER_HINTS_WAIT_S)
+            await trio.sleep(bounds.HINTS_WAIT_S)
             for data in self.hints_out.take():
                 with contextlib.suppress(MaillonError):
                     await self._wire.publish(data)
@@ -479,4 +479,3 @@ def _pause(due: int | None, now: int) -> float:
     if due is None:
         return 30.0
     return min(30.0, max(0.25, float(due - now)))
-

@@ -12,13 +12,13 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from maillon.ledger.signing import Check, Verify
-from maillon.node import bounds
+from maillon.node.ledger import bounds
 
 
 class CachedVerify:
     """A Verify that remembers what was found good."""
 
-    def __init__(self, verify: Verify, limit: int = bounds.LEDGER_SIGNATURES_REMEMBERED) -> None:
+    def __init__(self, verify: Verify, limit: int = bounds.SIGNATURES_REMEMBERED) -> None:
         self._verify = verify
         self._limit = limit
         self._good: OrderedDict[bytes, None] = OrderedDict()
@@ -52,4 +52,3 @@ def _name(check: Check) -> bytes:
     # A key or signature of another length is never good, but must not pass for one that is.
     head = bytes((len(public) & 0xFF, len(signature) & 0xFF))
     return hashlib.sha256(head + public + signature + message).digest()
-
