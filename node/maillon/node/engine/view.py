@@ -102,6 +102,7 @@ class IdentityView:
         self._member_keys: dict[bytes, dict[bytes, None]] = {}
         self._mandates: dict[bytes, MandateInfo] = {}
         self._given: dict[tuple[bytes, bytes], dict[bytes, None]] = {}
+        self._received: dict[bytes, dict[bytes, None]] = {}
         # The person (coop, id) -> the keys that the coop has named for them.
         self._person_keys: dict[tuple[bytes, bytes], dict[bytes, None]] = {}
         self._coops: dict[bytes, CoopInfo | None] = {}
@@ -198,6 +199,11 @@ class IdentityView:
         things = sorted(self._given.get((coop, key), ()))
         return [info for thing in things if (info := self.mandate(thing)) is not None]
 
+    def mandates_to(self, key: bytes) -> list[MandateInfo]:
+        """Return the current mandates that were given to a key, by thing."""
+        found = (self.mandate(thing) for thing in sorted(self._received.get(key, ())))
+        return [info for info in found if info is not None]
+
     def coops(self) -> list[CoopInfo]:
         """Return what is known of every coop: founders first, then by id."""
         ids = dict.fromkeys([coop.id for coop in self._founding.coops])
@@ -290,7 +296,12 @@ class IdentityView:
                     del self._members[pair]
                     del self._member_keys[entry.coop][entry.subject]
             case "mandate":
-                self._mandates.pop(entry.subject, None)
+                ended = self._mandates.pop(entry.subject, None)
+                if ended is not None:
+                    received = self._received[ended.delegate_key]
+                    received.pop(entry.subject, None)
+                    if not received:
+                        del self._received[ended.delegate_key]
                 given = self._given[(entry.coop, entry.key)]
                 given.pop(entry.subject, None)
                 if not given:
@@ -316,7 +327,9 @@ class IdentityView:
                 person = (entry.coop, info.person)
                 self._person_keys.setdefault(person, {})[entry.subject] = None
             case "mandate":
-                self._mandates[entry.subject] = MandateInfo.of(valid)
+                mandate = MandateInfo.of(valid)
+                self._mandates[entry.subject] = mandate
+                self._received.setdefault(mandate.delegate_key, {})[entry.subject] = None
                 self._given.setdefault((entry.coop, entry.key), {})[entry.subject] = None
             case _:
                 pass
