@@ -18,7 +18,7 @@ import maillon.ledger
 import maillon.protocol
 from maillon.ledger import limits as ledger_limits
 from maillon.ledger import messages, signing
-from maillon.protocol import cards, envelope, founding, gossip, limits
+from maillon.protocol import cards, envelope, founding, gossip, limits, login
 from maillon.protocol.errors import LocalError, MaillonError, RemoteError
 from maillon.protocol.records import DAY_S, KINDS, UNKNOWN_LIFETIME_S_MAX, tag
 from maillon.protocol.records import fields as shared
@@ -319,6 +319,7 @@ def _names() -> str:
         (f"`maillon/1/{envelope.PURPOSE}`", "a record's header is signed", "03"),
         (f"`maillon/1/{founding.FOUNDING_PURPOSE}`", "a founding document is signed", "02"),
         (f"`maillon/1/{cards.CARD_PURPOSE}`", "a card is signed", "02"),
+        (f"`maillon/1/{login.PURPOSE}`", "a sign-in at a node is signed", "09"),
         ("`maillon/1/coop`", "a root key is hashed to the coop's id", "02"),
         ("`maillon/1/federation`", "a founding document is hashed to the federation's id", "02"),
         ("`maillon/1/series`", "a kind is hashed to its tag, a subject to its series", "03"),
