@@ -351,3 +351,18 @@ class Rounds:
         found = self.places[at].book.state(self.chain(at)).account(self.person(name)[1])
         assert found is not None
         return found.positions[0].balance
+
+
+def settle(rounds: Rounds, *pens: Pen, seconds: int = 120) -> None:
+    """Let time pass, two seconds at a time, for writers that sleep until their next wake."""
+    for _ in range(seconds // 2):
+        for pen in pens:
+            rounds.tick(pen, 2)
+            # Whoever sleeps until the next wake never goes round without sleeping.
+            wake = pen.writer.next_wake(rounds.now)
+            assert wake is None or wake > rounds.now
+
+
+def phase(pen: Pen) -> str:
+    """Return where a writer is in its round."""
+    return pen.writer.status.phase

@@ -27,7 +27,8 @@ from simulation.ledger import scripts
 from simulation.ledger.charter_model import CharterBroken
 from simulation.ledger.explorer import Explorer, Violation
 from simulation.ledger.model import Broken
-from simulation.ledger.mutant_table import EXPLORER, MUTANTS, SEEDS_BY, Mutant
+from simulation.ledger.mutant import EXPLORER, SEEDS_BY, Mutant
+from simulation.ledger.mutant_table import MUTANTS
 from simulation.ledger.run import simulate
 
 SEEDS = 600

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from simulation.ledger.mutant_table import MUTANTS, Mutant
+from simulation.ledger.mutant import Mutant
+from simulation.ledger.mutant_table import MUTANTS
 from simulation.ledger.mutants import broken, judge
 from simulation.ledger.scripts import SCRIPTS
 
