@@ -86,6 +86,41 @@ RECONCILE_HAVE_IDS_MAX: Final = 8_192
 RECONCILE_TODO_MAX: Final = 65_536
 """Ranges an initiator remembers to ask about (about 12 MB); beyond that it joins the last ones."""
 
+# --- Letters (spec/08-letters) -------------------------------------------------------------------
+
+LETTER_PLAIN_BYTES_MAX: Final = 61_440
+"""Plaintext of one letter, padding included: three of the largest records and their memberships;
+with its header still one write of 64 KiB."""
+
+LETTER_PADDING_BYTES: Final = 512
+"""Plaintexts are padded to a multiple of this: a yes is as long as a no, and a step without much
+text as any other."""
+
+LETTER_ITEMS_MAX: Final = 64
+"""Items in one letter: a step, what vouches for it, and the steps of an exchange handed on."""
+
+LETTER_HEADER_BYTES_MAX: Final = 256
+"""A header takes at most 228 bytes: four of 32, one of 16, five integers, and framing."""
+
+LETTER_BYTES_MAX: Final = LETTER_PLAIN_BYTES_MAX + LETTER_HEADER_BYTES_MAX + 64
+"""Header, ephemeral key (32), tag (16), plaintext, and framing (at most 8)."""
+
+LETTER_LIFETIME_S_MAX: Final = 90 * 86_400
+"""Longest time a letter is kept for a device that does not fetch it: a summer, or an illness."""
+
+LETTER_WINDOW: Final = 64
+"""How far a letter's number may be ahead of the next one to be delivered in its thread: what is
+missing is asked for again long before so many wait behind it."""
+
+THREAD_BYTES: Final = 16
+"""Bytes of a thread's name: 2^64 threads before two of one coop are likely to share it."""
+
+PUT_LETTERS_MAX: Final = 64
+"""Letters in one frame; one durable commit serves them all."""
+
+PUT_RANGES_MAX: Final = 256
+"""Ranges of numbers that one frame gives up, asks for, or confirms."""
+
 # --- Key files (spec/02) ------------------------------------------------------------------------
 
 KEYFILE_BYTES_MAX: Final = 1_024
@@ -118,6 +153,20 @@ what it signed then stops counting, its revision with it."""
 
 KEEP_MAX: Final = 400
 """Ids in a revocation's `keep`: 400 of 34 bytes are 13.6 kB of a payload's 16 KiB."""
+
+STEP_REFS_MAX: Final = 8
+"""Steps one step of an exchange may say it has seen last: two parties on a few devices each, a
+mediator and a payer leave no more ends open at once."""
+
+BIDS_MAX: Final = 400
+"""Bids that take part in one auction: 400 ids of 34 bytes fill a close as they fill a `keep`."""
+
+CONTEST_S_MIN: Final = 7 * 86_400
+"""Least time in which a person can contest the new key that a coop vouches for: a week, in which a
+letter on paper reaches who has no telephone at hand."""
+
+MANDATE_KINDS_MAX: Final = 64
+"""Kinds that one mandate names, or forbids: all that are open to mandates, and room for later."""
 
 UNKNOWN_FIELDS_MAX: Final = 32
 """Fields of later minor versions in one map of a known kind: half of a map's 64."""
@@ -156,3 +205,11 @@ RECOVERY_S_MAX: Final = 366 * 86_400
 
 ACCOUNTS_MAX: Final = 1_000_000
 """Greatest number of accounts a charter may allow a coop: ten times the largest one planned for."""
+
+# --- Paper cheques (spec/08-persons) --------------------------------------------------------------
+
+VOUCHER_BYTES_MAX: Final = 160
+"""Two hashes, three ids of 16 bytes, a number and their framing: 128 to 136 bytes."""
+
+VOUCHER_NUMBER_MAX: Final = (1 << 31) - 1
+"""Number of a cheque within its account: ten digits, which people can still copy."""

@@ -43,6 +43,7 @@ from maillon.protocol.records import (
     KINDS,
     MEMBER,
     NODE,
+    PRIVATE_KINDS,
     ROOT,
     TAGS,
     UNKNOWN_LIFETIME_S_MAX,
@@ -82,6 +83,7 @@ __all__ = [
     "check_context",
     "check_signature",
     "check_stateless",
+    "check_step",
     "check_structure",
     "coop_author",
     "longest_until",
@@ -102,15 +104,20 @@ _check_unknown: Final = compile_type(Struct((SALT,)))
 # --- The record alone ---------------------------------------------------------------------------
 
 
-def check_structure(signed: Signed, *, fed: bytes, now: int) -> None:
+def check_structure(signed: Signed, *, fed: bytes, now: int, private: bool = False) -> None:
     """Check what costs little and needs nothing else: federation, time, and the kind's form.
 
+    `private` says that the record came out of a letter (spec/08): it must be of a private kind
+    then, and must not be otherwise.
+
     Raises: WrongFederation, FromFuture, Expired, LifetimeTooLong, SchemaError, NotAllowed (a
-    profile that is not by its coop's root, a kind closed to mandates), BodyMismatch (header-only).
+    profile that is not by its coop's root, a kind closed to mandates, a private kind in public),
+    BodyMismatch (header-only).
     """
     header, payload = signed.header, signed.payload
     if header.fed != fed:
         raise WrongFederation(expected=fed, got=header.fed)
+    _right_way(header, private)
     if header.at > now + SKEW_S_MAX:
         raise FromFuture(at=header.at, now=now, skew_s_max=SKEW_S_MAX)
     if header.until < now:
@@ -148,6 +155,23 @@ def check_structure(signed: Signed, *, fed: bytes, now: int) -> None:
             )
 
 
+def _right_way(header: Header, private: bool) -> None:
+    """Keep what is between two people out of what everybody reads, and the other way round."""
+    if (header.kind in PRIVATE_KINDS) != private:
+        raise NotAllowed(
+            f"A {header.kind} travels in letters only."
+            if not private
+            else f"A {header.kind} is no step of an exchange.",
+            kind=header.kind,
+            rule="public" if private else "private",
+        )
+    # A withdrawal of a step would say in public that there was one.
+    if header.kind == WITHDRAWAL:
+        ended = TAGS.get(header.series[:TAG_BYTES])
+        if ended is not None and ended.private:
+            raise NotAllowed("A step is not withdrawn.", kind=ended.name, rule="private")
+
+
 def _salted(kind: str, payload: Mapping[str, Any]) -> None:
     try:
         _check_unknown(payload)
@@ -177,13 +201,18 @@ def mark_checked(signed: Signed) -> Checked:
 
 
 def check_stateless(
-    signed: Signed, *, fed: bytes, now: int, backend: Backend = cryptography_backend
+    signed: Signed,
+    *,
+    fed: bytes,
+    now: int,
+    private: bool = False,
+    backend: Backend = cryptography_backend,
 ) -> Checked:
     """Check everything that needs no other record, the signature last because it costs most.
 
     Raises: what `check_structure` and `check_signature` raise.
     """
-    check_structure(signed, fed=fed, now=now)
+    check_structure(signed, fed=fed, now=now, private=private)
     check_signature(signed, backend=backend)
     return mark_checked(signed)
 
@@ -432,6 +461,7 @@ def check_context(checked: Checked, view: View, now: int) -> Valid:
     MandateMissing, MandateScope, MandateExpired, MandateRevoked, RefMissing, RefInvalid.
     """
     signed = checked.signed
+    _right_way(signed.header, private=False)
     if signed.header.until < now:
         # It waited for another record, and its time ran out meanwhile.
         raise Expired(until=signed.header.until, now=now)
@@ -439,6 +469,19 @@ def check_context(checked: Checked, view: View, now: int) -> Valid:
     return Valid(
         signed, result.author, thing_id(result.author, signed.header.series), result.role
     )
+
+
+def check_step(checked: Checked, view: View) -> Standing:
+    """Say in whose name a step of an exchange speaks, if its key may sign it (spec/08).
+
+    The step passed `check_stateless` with `private=True`. Whether it fits its exchange is not asked
+    here. Nothing is stored: a step never becomes Valid.
+
+    Raises: NotAllowed for a public kind, and what `standing` raises.
+    """
+    signed = checked.signed
+    _right_way(signed.header, private=True)
+    return standing(signed.header, signed.id, view)
 
 
 def longest_until(

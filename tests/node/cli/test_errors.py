@@ -21,7 +21,7 @@ from maillon.node.cli.app import cli as root
 from maillon.node.cli.app import explain_database_error, run
 from maillon.node.cli.transfer import RECORD_KINDS
 from maillon.protocol.errors import LocalError, MaillonError, RemoteError
-from maillon.protocol.records import KINDS
+from maillon.protocol.records import PUBLIC_KINDS
 from support.commands import Run
 
 
@@ -272,7 +272,7 @@ def test_an_export_overwrites_only_when_told_to(ready: Run, tmp_path: Path) -> N
 
 
 def test_an_export_of_an_unknown_kind_is_a_usage_error(ready: Run) -> None:
-    assert list(KINDS) == RECORD_KINDS
+    assert list(PUBLIC_KINDS) == RECORD_KINDS
     assert ready("export", "--kind", "nope").code == 2
 
 

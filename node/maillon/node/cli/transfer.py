@@ -19,7 +19,9 @@ FAULTS_SHOWN_MAX = 20
 # Spelt out: help must not load the protocol. A test holds them against its registry.
 RECORD_KINDS = [
     "coop_profile", "admission", "membership", "mandate", "category", "offer", "demand",
-    "withdrawal", "attestation", "reply",
+    "withdrawal", "attestation", "reply", "move", "vouching", "bundle", "organisation", "relay",
+    "freebusy", "bid", "cosignature", "bundle_part", "organisation_part", "auction_close", "award",
+    "contest", "bid_reveal",
 ]  # fmt: skip
 
 

@@ -9,6 +9,12 @@ from maillon.protocol.encoding import Value
 from maillon.protocol.errors import LocalError
 from maillon.protocol.records.answers import ATTESTATION, REPLY, WITHDRAWAL_KIND
 from maillon.protocol.records.build import FieldError, build_payload
+from maillon.protocol.records.community import COMMUNITY
+from maillon.protocol.records.exchange import (
+    PRIVATE,
+    STEP_KINDS,
+    exchanges_of,
+)
 from maillon.protocol.records.identity import ADMISSION, COOP_PROFILE, MANDATE, MEMBERSHIP
 from maillon.protocol.records.kind import (
     DAY_S,
@@ -39,10 +45,19 @@ KINDS: Final = MappingProxyType(
             WITHDRAWAL_KIND,
             ATTESTATION,
             REPLY,
+            *COMMUNITY,
+            *PRIVATE,
         )
     }
 )
-"""The kinds this version interprets, in the order in which they are sent (identity first)."""
+"""The kinds this version interprets: those that are gossiped in the order in which they are sent
+(identity first), then the private ones."""
+
+PUBLIC_KINDS: Final = tuple(kind.name for kind in KINDS.values() if not kind.private)
+"""Names of the kinds that are gossiped, in the order of sending."""
+
+PRIVATE_KINDS: Final = frozenset(kind.name for kind in PRIVATE)
+"""Names of the kinds that travel in letters only (spec/08)."""
 
 TAGS: Final = MappingProxyType({tag(name): kind for name, kind in KINDS.items()})
 """The kind a series belongs to, by its first two bytes."""
@@ -56,14 +71,23 @@ IDENTITY_KINDS: Final = ("coop_profile", "admission", "membership", "mandate")
 
 def priority(kind: str) -> int:
     """Return the place of a kind in the order of sending: what others rest on comes first."""
-    return _PRIORITY.get(kind, len(_PRIORITY))
+    place = _PRIORITY.get(kind)
+    return _RESTING.get(kind, len(_PRIORITY)) if place is None else place
 
 
 _PRIORITY: Final = {
     name: place
     for place, name in enumerate(("coop_profile", "admission", "membership", "mandate", "category"))
 }
-
+# What rests on another record (its `refs[0]`) comes after it, or a batch would wait for itself.
+_RESTING: Final = {
+    **dict.fromkeys(
+        ("reply", "bid", "cosignature", "bundle_part", "organisation_part", "auction_close",
+         "award", "contest"),
+        len(_PRIORITY) + 1,
+    ),
+    "bid_reveal": len(_PRIORITY) + 2,
+}  # fmt: skip
 
 
 def build(kind: str, *, salt: bytes, **fields: Any) -> dict[str, Value]:
@@ -90,7 +114,10 @@ __all__ = [
     "KINDS",
     "MEMBER",
     "NODE",
+    "PRIVATE_KINDS",
+    "PUBLIC_KINDS",
     "ROOT",
+    "STEP_KINDS",
     "TAGS",
     "UNKNOWN_LIFETIME_S_MAX",
     "WITHDRAWAL",
@@ -98,6 +125,7 @@ __all__ = [
     "build",
     "check_payload",
     "derived_series",
+    "exchanges_of",
     "priority",
     "random_series",
     "tag",

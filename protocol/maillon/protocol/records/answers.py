@@ -18,23 +18,21 @@ from maillon.protocol.records.kind import (
     tag,
 )
 from maillon.protocol.records.schema import (
-    Bytes,
     Field,
     Int,
     MapOf,
+    OneOf,
     Rule,
     Struct,
     Text,
 )
+from maillon.protocol.records.terms import AUTHOR
 
 if TYPE_CHECKING:
     # Only for the type checker: `envelope` imports this package.
     from maillon.protocol.envelope import Header
 
 ANSWER_DAYS: Final = 1_100
-
-# b"p" + coop + person, or b"c" + coop.
-AUTHOR: Final = Bytes((33, 49))
 
 
 def _withdraws_its_series(header: Header, payload: Mapping[str, Any]) -> None:
@@ -92,6 +90,12 @@ ATTESTATION: Final = Kind(
             Field("criteria", MapOf(Int(0, 5), 16), True, "criterion to mark"),
             Field("text", Text(2_000, lines=True)),
             Field("lang", LANG, True),
+            Field(
+                "exchange_kind",
+                OneOf(("amount", "count_only")),
+                False,
+                "what the transfer was: paid, or only counted",
+            ),
         )
     ),
     subject=lambda header, payload: payload["transfer"],

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from maillon.protocol.errors import NotAllowed
 from maillon.protocol.keys import coop_id
+from maillon.protocol.limits import MANDATE_KINDS_MAX
 from maillon.protocol.records.fields import (
     ADDRESSES,
     AREA_CODE,
@@ -76,6 +77,7 @@ COOP_PROFILE: Final = Kind(
             SALT,
             Field("name", NAME, True),
             Field("node_key", KEY, True, "the key its node signs with now"),
+            Field("sealing", KEY, False, "X25519, to which letters to the coop are sealed"),
             Field("addresses", ADDRESSES, False, "where its node is reached"),
             Field("territory", ListOf(AREA_CODE, 512), False, "codes of the communes it serves"),
             Field("languages", LANGUAGES, False, "spoken there"),
@@ -216,8 +218,11 @@ def _mandate_times(header: Header, payload: Mapping[str, Any]) -> None:
 
 # Identity itself is never delegated: a delegate who could vouch or delegate would be a principal.
 NOT_UNDER_MANDATE: Final = frozenset(
-    {"coop_profile", "admission", "membership", "mandate", "category", "withdrawal"}
-)
+    {
+        "coop_profile", "admission", "membership", "mandate", "category", "withdrawal", "move",
+        "vouching", "bundle_decision", "relay_request", "relay_ack",
+    }
+)  # fmt: skip
 
 MANDATE: Final = Kind(
     "mandate",
@@ -230,7 +235,12 @@ MANDATE: Final = Kind(
             SALT,
             Field("delegate_key", KEY, True),
             Field("delegate_coop", ID, True, "the coop that vouches for the delegate's key"),
-            Field("kinds", ListOf(KIND, 32), True, "what the delegate may publish and withdraw"),
+            Field(
+                "kinds",
+                ListOf(KIND, MANDATE_KINDS_MAX),
+                True,
+                "what the delegate may publish, send and withdraw",
+            ),
             Field(
                 "limits",
                 ListOf(
@@ -247,7 +257,12 @@ MANDATE: Final = Kind(
                 False,
                 "what the delegate may spend in the ledger; records are not counted",
             ),
-            Field("forbidden", ListOf(CODE, 32, low=0), False, "acts and kinds that are excluded"),
+            Field(
+                "forbidden",
+                ListOf(CODE, MANDATE_KINDS_MAX, low=0),
+                False,
+                "acts and kinds that are excluded",
+            ),
             Field("start", TIME, True, "first `at` that is covered"),
             Field("end", TIME, True, "last `at` that is covered"),
             Field("note", Text(400, lines=True)),

@@ -50,7 +50,8 @@ class Kind:
 
     `signers` are parts of ROOT, NODE and MEMBER; `under_mandate` says whether a delegate may make
     it for a principal; `subject` derives the series of one-of-a-kind things, `subject_text` says
-    from what; `revisable` is False when only revision 0 and a withdrawal exist.
+    from what; `revisable` is False when only revision 0 and a withdrawal exist. A `private` kind
+    travels in letters (spec/08): gossip, reconciliation and import refuse it.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Kind:
     revisable: bool = True
     header_rule: HeaderRule | None = None
     header_rule_text: str = ""
+    private: bool = False
 
     @cached_property
     def check(self) -> Check:

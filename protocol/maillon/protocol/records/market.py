@@ -7,8 +7,9 @@ in return.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from maillon.protocol.limits import INT_MAX
 from maillon.protocol.records.fields import (
     CODE,
     CONTACT,
@@ -19,11 +20,12 @@ from maillon.protocol.records.fields import (
     PLACE,
     PROVIDER_STATUS,
     QUANTITY,
+    TIME,
     UNIT,
     URL,
     WHEN,
 )
-from maillon.protocol.records.kind import DAY_S, MEMBER, NODE, SALT, Kind
+from maillon.protocol.records.kind import DAY_S, MEMBER, NODE, SALT, Kind, schema_error
 from maillon.protocol.records.schema import (
     AnyOf,
     Bool,
@@ -36,6 +38,10 @@ from maillon.protocol.records.schema import (
     Struct,
     Text,
 )
+
+if TYPE_CHECKING:
+    # Only for the type checker: `envelope` imports this package.
+    from maillon.protocol.envelope import Header
 
 OFFER_DAYS: Final = 400
 DEMAND_DAYS: Final = 120
@@ -66,6 +72,36 @@ RECIPROCITY: Final = Struct(
             "is not there otherwise",
             _amount_belongs,
             {"kind": "gift", "unit": "heure", "amount": 60},
+        ),
+    ),
+)
+
+TARIFFS_MAX: Final = 8
+
+
+def _tariffs_whole(tariffs: list[dict[str, Any]]) -> bool:
+    audiences = [tariff["audience"] for tariff in tariffs]
+    return len(set(audiences)) == len(audiences) and all(
+        tariff["reciprocity"]["kind"] != "auction" for tariff in tariffs
+    )
+
+
+AUCTION: Final = Struct(
+    (
+        Field("form", OneOf(("open", "sealed")), True, "bids that all can read, or hashes first"),
+        Field("closes", TIME, True, "last `at` of a bid"),
+        Field("reveal_until", TIME, False, "last `at` of a reveal; when sealed, and only then"),
+        Field("lot", ID, True, "SHA-256 of the `secret` that the award opens: it breaks ties"),
+    ),
+    (
+        Rule(
+            "reveal_when",
+            "`reveal_until` is there when `form` is `sealed`, and only then; it is after `closes`",
+            lambda auction: (
+                ("reveal_until" in auction) == (auction["form"] == "sealed")
+                and auction.get("reveal_until", INT_MAX) > auction["closes"]
+            ),
+            {"form": "sealed"},
         ),
     ),
 )
@@ -107,6 +143,20 @@ _SHARED: Final = (
 )
 
 _OFFER_ONLY: Final = (
+    Field(
+        "tariffs",
+        ListOf(
+            Struct(
+                (
+                    Field("audience", CODE, True, "such as `members` or `outsiders`"),
+                    Field("reciprocity", RECIPROCITY, True, "in place of the offer's own"),
+                )
+            ),
+            TARIFFS_MAX,
+        ),
+        False,
+        "what is asked of some; of all others, `reciprocity`",
+    ),
     Field("provider_status", PROVIDER_STATUS),
     Field(
         "verified",
@@ -140,8 +190,35 @@ OFFER: Final = Kind(
     OFFER_DAYS * DAY_S,
     frozenset({NODE, MEMBER}),
     True,
-    Struct((SALT, *_SHARED, *_OFFER_ONLY, _SOURCE)),
+    Struct(
+        (SALT, *_SHARED, *_OFFER_ONLY, _SOURCE),
+        (
+            Rule(
+                "tariffs_whole",
+                "no audience stands twice in `tariffs`, and none is an auction",
+                lambda payload: _tariffs_whole(payload.get("tariffs", [])),
+                {"tariffs": [{"audience": "members", "reciprocity": {"kind": "auction"}}]},
+            ),
+        ),
+    ),
 )
+
+def _auction_priced(payload: dict[str, Any]) -> bool:
+    if "auction" not in payload:
+        return True
+    reciprocity = payload["reciprocity"]
+    return reciprocity["kind"] == "auction" and "unit" in reciprocity
+
+
+def _auction_times(header: Header, payload: Mapping[str, Any]) -> None:
+    auction = payload.get("auction")
+    if auction is None:
+        return
+    # The award comes after the last bid and the last reveal, and the demand must still be there.
+    last = auction.get("reveal_until", auction["closes"])
+    if not (header.at < auction["closes"] and last < header.until):
+        raise schema_error(header.kind, "auction.closes", "auction_times")
+
 
 DEMAND: Final = Kind(
     "demand",
@@ -159,8 +236,25 @@ DEMAND: Final = Kind(
                 False,
                 "default: `planned`",
             ),
+            Field("auction", AUCTION, False, "with `reciprocity.kind` `auction`: a reverse one"),
             _SOURCE,
-        )
+        ),
+        (
+            Rule(
+                "auction_priced",
+                "`auction` comes with `reciprocity` of kind `auction` and with its `unit`",
+                _auction_priced,
+                {
+                    "auction": {"form": "open", "closes": 1_700_000_000, "lot": b"\x07" * 32},
+                    "reciprocity": {"kind": "gift"},
+                },
+            ),
+        ),
+    ),
+    header_rule=_auction_times,
+    header_rule_text=(
+        "`auction.closes` is after the record's `at`; it and `auction.reveal_until` are before its "
+        "`until`"
     ),
 )
 
