@@ -82,7 +82,7 @@ def test_a_name_that_fits_several_is_asked_back_with_their_ids(lone: Exchanges) 
     [
         (("Nobody", "Bruno", "5min", "--unit", "heure"), "not_found", 4, "account list"),
         (("Bruno", "Nowhere:4f0a12cd", "5min", "--unit", "heure"), "not_found", 4, "charter show"),
-        (("Bruno", "Éloïse", "5min"), "usage", 2, "--unit"),
+        (("Bruno", "Éloïse", "5"), "amount_text", 2, "1h30"),
         (("Bruno", "Éloïse", "5min", "--unit", "franc"), "usage", 2, "grain"),
         (("Bruno", "Éloïse", "soon", "--unit", "heure"), "amount_text", 2, "1h30"),
         (("Bruno", "Éloïse", "1h", "--unit", "grain"), "amount_text", 2, ""),
@@ -271,3 +271,75 @@ def test_a_lone_coop_changes_its_charter_by_itself(lone: Exchanges) -> None:
     assert error["exit"] == 4
     assert lone.do(0, "charter", "show")["height"] == after["height"]
     assert "noix" in words(lone, "charter", "show")
+
+
+def test_the_unit_is_only_asked_for_where_several_can_be_meant(lone: Exchanges) -> None:
+    lone.enrol(0, "Deux Unités", "--limit", "heure=2h", "--limit", "grain=5")
+    before = lone.do(0, "account", "list")["accounts"]
+    error = lone.refused(0, "transfer", "Deux Unités", "Bruno Exemple", "1")
+    assert (error["code"], error["exit"]) == ("usage", 2) and "--unit" in error["hint"]
+    error = lone.refused(0, "account", "limit", "Deux Unités", "7")
+    assert error["code"] == "usage" and "--unit" in error["hint"]
+    assert lone.do(0, "account", "list")["accounts"] == before
+    # Minutes can only be of the unit that is counted in them.
+    lone.do(0, "transfer", "Deux Unités", "Bruno Exemple", "5min")
+    assert lone.balance(0, "Deux Unités", "heure") == -5
+    lone.do(0, "transfer", "Bruno Exemple", "Deux Unités", "5min")
+    # An account that is kept in one unit leaves nothing to ask.
+    lone.do(0, "account", "limit", "Bruno Exemple", "11h")
+    assert lone.position(0, "Bruno Exemple", "heure")["limit"] == 660
+    lone.do(0, "account", "limit", "Bruno Exemple", "10h")
+
+
+def test_an_account_opens_with_limits_in_several_units(lone: Exchanges) -> None:
+    lone.do(0, "member", "add", "Trois Limites")
+    limits = ("--limit", "heure=2h", "--limit", "grain=5", "--max", "grain=50")
+    lone.do(0, "account", "open", "Trois Limites", *limits)
+    assert lone.position(0, "Trois Limites", "heure")["limit"] == 120
+    grain = lone.position(0, "Trois Limites", "grain")
+    assert (grain["limit"], grain["max"]) == (500, 5_000)
+    lone.do(0, "member", "add", "Sans Compte")
+    for wrong in (("franc=3",), ("3",), ("grain=3", "--unit", "heure")):
+        error = lone.refused(0, "account", "open", "Sans Compte", "--limit", *wrong)
+        assert error["code"] == "usage", error
+    assert lone.refused(0, "account", "show", "Sans Compte")["code"] == "not_found"
+
+
+def test_what_is_done_is_told_with_how_it_stands_now(lone: Exchanges) -> None:
+    lone.enrol(0, "Léa Debout", "--limit", "heure=2h")
+    told = words(lone, "transfer", "Léa Debout", "Bruno Exemple", "30min")
+    assert "Léa Debout stands at -30 min and can give 1h30." in told
+    id = told.split("It is final: ")[1].split()[0]
+    back = words(lone, "transfer", "reverse", id)
+    assert "Bruno Exemple stands at " in back and "Léa" not in back
+    assert "Léa Debout stands at 0 min and can give 2h00." in words(
+        lone, "account", "limit", "Léa Debout", "2h"
+    )
+    opened = words(lone, "account", "open", "Une Boutique", "--group", "--limit", "heure=1h")
+    assert "Une Boutique stands at 0 min and can give 1h00." in opened
+    allowed = words(
+        lone, "account", "allow", "Léa Debout", "Bruno Exemple", "10min", "--until", "30d"
+    )
+    assert "--mandate" in allowed
+    recovered = words(lone, "account", "recover", "Léa Debout")
+    assert "--stop-recovery" in recovered
+
+
+@pytest.mark.parametrize(
+    ("arguments", "advice"),
+    [
+        (("transfer", "Ana"), "from whom, to whom and how much"),
+        (("transfer", "Ana", "Bruno"), "from whom, to whom and how much"),
+        (("transfer", "Ana", "Exemple", "Bruno", "Exemple", "1h"), "stands in quotes"),
+        (("account", "show", "Ana", "Exemple"), "stands in quotes"),
+        (("member", "revoke", "Ana", "Exemple", "--reason", "left"), "stands in quotes"),
+    ],
+)
+def test_a_name_without_quotes_is_met_with_what_to_type(
+    lone: Exchanges, arguments: tuple[str, ...], advice: str
+) -> None:
+    before = lone.do(0, "account", "list"), lone.do(0, "member", "list")
+    told = lone.tell(0, *arguments, as_json=False)
+    assert told.code == 2 and advice in told.err and '"Ana Exemple"' in told.err
+    assert lone.refused(0, *arguments)["code"] == "usage"
+    assert (lone.do(0, "account", "list"), lone.do(0, "member", "list")) == before

@@ -47,3 +47,30 @@ def test_a_table_without_headings_begins_with_its_first_row(
 ) -> None:
     base.print_table(("", ""), [("coop", "Bugey")], empty="")
     assert capsys.readouterr().out.split("\n")[0].split() == ["coop", "Bugey"]
+
+
+@pytest.mark.parametrize("columns", ["40", "80", "200"])
+def test_what_is_copied_is_never_broken(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    key, address = "ab" * 32, f"{'cd' * 32}:{'ef' * 16}"
+    sentence = "a sentence of many words " * 8
+    base.print_table(
+        ("", ""), [("key", key), ("for payers", address), ("told", sentence)], empty=""
+    )
+    base.print_table(("coop", "key", "with"), [("Bugey", key, address)], empty="")
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(key in line for line in lines) == 2
+    assert sum(address in line for line in lines) == 2
+    assert all(line == line.rstrip() for line in lines)
+
+
+def test_a_word_without_end_is_broken(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    base.print_table(("name", "id"), [("x" * 5_000, "ab")], empty="")
+    lines = capsys.readouterr().out.splitlines()
+    assert "".join(lines).count("x") == 5_000
+    assert max(map(len, lines)) <= base.WORD_CHARACTERS_MAX + 20

@@ -8,6 +8,7 @@ import click
 
 from maillon.node.cli import base
 from maillon.node.cli.accounts import decide, named
+from maillon.node.cli.standing import read_account
 from maillon.node.i18n import _
 
 
@@ -34,9 +35,19 @@ def recover(name: str, key: str | None) -> int:
 
     body = {"key": hex_key(key, "--key")} if key else {}
     place = directory().account(name)
-    done = _("{name} has a new key, which counts from the day that the charter sets.").format(
-        name=named(place)
-    )
+
+    def done(_data: dict[str, Any]) -> str:
+        told = _("{name} has a new key, which counts from the day that the charter sets.").format(
+            name=named(place)
+        )
+        entry = read_account(place.account) or {}
+        for pending in entry.get("pending_keys", ())[-1:]:
+            told += "\n  " + _(
+                "That is {when}. Until then the old key can object: maillon account keys NAME "
+                "--stop-recovery"
+            ).format(when=base.when(pending["from"]))
+        return told
+
     return decide(place, "recover", body, done)
 
 
@@ -101,20 +112,24 @@ def allow(name: str, who: str, amount: str, every: str, until: str, unit: str | 
     known = directory()
     place = known.account(name)
     body: dict[str, Any] = {
-        "allowances": [{"amount": amount, "unit": known.unit(unit)}],
+        "allowances": [{"amount": amount, "unit": known.unit(unit, amount, place)}],
         "period_s": base.period(every),
         "end": base.moment(until),
     }
     body |= {"key": known.key(who)}
 
     def done(data: dict[str, Any]) -> str:
-        return _("{who} may give {amount} of {name} every {every}: mandate {id}.").format(
+        told = _("{who} may give {amount} of {name} every {every}: mandate {id}.").format(
             who=base.printable(who),
             amount=base.printable(amount),
             name=named(place),
             every=every,
             id=data["mandate"][:16],
         )
+        next_ = _("Until {when}, by: maillon transfer FROM TO AMOUNT --mandate {id}").format(
+            when=base.when(body["end"]), id=data["mandate"][:16]
+        )
+        return f"{told}\n  {base.state().in_home(next_)}"
 
     return decide(place, "mandates", body, done)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from maillon.node.cli import base
+from maillon.node.cli.standing import how_it_stands, then
 from maillon.node.i18n import _, ngettext
 
 if TYPE_CHECKING:
@@ -53,12 +54,17 @@ def account() -> None:
           maillon account open --everybody --limit 10h           all members without an account
           maillon account open "Mairie de Die" --organisation --limit 100h
           maillon account open "Bois-bûche" --group --unit grain --limit 50
+          maillon account open "Bruno Exemple" --limit heure=10h --limit grain=50
         """
     ),
 )
 @click.argument("name", required=False)
-@click.option("--limit", metavar="AMOUNT", help=_("How far below zero [0]."))
-@click.option("--max", "maximum", metavar="AMOUNT", help=_("How far above zero [no bound]."))
+@click.option(
+    "--limit", "limits", multiple=True, metavar="AMOUNT", help=_("How far below zero [0].")
+)
+@click.option(
+    "--max", "maxima", multiple=True, metavar="AMOUNT", help=_("How far above zero [no bound].")
+)
 @click.option("--unit", "units", multiple=True, help=_("Code of a unit [all of the federation]."))
 @click.option("--organisation", "kind", flag_value="organisation", help=_("A legal person."))
 @click.option("--group", "kind", flag_value="group", help=_("Several people with one account."))
@@ -66,8 +72,8 @@ def account() -> None:
 @click.option("--everybody", is_flag=True, help=_("Every member who has no account yet."))
 def open_(
     name: str | None,
-    limit: str | None,
-    maximum: str | None,
+    limits: tuple[str, ...],
+    maxima: tuple[str, ...],
     units: tuple[str, ...],
     kind: str | None,
     key: str | None,
@@ -84,7 +90,7 @@ def open_(
     if everybody and (kind or key):
         base.fail("usage", _("--everybody opens accounts of persons, with their own keys."))
     known = directory()
-    positions = _positions(known, limit, maximum, units)
+    positions = _positions(known, limits, maxima, units)
     if everybody:
         return _open_everybody(known, positions)
     assert name is not None
@@ -98,30 +104,36 @@ def open_(
     data = base.state().client().post("/v1/accounts", body, timeout=base.patience(WAIT_S))
     return base.tell_order(
         data,
-        done=_("Opened the account of {name} ({id}).").format(
-            name=base.printable(name), id=data["account"][:8]
+        done=then(
+            _("Opened the account of {name} ({id}).").format(
+                name=base.printable(name), id=data["account"][:8]
+            ),
+            data["account"],
+            base.printable(name),
         ),
     )
 
 
 def _positions(
-    known: Directory, limit: str | None, maximum: str | None, units: tuple[str, ...]
+    known: Directory, limits: tuple[str, ...], maxima: tuple[str, ...], units: tuple[str, ...]
 ) -> list[dict[str, Any]]:
-    """Return the units of an account with their limits, as the node reads them."""
+    """Return the units of an account with their limits, as the node reads them.
+
+    A limit is AMOUNT, of the only unit that can be meant, or UNIT=AMOUNT.
+    """
     codes = [known.unit(code) for code in units] if units else known.kept_units()
-    if len(codes) > 1 and (limit or maximum):
-        base.fail(
-            "usage",
-            _("A limit belongs to one unit, and there are several."),
-            _("Say which with --unit: {codes}.").format(codes=", ".join(codes)),
-        )
-    positions: list[dict[str, Any]] = []
-    for code in codes:
-        entry: dict[str, Any] = {"unit": code, "limit": limit or 0}
-        if maximum is not None:
-            entry["max"] = maximum
-        positions.append(entry)
-    return positions
+    positions: dict[str, dict[str, Any]] = {code: {"unit": code, "limit": 0} for code in codes}
+    for field, texts in (("limit", limits), ("max", maxima)):
+        for text in texts:
+            given, equals, amount = text.rpartition("=")
+            code = codes[0] if len(codes) == 1 and not equals else None
+            code = code or known.unit(given.strip() if equals else None, amount)
+            if units and code not in codes:
+                base.fail(
+                    "usage", _("{text!r} is of none of the units of --unit.").format(text=text)
+                )
+            positions.setdefault(code, {"unit": code, "limit": 0})[field] = amount.strip()
+    return list(positions.values())
 
 
 def _open_everybody(known: Directory, positions: list[dict[str, Any]]) -> int:
@@ -440,16 +452,15 @@ def limit(name: str, amount: str, unit: str | None, maximum: str | None) -> int:
 
     known = directory()
     place = known.account(name)
-    body: dict[str, Any] = {"unit": known.unit(unit), "limit": amount}
+    code = known.unit(unit, amount, place)
+    body: dict[str, Any] = {"unit": code, "limit": amount}
     if maximum is not None:
         body["max"] = maximum
+    done = _("The account of {name} may go down to -{limit}.").format(
+        name=named(place), limit=base.printable(amount)
+    )
     return decide(
-        place,
-        "limit",
-        body,
-        _("The account of {name} may go down to -{limit}.").format(
-            name=named(place), limit=base.printable(amount)
-        ),
+        place, "limit", body, lambda _data: done + how_it_stands(place.account, named(place), code)
     )
 
 
@@ -467,7 +478,7 @@ def decide(
     path = f"/v1/accounts/{place.account}/{verb}"
     given = body if verb.endswith("/revoke") else {**body, "wait_s": WAIT_S}
     data = base.state().client().post(path, given, timeout=base.patience(WAIT_S))
-    return base.tell_order(data, done=done if isinstance(done, str) else done(data))
+    return base.tell_order(data, done=done if isinstance(done, str) else lambda: done(data))
 
 
 @account.command(

@@ -149,6 +149,23 @@ class Command(click.Command):
         super().__init__(*args, **settings)
         self.params += common_options()
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments; of one too many, say what it usually is: a name without quotes."""
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as fault:
+            takes_words = any(isinstance(parameter, click.Argument) for parameter in self.params)
+            # Its kinds are about an option or a missing word, and say so themselves.
+            if type(fault) is click.UsageError and takes_words and len(given) > 1:
+                raise click.UsageError(f"{fault.message}\n{quotes_advice()}", ctx) from None
+            raise
+
+
+def quotes_advice() -> str:
+    """Return what helps when a name of several words was taken for several."""
+    return _('A name of several words stands in quotes: "Ana Exemple".')
+
 
 class Group(click.Group):
     """A group of commands that take the common options."""
@@ -245,17 +262,51 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
     table = Table(
         box=None, pad_edge=False, header_style="bold", show_edge=False, show_header=any(columns)
     )
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    count = 0
+    whole = [0] * len(columns)
+    shown: list[list[str]] = []
     for row in rows:
         # What other coops wrote is shown as text: neither markup nor terminal control codes.
-        table.add_row(*(escape(printable(cell)) for cell in row))
-        count += 1
-    if count:
-        console().print(table)
-    else:
+        cells = [_broken(printable(cell)) for cell in row]
+        shown.append([escape(cell) for cell in cells])
+        whole = [max(w, _copied(cell)) for w, cell in zip(whole, cells, strict=True)]
+    if not shown:
         click.echo(empty)
+        return
+    for column, least in zip(columns, whole, strict=True):
+        table.add_column(column, overflow="fold", min_width=least or None)
+    for cells in shown:
+        table.add_row(*cells)
+    out = console()
+    if any(whole):
+        # A word of each other column, and the gaps.
+        needed = sum(least or WORD_CHARACTERS_MIN for least in whole) + 2 * len(whole)
+        out.width = max(out.width, needed)
+    with out.capture() as captured:
+        out.print(table)
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip())
+
+
+# Keys, ids and addresses are there to be copied, so they stay whole: where they do not fit, a line
+# becomes longer than the terminal, which shows it on two and still copies it as one. (So no line
+# ends in spaces either.) Ids have 32 characters, keys 64, accounts of other coops 97.
+COPIED_CHARACTERS_MIN = 32
+# What somebody wrote as one word beyond this length is broken all the same.
+WORD_CHARACTERS_MAX = 240
+WORD_CHARACTERS_MIN = 12
+
+
+def _copied(text: str) -> int:
+    """Return the length of the longest word that must stay whole, 0 when there is none."""
+    longest = max(map(len, text.split()), default=0)
+    return longest if longest >= COPIED_CHARACTERS_MIN else 0
+
+
+def _broken(text: str) -> str:
+    """Return a text in which no word is longer than what is there to be copied."""
+    if len(text) <= WORD_CHARACTERS_MAX:
+        return text
+    return re.sub(rf"\S{{{WORD_CHARACTERS_MAX}}}(?=\S)", r"\g<0> ", text)
 
 
 def printable(value: object) -> str:
@@ -318,11 +369,12 @@ def patience(wait_s: float) -> float:
     return wait_s + 30.0
 
 
-def tell_order(data: dict[str, Any], *, done: str) -> int:
+def tell_order(data: dict[str, Any], *, done: str | Callable[[], str]) -> int:
     """Tell how far an order of this node came, and return the exit code.
 
-    `done` is said of what is certified. What waits is kept and goes on by itself; what was refused
-    is an error like that of any other command. Raises: LocalError.
+    `done` is said of what is certified, and asked for then where it is a function. What waits is
+    kept and goes on by itself; what was refused is an error like that of any other command.
+    Raises: LocalError.
     """
     from maillon.node.cli.refusals import waiting
 
@@ -331,7 +383,7 @@ def tell_order(data: dict[str, Any], *, done: str) -> int:
     if data["status"] in ("waiting", "placed"):
         emit(data, lambda: click.echo(waiting(data)))
         return PARTIAL
-    emit(data, done)
+    emit(data, done if isinstance(done, str) else lambda: click.echo(done()))
     if not state().json:
         for notice in data.get("notices", ()):
             click.echo(_("Note: {text}").format(text=printable(notice)), err=True)

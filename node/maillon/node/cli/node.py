@@ -88,7 +88,7 @@ def prepare_home(home: Home, settings: bytes) -> None:
 
         \b
           maillon init --name "Coop du Bugey" --territory 01
-          maillon init --name "Coop du Bugey" --password-file /root/password
+          maillon init --name "Coop du Bugey" --password-file password.txt
           maillon --home /srv/node init --name "Coop du Bugey" --generate-password
         """
     ),

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from maillon.node.cli import base
-from maillon.node.cli.accounts import named
+from maillon.node.cli.accounts import holder, named
 from maillon.node.cli.paths import path_part
 from maillon.node.cli.refusals import COMMONS
+from maillon.node.cli.standing import how_it_stands, read_account, then
 from maillon.node.i18n import _, ngettext
 
 if TYPE_CHECKING:
@@ -37,7 +39,14 @@ class TransferGroup(base.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if len(args) >= SENT_WORDS_MIN and args[0] not in self.commands:
             return "send", self.commands["send"], args
-        return super().resolve_command(ctx, args)
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as fault:
+            advice = _(
+                "To give, say from whom, to whom and how much: "
+                'maillon transfer "Ana Exemple" "Bruno Exemple" 1h30'
+            )
+            raise click.UsageError(f"{fault.message}\n{advice}", ctx) from None
 
 
 @click.group(
@@ -144,10 +153,10 @@ def send(
     if key is not None and not OWN_ID.fullmatch(key):
         base.fail("usage", _("--id takes 1 to 64 characters without spaces and accents."))
     known = directory()
-    code = known.unit(unit)
+    payer, payee = known.account(source), known.account(target)
+    code = known.unit(unit, amount, payer)
     if hold and known.counts_only(code):
         base.fail("usage", _("What is only counted cannot be reserved."))
-    payer, payee = known.account(source), known.account(target)
     if not payer.here:
         base.fail(
             "not_allowed",
@@ -180,10 +189,11 @@ def send(
                 "was kept or not."
             ).format(key=body["key"])
         raise
-    return _tell(data, _sent(data, known, body, payer, payee))
+    done = _sent(data, known, body, payer, payee)
+    return _tell(data, then(done, payer.account, named(payer), code))
 
 
-def _tell(data: dict[str, Any], done: str) -> int:
+def _tell(data: dict[str, Any], done: str | Callable[[], str]) -> int:
     """Tell what became of a transfer; exit as for a refusal when it came back."""
     told = base.tell_order(data, done=done)
     if data.get("repeated"):
@@ -513,4 +523,13 @@ def _act(id: str, verb: str, body: dict[str, Any], wait_s: float, done: str) -> 
     client = base.state().client()
     path = f"/v1/transfers/{path_part(id)}/{verb}"
     data = client.post(path, {**body, "wait_s": wait_s}, timeout=base.patience(wait_s))
-    return _tell(data, f"{done} {data['id'][:16]}{_of_arrival(data)}")
+
+    def told() -> str:
+        # Of a reversal, whose account gave this time; of a reservation, whose it was.
+        account = str(data.get("account") or "")
+        here = bool(account) and verb in ("reverse", "confirm")
+        entry = read_account(account) if here else None
+        stands = how_it_stands(account, holder(entry)) if entry else ""
+        return f"{done} {data['id'][:16]}{_of_arrival(data)}{stands}"
+
+    return _tell(data, told)

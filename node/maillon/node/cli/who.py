@@ -23,6 +23,8 @@ KEY_CHARACTERS = 2 * 32
 NAMED_MAX = 6
 # Eight and more: a name of a few letters such as "ada" is not the beginning of an id.
 _ID = re.compile(r"[0-9a-f]{8,64}")
+# A number alone could be of any unit: a guess would give credits to who meant hours.
+_SAYS_HOURS = re.compile(r"\d *(?:h|m|:)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,11 +228,20 @@ class Directory:
         names = [m["name"] for m in self.members() if m["key"] == key]
         return base.printable(names[0]) if names and names[0] else key[:16]
 
-    def unit(self, code: str | None) -> str:
-        """Return the code of a unit; without one, of the only unit there is. Raises: LocalError."""
+    def unit(self, code: str | None, amount: str = "", place: Place | None = None) -> str:
+        """Return the code of a unit; without one, of the only unit that can be meant.
+
+        That is the only one of the federation, or in which the account is kept, or the only one
+        counted in hours when the amount says hours or minutes. Raises: LocalError.
+        """
         codes = [str(unit["code"]) for unit in self.charter()["units"]]
-        usual = self.kept_units() or codes
         if code is None:
+            usual = self.kept_units() or codes
+            kept = [unit for unit in usual if unit in self._units_of(place)]
+            usual = kept or usual
+            if len(usual) > 1 and _SAYS_HOURS.search(amount):
+                hours = [u["code"] for u in self.charter()["units"] if u["kind"] == "hours"]
+                usual = [unit for unit in usual if unit in hours] or usual
             if len(usual) == 1:
                 return usual[0]
             what = _("The federation has several units: {codes}.").format(codes=", ".join(codes))
@@ -241,6 +252,17 @@ class Directory:
             hint = _("There are: {names}.").format(names=", ".join(codes) or "–")
             raise base.problem("usage", what, hint)
         return found[0]
+
+    def _units_of(self, place: Place | None) -> list[str]:
+        """Return the units in which an account is kept, as far as this node knows."""
+        if place is None:
+            return []
+        return [
+            str(position["code"])
+            for account in self.accounts("" if place.here else place.coop)
+            if account["account"] == place.account
+            for position in account["positions"]
+        ]
 
     # --- coops ----------------------------------------------------------------------------------
 
