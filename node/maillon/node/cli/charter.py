@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from maillon.node.cli import base
+from maillon.node.cli.charter_coops import admit, limit, remove, replace_key, trustee
 from maillon.node.cli.paths import path_part
-from maillon.node.i18n import _, ngettext
+from maillon.node.cli.proposing import (
+    WAIT_S,
+    send_proposal,
+    show_consequences,
+    tell_proposal,
+    title_option,
+)
+from maillon.node.i18n import _
 
 if TYPE_CHECKING:
-    from maillon.node.cli.who import Directory
+    pass
 
-# A proposal that the last approval completes is certified within seconds.
-WAIT_S = 30.0
 RULES = ["approvals", "recovery_s", "accounts_max"]
 
 
@@ -123,7 +128,7 @@ def _show_proposal(proposal: dict[str, Any]) -> None:
     click.echo(click.style(base.printable(title.rstrip()), bold=True))
     for sentence in proposal["entries"]:
         click.echo(f"  • {base.printable(sentence)}")
-    _show_consequences(proposal)
+    show_consequences(proposal)
     names = base.printable(", ".join(entry["name"] for entry in proposal["approvals"]))
     click.echo(
         "  "
@@ -136,46 +141,6 @@ def _show_proposal(proposal: dict[str, Any]) -> None:
             "  "
             + _("For your coop: maillon charter approve {id}").format(id=proposal["proposal"][:16])
         )
-
-
-def _show_consequences(proposal: dict[str, Any]) -> None:
-    """Say what the witnesses withstand after a change that is not in force yet."""
-    if proposal["consequences"] and proposal["status"] == "open":
-        told = " ".join(proposal["consequences"])
-        click.echo("  " + _("After it: {consequences}").format(consequences=base.printable(told)))
-
-
-def _propose(entries: list[dict[str, Any]], title: str) -> int:
-    client = base.state().client()
-    body = {"entries": entries, "title": title}
-    data = client.post("/v1/charter/proposals", body, timeout=base.patience(WAIT_S))
-    return _tell_proposal(data)
-
-
-def _tell_proposal(data: dict[str, Any]) -> int:
-    def human() -> None:
-        if data["status"] == "certified":
-            click.echo(_("It is in force, as charter block {n}.").format(n=data["height"]))
-            return
-        _show_consequences(data)
-        missing = data["needed"] - len(data["approvals"])
-        id = data["proposal"][:16]
-        if missing > 0:
-            click.echo(
-                ngettext(
-                    "Proposed as {id}. {n} more coop must approve it:",
-                    "Proposed as {id}. {n} more coops must approve it:",
-                    missing,
-                ).format(id=id, n=missing)
-            )
-            click.echo(f"  maillon charter approve {id}")
-        else:
-            click.echo(
-                _("Enough coops approve {id}; the witnesses have yet to sign.").format(id=id)
-            )
-
-    base.emit(data, human)
-    return base.OK
 
 
 @charter.command(
@@ -200,7 +165,7 @@ def propose(file: str, title: str) -> int:
     entries = cast("list[dict[str, Any]]", found) if isinstance(found, list) else []
     if not entries or not all(type(entry) is dict for entry in entries):
         base.fail("usage", _("{file} holds no JSON list of entries.").format(file=file))
-    return _propose(entries, title)
+    return send_proposal(entries, title)
 
 
 @charter.command(
@@ -221,7 +186,7 @@ def approve(id: str) -> int:
 
 def _tell_approval(data: dict[str, Any]) -> int:
     if data["status"] == "certified":
-        return _tell_proposal(data)
+        return tell_proposal(data)
 
     def human() -> None:
         click.echo(_("Approved for your coop."))
@@ -231,235 +196,8 @@ def _tell_approval(data: dict[str, Any]) -> int:
     return base.OK
 
 
-title_option = click.option("--title", default="", help=_("What it is about, for the others."))
-
-
-def _limits(known: Directory, texts: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Return limits given as AMOUNT, or as UNIT=AMOUNT where there are several units."""
-    limits: list[dict[str, Any]] = []
-    for text in texts:
-        code, equals, amount = text.partition("=")
-        if not equals and len(known.kept_units()) > 1:
-            base.fail(
-                "usage",
-                _("The limit {text!r} does not say of which unit.").format(text=text[:40]),
-                _("Write the unit before it: --limit {code}={text}").format(
-                    code=known.kept_units()[0], text=text[:40]
-                ),
-            )
-        unit = known.unit(code.strip()) if equals else known.unit(None)
-        limits.append({"unit": unit, "limit": (amount if equals else code).strip()})
-    return limits
-
-
-quorum_option = click.option(
-    "--quorum",
-    type=click.IntRange(1),
-    metavar="N",
-    help=_("Along with it, how many witnesses certify a block [what is usual for their number]."),
-)
-
-
-def _along(known: Directory, change: int, quorum: int | None) -> list[dict[str, Any]]:
-    """Return the change of the quorum that goes along when so many witnesses come, or go.
-
-    A quorum that was the usual one stays the usual one, and one that becomes impossible becomes it;
-    any other was chosen, and stays.
-    """
-    from maillon.ledger.quorum import default_quorum
-
-    now = known.charter()
-    if quorum is None and change:
-        before = sum(bool(c["witness"]) and not c["removed"] for c in now["coops"])
-        after = before + change
-        kept = int(now["quorum"])
-        possible = after < 2 * kept <= 2 * after
-        if after > 0 and (kept == default_quorum(before) or not possible):
-            quorum = default_quorum(after)
-    if quorum is None or quorum == now["quorum"]:
-        return []
-    return [{"entry": "quorum", "quorum": quorum}]
-
-
-def _witness_of(known: Directory, coop: str) -> str:
-    """Return the witness key that the charter names for a coop, empty for none."""
-    return next((str(c["witness"]) for c in known.charter()["coops"] if c["coop"] == coop), "")
-
-
-@charter.command(
-    "admit",
-    help=_(
-        """Propose to let a coop into the ledger, with the witness that its card names.
-
-        How much it may owe the others together is its limit; without one it gives first. One more
-        witness usually needs a larger quorum: it is proposed along.
-
-        \b
-          maillon charter admit coop-d.card --limit 50h
-          maillon charter admit maillon-card:… --limit heure=50h --limit grain=200
-        """
-    ),
-)
-@click.argument("card")
-@click.option("--limit", "limits", multiple=True, metavar="AMOUNT", help=_("Or UNIT=AMOUNT [0]."))
-@click.option("--accounts-max", type=click.IntRange(1), help=_("Accounts it may have at most."))
-@quorum_option
-@title_option
-def admit(
-    card: str,
-    limits: tuple[str, ...],
-    accounts_max: int | None,
-    quorum: int | None,
-    title: str,
-) -> int:
-    from maillon.node.cli.federation import text_or_file
-    from maillon.node.cli.who import directory
-    from maillon.protocol.cards import card_from_text
-
-    known = directory()
-    text = text_or_file(card)
-    entry: dict[str, Any] = {"entry": "admit", "card": text, "limits": _limits(known, limits)}
-    if accounts_max is not None:
-        entry["accounts_max"] = accounts_max
-    comes = 1 if card_from_text(text).witness else 0
-    return _propose([entry, *_along(known, comes, quorum)], title)
-
-
-@charter.command(
-    "remove",
-    help=_(
-        """Propose to remove a coop. Another ends what is under way as its trustee.
-
-        Nothing is given from its accounts any more once it has left: what its members have there
-        they give to accounts of other coops before. With its witness goes one of those who certify:
-        the usual quorum for the others is proposed along.
-
-        \b
-          maillon charter remove "Coop de la Loire" --trustee "Coop de l'Isère"
-        """
-    ),
-)
-@click.argument("coop")
-@click.option("--trustee", required=True, metavar="COOP", help=_("Who writes for it from now on."))
-@quorum_option
-@click.option("--yes", is_flag=True, help=_("Do not ask when it is your own coop."))
-@title_option
-def remove(coop: str, trustee: str, quorum: int | None, yes: bool, title: str) -> int:
-    from maillon.node.cli.who import directory
-
-    known = directory()
-    gone = known.coop(coop)[0]
-    entry = {"entry": "remove", "coop": gone, "trustee": known.coop(trustee)[0]}
-    if gone == known.own_coop and not yes:
-        what = _("This removes your own coop: nothing can be given from its accounts afterwards.")
-        if not sys.stdin.isatty():
-            base.fail("usage", what, _("Say that you mean it with --yes."))
-        click.echo(what, err=True)
-        if not base.confirm(_("Propose it?")):
-            return base.FAILURE
-    goes = -1 if _witness_of(known, gone) else 0
-    return _propose([entry, *_along(known, goes, quorum)], title)
-
-
-@charter.command(
-    "replace-key",
-    help=_(
-        """Propose another writer or witness key for a coop: after a theft, or a lost machine.
-
-        A witness that was restored from a backup stops for good and needs this; `maillon ledger
-        status` on that node shows the new key.
-
-        \b
-          maillon charter replace-key "Coop de la Loire" --witness PUBLIC
-          maillon charter replace-key "Coop de la Loire" --writer PUBLIC
-          maillon charter replace-key "Coop de la Loire" --witness none    it is no witness any more
-        """
-    ),
-)
-@click.argument("coop")
-@click.option("--witness", metavar="HEX", help=_("Or `none`."))
-@click.option("--writer", metavar="HEX")
-@quorum_option
-@title_option
-def replace_key(
-    coop: str, witness: str | None, writer: str | None, quorum: int | None, title: str
-) -> int:
-    from maillon.node.cli.who import directory, hex_key
-
-    if not (witness or writer):
-        base.fail("usage", _("Say which key: --witness or --writer."))
-    known = directory()
-    id = known.coop(coop)[0]
-    entries: list[dict[str, Any]] = []
-    change = 0
-    for role, key in (("witness", witness), ("writer", writer)):
-        if key is not None:
-            none = key.strip().lower() in ("none", "aucune")
-            value = "" if none else hex_key(key, f"--{role}")
-            entries.append({"entry": "key", "coop": id, "role": role, "key": value})
-            if role == "witness":
-                change = bool(value) - bool(_witness_of(known, id))
-    return _propose([*entries, *_along(known, change, quorum)], title)
-
-
-@charter.command(
-    "trustee",
-    help=_(
-        """Propose that one coop writes for another which is away for long.
-
-        The trustee finishes what is under way and keeps the chain up to date with the charter. It
-        cannot give anything in the members' names. `--nobody` ends it.
-
-        \b
-          maillon charter trustee "Coop de la Loire" "Coop de l'Isère"
-          maillon charter trustee "Coop de la Loire" --nobody
-        """
-    ),
-)
-@click.argument("coop")
-@click.argument("trustee", required=False)
-@click.option("--nobody", is_flag=True, help=_("It writes for itself again."))
-@title_option
-def trustee(coop: str, trustee: str | None, nobody: bool, title: str) -> int:
-    from maillon.node.cli.who import directory
-
-    if bool(trustee) == nobody:
-        base.fail("usage", _("Name the coop that writes for it, or say --nobody."))
-    known = directory()
-    entry = {
-        "entry": "trustee",
-        "coop": known.coop(coop)[0],
-        "trustee": known.coop(trustee)[0] if trustee else "",
-    }
-    return _propose([entry], title)
-
-
-@charter.command(
-    "limit",
-    help=_(
-        """Propose how much a coop may owe all the others together.
-
-        \b
-          maillon charter limit "Coop de la Drôme" 80h
-          maillon charter limit "Coop de la Drôme" 500 --unit grain
-        """
-    ),
-)
-@click.argument("coop")
-@click.argument("amount")
-@click.option("--unit", metavar="CODE", help=_("Which unit, where there are several."))
-@title_option
-def limit(coop: str, amount: str, unit: str | None, title: str) -> int:
-    from maillon.node.cli.who import directory
-
-    known = directory()
-    entry = {
-        "entry": "limit",
-        "coop": known.coop(coop)[0],
-        "unit": known.unit(unit),
-        "limit": amount,
-    }
-    return _propose([entry], title)
+for command in (admit, remove, replace_key, trustee, limit):
+    charter.add_command(command)
 
 
 @charter.command(
@@ -478,7 +216,7 @@ def limit(coop: str, amount: str, unit: str | None, title: str) -> int:
 @click.argument("number", type=click.IntRange(1))
 @title_option
 def quorum(number: int, title: str) -> int:
-    return _propose([{"entry": "quorum", "quorum": number}], title)
+    return send_proposal([{"entry": "quorum", "quorum": number}], title)
 
 
 @charter.command(
@@ -510,7 +248,7 @@ def unit(unit: str, decimals: int | None, title: str) -> int:
     if decimals is None:
         decimals = 2 if kind == "credit" else 0
     entry = {"entry": "unit", "code": code, "kind": kind, "decimals": decimals, "label": label}
-    return _propose([entry], title)
+    return send_proposal([entry], title)
 
 
 @charter.command(
@@ -529,7 +267,7 @@ def unit(unit: str, decimals: int | None, title: str) -> int:
 @click.argument("value", type=click.IntRange(0))
 @title_option
 def rule(name: str, value: int, title: str) -> int:
-    return _propose([{"entry": "rule", "name": name, "value": value}], title)
+    return send_proposal([{"entry": "rule", "name": name, "value": value}], title)
 
 
 @charter.command(
@@ -573,7 +311,7 @@ def clear(proof: str, writer: str | None, trustee: str | None, title: str) -> in
     if trustee:
         entries.append({"entry": "trustee", "coop": chain, "trustee": known.coop(trustee)[0]})
     entries.append({"entry": "clear", "chain": chain, "fraud": found[0]["hash"]})
-    return _propose(entries, title)
+    return send_proposal(entries, title)
 
 
 @charter.command(
@@ -591,4 +329,4 @@ def clear(proof: str, writer: str | None, trustee: str | None, title: str) -> in
 @click.argument("below", type=click.IntRange(1))
 @title_option
 def retire(below: int, title: str) -> int:
-    return _propose([{"entry": "retire", "below": below}], title)
+    return send_proposal([{"entry": "retire", "below": below}], title)
