@@ -167,6 +167,13 @@ class BadKey(RemoteError):
     sentence = "The public key is not acceptable."
 
 
+class CannotOpen(RemoteError):
+    """What was sealed was not sealed to this key, or was changed on the way."""
+
+    code = "cannot_open"
+    sentence = "The letter cannot be opened with this key."
+
+
 # --- Time ---------------------------------------------------------------------------------------
 
 
