@@ -6,14 +6,18 @@ Every field has a default and a comment in the file that `init` writes, so that 
 from __future__ import annotations
 
 import json
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
 from maillon.node.home import Home
 from maillon.node.i18n import _
+from maillon.node.naming import why_not
 from maillon.protocol.errors import LocalError
+
+# As in the coop's profile (spec/03).
+COOP_NAME_CHARACTERS_MAX: Final = 120
 
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 Short = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -155,7 +159,7 @@ def find_fault(config: Config) -> tuple[str, str, str] | None:
     language = _("A language is a short tag such as fr or en.")
     coop = config.coop
     for place, kind, values, why in (
-        ("coop.name", Text(120), [coop.name], name),
+        ("coop.name", Text(COOP_NAME_CHARACTERS_MAX), [coop.name], name),
         ("coop.territory", AREA_CODE, coop.territory, area),
         ("coop.languages", LANG, coop.languages, language),
     ):
@@ -167,6 +171,8 @@ def find_fault(config: Config) -> tuple[str, str, str] | None:
                 return place, value, why
         if len(set(values)) != len(values):
             return place, ", ".join(values), _("Each may stand there once.")
+    if reason := why_not(coop.name, of_account=False, longest=COOP_NAME_CHARACTERS_MAX):
+        return "coop.name", coop.name, reason
     network = config.network
     for place, values in (
         ("network.listen", network.listen),

@@ -343,3 +343,23 @@ def test_a_name_without_quotes_is_met_with_what_to_type(
     assert told.code == 2 and advice in told.err and '"Ana Exemple"' in told.err
     assert lone.refused(0, *arguments)["code"] == "usage"
     assert (lone.do(0, "account", "list"), lone.do(0, "member", "list")) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("a\nb", "control characters"),
+        ("Ana \u202eelpmexE", "direction of the text"),
+        ("...", "a letter or a digit"),
+        ("x" * 81, "at most 80 characters"),
+        ("Jean: Paul", "no colon"),
+        ("commons", "own account"),
+    ],
+)
+def test_nobody_gets_a_name_that_hides_or_misleads(lone: Exchanges, name: str, reason: str) -> None:
+    before = lone.do(0, "account", "list"), lone.do(0, "member", "list")
+    error = lone.refused(0, "member", "add", name)
+    assert error["code"] == "register" and reason in error["message"]
+    error = lone.refused(0, "account", "open", name, "--group")
+    assert error["code"] == "account" and reason in error["message"]
+    assert (lone.do(0, "account", "list"), lone.do(0, "member", "list")) == before

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maillon.node.cli.who import COMMONS_WORDS, key_of, looks_like_id, same_name
+from maillon.node.cli.who import key_of, looks_like_id, same_name
+from maillon.node.naming import COMMONS_WORDS, NAME_CHARACTERS_MAX, why_not
 
 PEOPLE = ["Ana Exemple", "Anatole Exemple", "Éloïse d'Essai", "Bruno Exemple", "Bruno Autre"]
 
@@ -60,3 +61,50 @@ def test_names_that_are_the_same_to_people_are_found_by_each_other(first: str, s
         key_of(first) == key_of(second) != ""
     )
     assert key_of(key_of(first)) == key_of(first)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Ana Exemple",
+        "Éloïse d'Été-Neuve",
+        "Association « Les 3 Chênes » & Cie (Die)",
+        "أنا مثال",
+        "می\u200cخواهم",
+        "山田",
+        "3",
+        "x" * NAME_CHARACTERS_MAX,
+    ],
+)
+def test_names_of_all_scripts_are_taken(name: str) -> None:
+    assert why_not(name) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("", "letter or a digit"),
+        ("   ", "letter or a digit"),
+        ("-- !", "letter or a digit"),
+        ("\u0301", "letter or a digit"),
+        ("a\nb", "U+000A"),
+        ("a\x1b[31mb", "U+001B"),
+        ("a\u2028b", "U+2028"),
+        ("Ana \u202eelpmexE", "U+202E"),
+        ("Ana\u2067", "U+2067"),
+        ("Ana\u200b", "U+200B"),
+        ("Ana\ufeff", "U+FEFF"),
+        ("Ana\ue000", "U+E000"),
+        ("x" * (NAME_CHARACTERS_MAX + 1), f"at most {NAME_CHARACTERS_MAX}"),
+        ("Jean: Paul", "colon"),
+        ("Commons", "own account"),
+        ("le  commun", "own account"),
+    ],
+)
+def test_a_name_that_hides_or_misleads_is_refused_with_the_reason(name: str, reason: str) -> None:
+    assert reason in why_not(name)
+
+
+def test_a_coop_may_have_a_colon_in_its_name_and_nothing_hidden() -> None:
+    assert why_not("SEL: Die", of_account=False) == ""
+    assert why_not("SEL\u202eDie", of_account=False)

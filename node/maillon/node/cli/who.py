@@ -12,12 +12,11 @@ from maillon.node.cli import base
 from maillon.node.cli.paths import path_part
 from maillon.node.cli.refusals import COMMONS
 from maillon.node.i18n import _
+from maillon.node.naming import COMMONS_WORDS
 
 if TYPE_CHECKING:
     from maillon.node.cli.client import Client
 
-# Spoken of as both languages speak of it; it needs no name in the register.
-COMMONS_WORDS = ("commons", "commun", "communs", "le commun", "the commons")
 ACCOUNT_CHARACTERS = 2 * 16
 KEY_CHARACTERS = 2 * 32
 NAMED_MAX = 6

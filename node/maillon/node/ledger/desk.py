@@ -52,6 +52,7 @@ from maillon.node.ledger.reversing import reversal
 from maillon.node.ledger.runner import LedgerRunner
 from maillon.node.ledger.showing import Showing
 from maillon.node.ledger.telling import Telling
+from maillon.node.naming import why_not
 from maillon.protocol.encoding import Value
 from maillon.protocol.errors import BadSignature, LocalError, MaillonError
 from maillon.protocol.keys import SigningKey
@@ -164,6 +165,8 @@ class Desk:
             )
         else:
             account = self._host.random(16)
+        if request.name and (reason := why_not(request.name)):
+            raise AskingError(reason, field="name")
         if request.key is not None:
             key = bytes.fromhex(request.key)
         else:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from maillon.node import bounds, clock
 from maillon.node.api import shapes
 from maillon.node.i18n import _
+from maillon.node.naming import why_not
 from maillon.node.run.authoring import Signer
 from maillon.node.run.register import Ambiguous, NotFound, RegisterError
 from maillon.protocol.envelope import Draft, draft
@@ -90,6 +91,8 @@ class People:
                 name, id = person.name, person.id
             elif request.name:
                 name, id = request.name.strip(), os.urandom(PERSON_BYTES)
+                if reason := why_not(name):
+                    raise RegisterError(reason, field="name")
                 node.register.add_person(id, name, request.note, now)
             else:
                 raise RegisterError(_("A new member needs a name."))
