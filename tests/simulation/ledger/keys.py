@@ -111,3 +111,15 @@ def same_key(key: SimKey, on_sign: OnSign) -> SimKey:
     copy = type(key)(key.label)
     copy.on_sign = on_sign
     return copy
+
+
+class Salts:
+    """Draw salts for entries, the same in each run."""
+
+    def __init__(self, seed: bytes) -> None:
+        self._seed = seed
+        self._count = 0
+
+    def __call__(self, size: int) -> bytes:
+        self._count += 1
+        return hashlib.shake_256(self._seed + self._count.to_bytes(8, "big")).digest(size)

@@ -8,17 +8,20 @@ proposes stale terms and bad blocks, shows certificates to some and hides them f
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
 
 from maillon.ledger import messages as wire
 from maillon.ledger.block import Block, Header, genesis_hash
+from maillon.ledger.build import Wish, build_block
 from maillon.ledger.confirmation import confirmation_hash
 from maillon.ledger.messages import Message
 from maillon.ledger.quorum import Certificate, Term, VoteQC
 from maillon.ledger.steps import Send, Step
 from maillon.protocol.errors import MaillonError
+from simulation.ledger.keys import Salts
 
 if TYPE_CHECKING:
     from maillon.ledger.book import Book
@@ -273,3 +276,23 @@ def spoilt(block: Block, rng: Random) -> Block:
         return replace(block, header=replace(header, h=header.h + 1))
     return replace(block, header=replace(header, time=max(0, header.time - 5_000)))
 
+
+def blocks_to_lie_with(
+    book: Book, chain: bytes, wishes: Sequence[Wish], rng: Random, now: int
+) -> list[Block]:
+    """Return up to two valid blocks of some of these wishes, and now and then a spoilt one."""
+    made: list[Block] = []
+    for _ in range(2):
+        some = [wish for wish in wishes if rng.random() < 0.5]
+        try:
+            built = build_block(
+                book, chain, some, time=now, adopt=book.governing(chain),
+                salt=Salts(rng.randbytes(16)),
+            )  # fmt: skip
+        except MaillonError:
+            continue
+        if built.block is not None:
+            made.append(built.block)
+            if rng.random() < 0.15:
+                made.append(spoilt(built.block, rng))
+    return made

@@ -7,14 +7,13 @@ that and before the write, between the two files, or after the write.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, cast
 
 from maillon.ledger import messages as wire
 from maillon.ledger import steps
 from maillon.ledger.block import Block
-from maillon.ledger.build import EntryWish, OrderWish, Wish, arrivals, build_block
+from maillon.ledger.build import EntryWish, OrderWish, Wish, arrivals
 from maillon.ledger.charter import approve, decode_proposal
 from maillon.ledger.charter_entries import CharterEntry
 from maillon.ledger.entries import Confirmation, Entry, Post
@@ -30,8 +29,8 @@ from maillon.ledger.writer import Writer, WriterSettings
 from maillon.protocol.errors import MaillonError
 from maillon.protocol.keys import SigningKey
 from simulation.ledger.disk import PowerCut
-from simulation.ledger.keys import same_key
-from simulation.ledger.liars import LyingWriter, spoilt
+from simulation.ledger.keys import Salts, same_key
+from simulation.ledger.liars import LyingWriter, blocks_to_lie_with
 from simulation.ledger.model import plain
 from simulation.ledger.power import SYNC_MS, Powered
 from simulation.ledger.runs import Leaving, Run, require_durable, shows_vote
@@ -40,21 +39,8 @@ if TYPE_CHECKING:
     from simulation.ledger.stage import Coop
 
 RESTART_MS = 8_000
-
-
 _BLOCKS = ("block", "head")
 
-
-class Salts:
-    """Draw salts for entries, the same in each run."""
-
-    def __init__(self, seed: bytes) -> None:
-        self._seed = seed
-        self._count = 0
-
-    def __call__(self, size: int) -> bytes:
-        self._count += 1
-        return hashlib.shake_256(self._seed + self._count.to_bytes(8, "big")).digest(size)
 
 class Machine(Powered):
     """A running node of a coop, or one of its two instances, or a witness alone."""
@@ -558,25 +544,7 @@ class Machine(Powered):
         writer = self.writers.get(chain)
         rng = self.world.rng
         if writer is not None and not self.world.healed:
-            liar.make_blocks = self._blocks_to_lie_with(chain)
+            wishes = self.world.clients.wishes_of(self.coop.number)
+            liar.make_blocks = blocks_to_lie_with(self.book, chain, wishes, rng, self.now)
             self.do(lambda: liar.tick(self.now), chain)
         self.world.clock.after(rng.choice((400, 1_000, 3_000)), self._lie, chain, starts)
-
-    def _blocks_to_lie_with(self, chain: bytes) -> list[Block]:
-        rng = self.world.rng
-        wishes = self.world.clients.wishes_of(self.coop.number)
-        made: list[Block] = []
-        for _ in range(2):
-            some = [wish for wish in wishes if rng.random() < 0.5]
-            try:
-                built = build_block(
-                    self.book, chain, some, time=self.now, adopt=self.book.governing(chain),
-                    salt=Salts(rng.randbytes(16)),
-                )  # fmt: skip
-            except MaillonError:
-                continue
-            if built.block is not None:
-                made.append(built.block)
-                if rng.random() < 0.15:
-                    made.append(spoilt(built.block, rng))
-        return made
