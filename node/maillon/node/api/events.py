@@ -92,9 +92,10 @@ class Events:
         """Tell an event to those whom it concerns; returns at once, and no listener makes it fail.
 
         `topic` and `kind` are words such as `exchange` and `step`; `author` is the person (49
-        bytes) or coop (33) whom it concerns, None for the coop's desk, EVERYBODY for all. `facts` are ids,
-        codes and numbers (bytes become hexadecimal), never texts of people: at most EVENT_BYTES_MAX
-        as JSON. An affair of two people is published once for each. Raises: ValueError.
+        bytes) or coop (33) whom it concerns, None for the coop's desk, EVERYBODY for all. `facts`
+        are ids, codes and numbers (bytes become hexadecimal), never texts of people: at most
+        EVENT_BYTES_MAX as JSON. An affair of two people is published once for each. Raises:
+        ValueError.
         """
         told = json.dumps(to_json(dict(facts)), ensure_ascii=False, separators=(",", ":"))
         if len(told.encode()) > EVENT_BYTES_MAX:
@@ -175,7 +176,7 @@ class Events:
                 with trio.move_on_after(EVENT_HEARTBEAT_S) as waited:
                     await self._news.wait()
                 if waited.cancelled_caught:
-                    # A comment: keeps proxies from closing, and tells when nobody is there any more.
+                    # A comment: keeps proxies from closing, and tells when nobody is there.
                     yield b":\n\n"
         finally:
             left = self._listening[name] - 1

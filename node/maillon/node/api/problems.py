@@ -25,13 +25,24 @@ MEDIA_TYPE = "application/problem+json"
 
 # A record that the rules refuse is a well-formed request with a content that is not accepted.
 _STATUS = {
+    "unauthenticated": 401,
+    "sign_in": 401,
+    "forbidden": 403,
+    "origin": 403,
+    "csrf": 403,
     "not_found": 404,
+    "too_slow": 408,
     "ambiguous": 409,
     "already_exists": 409,
     "duplicate": 409,
     "superseded": 409,
     "too_large": 413,
+    "host": 421,
+    "idempotency_mismatch": 422,
+    "idempotency_running": 409,
+    "idempotency_unknown": 409,
     "quota": 429,
+    "rate": 429,
     "permission": 403,
     "memo": 422,
     "key_missing": 409,
@@ -62,7 +73,12 @@ def problem(
         json.dumps(document).encode(),
         status_code=status,
         media_type=MEDIA_TYPE,
-        headers={"Content-Language": language()},
+        headers={
+            "Content-Language": language(),
+            # RFC 9110, 11.6.1 and 10.2.3.
+            **({"WWW-Authenticate": "Bearer"} if status == 401 else {}),
+            **({"Retry-After": str(more["retry_after"])} if "retry_after" in more else {}),
+        },
     )
 
 
