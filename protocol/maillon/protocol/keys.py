@@ -18,16 +18,21 @@ import re
 from collections.abc import Callable
 from typing import Final, NoReturn
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
-from maillon.protocol.errors import BadKey, BadSecret, BadSignature
+from maillon.protocol.errors import BadKey, BadSecret, BadSignature, CannotOpen
 from maillon.protocol.ids import CoopId, Key
 
 SEED_BYTES: Final = 32
 KEY_BYTES: Final = 32
 SIGNATURE_BYTES: Final = 64
+SEALING_BYTES: Final = 48
+"""What sealing adds to a plaintext: an ephemeral public key (32) and a tag (16)."""
+
+_HPKE: Final = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 
 Backend = Callable[[bytes, bytes, bytes], bool]
 """`backend(public, message, signature)` says whether the cofactorless equation holds."""
@@ -205,6 +210,16 @@ class SealingKey:
         except ValueError:
             raise BadKey(key=public) from None
 
+    def open(self, sealed: bytes, info: bytes) -> bytes:
+        """Return what `seal_to` sealed to this key with the same `info`.
+
+        Raises: CannotOpen, whatever is wrong.
+        """
+        try:
+            return _HPKE.decrypt(sealed, self._private, info)
+        except (InvalidTag, ValueError):
+            raise CannotOpen(key=self.public) from None
+
     def secret_bytes(self) -> bytes:
         """Return the 32 secret bytes, for sealing in a key file."""
         return self._private.private_bytes_raw()
@@ -220,6 +235,19 @@ class SealingKey:
 
     def __reduce__(self) -> NoReturn:
         _refuse_pickling()
+
+
+def seal_to(public: bytes, info: bytes, plaintext: bytes) -> bytes:
+    """Seal bytes to an X25519 key: an ephemeral public key (32 bytes), then ciphertext and tag.
+
+    HPKE (RFC 9180) in base mode with DHKEM(X25519, HKDF-SHA256), HKDF-SHA256 and AES-256-GCM, one
+    message a key; the library draws the ephemeral key. `info` is bound to it and not sent. Raises:
+    BadKey when nothing can be sealed to the key.
+    """
+    try:
+        return _HPKE.encrypt(plaintext, X25519PublicKey.from_public_bytes(public), info)
+    except ValueError:
+        raise BadKey(key=public) from None
 
 
 def coop_id(root_public: bytes) -> CoopId:

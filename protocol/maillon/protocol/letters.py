@@ -12,15 +12,15 @@ Nodes on the way see who writes to which key of which coop, when, and a length i
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from maillon.protocol import encoding, hpke
+from maillon.protocol import encoding
 from maillon.protocol.encoding import Encodable, Value
 from maillon.protocol.errors import EncodingError, LifetimeTooLong, Malformed, WrongVersion
 from maillon.protocol.ids import ID_BYTES, KEY_BYTES
-from maillon.protocol.keys import SealingKey
+from maillon.protocol.keys import SEALING_BYTES, SealingKey, seal_to
 from maillon.protocol.limits import (
     INT_MAX,
     LETTER_BYTES_MAX,
@@ -46,6 +46,9 @@ ITEM_ATTESTATION: Final = 3
 
 ITEM_APP: Final = 4
 """Bytes that two programs agreed on; others pass them over."""
+
+Sealer = Callable[[bytes, bytes, bytes], bytes]
+"""`sealer(public, info, plaintext)` returns the sealed bytes."""
 
 _LETTER: Final = b"maillon/1/letter\0"
 _THREAD: Final = b"maillon/1/thread\0"
@@ -177,19 +180,19 @@ def seal(
     at: int,
     until: int,
     items: Sequence[Item],
-    ephemeral: bytes,
+    sealer: Sealer = seal_to,
 ) -> Letter:
-    """Seal items to a key; `ephemeral` is 32 random bytes, used for this letter and never again.
+    """Seal items to a key; another `sealer` than the library's is for vectors and simulations.
 
     Raises: EncodingError for items that do not fit; LifetimeTooLong; BadKey when `to_key` cannot be
     a sealing key.
     """
     plain = plaintext(items)
-    size = len(plain) + hpke.OVERHEAD_BYTES
+    size = len(plain) + SEALING_BYTES
     header = LetterHeader(fed, from_coop, to_coop, to_key, thread, n, at, until, size)
     _require_life(header)
     header_bytes = header.encode()
-    sealed = hpke.seal(to_key, _LETTER + header_bytes, plain, ephemeral=ephemeral)
+    sealed = sealer(to_key, _LETTER + header_bytes, plain)
     return Letter(letter_id(header_bytes, sealed), header, header_bytes, sealed)
 
 
@@ -206,7 +209,7 @@ def decode_letter(data: bytes) -> Letter:
     header = _decode_header(header_bytes)
     if header.size != len(sealed):
         raise Malformed("The letter is not as long as it says.", rule="letter_size")
-    plain = len(sealed) - hpke.OVERHEAD_BYTES
+    plain = len(sealed) - SEALING_BYTES
     if plain <= 0 or plain > LETTER_PLAIN_BYTES_MAX or plain % LETTER_PADDING_BYTES:
         raise Malformed("The letter has a length that none has.", rule="letter_size")
     return Letter(letter_id(header_bytes, sealed), header, header_bytes, sealed)
@@ -269,7 +272,7 @@ def open_letter(letter: Letter, key: SealingKey) -> tuple[Item, ...]:
     Raises: CannotOpen; Malformed (rules `plaintext`, `item`, `padding`), NotCanonical, TooLarge,
     WrongVersion when whoever sealed it did not keep to the form.
     """
-    plain = hpke.open_sealed(letter.sealed, _LETTER + letter.header_bytes, key)
+    plain = key.open(letter.sealed, _LETTER + letter.header_bytes)
     found = encoding.decode(plain, bytes_max=LETTER_PLAIN_BYTES_MAX)
     if type(found) is not list or not found or type(found[0]) is not int:
         raise Malformed("The letter holds no versioned array.", rule="plaintext")

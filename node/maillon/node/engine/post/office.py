@@ -29,6 +29,7 @@ from maillon.node.engine.post.ports import (
     SendSoon,
 )
 from maillon.protocol.errors import LocalError
+from maillon.protocol.keys import seal_to
 from maillon.protocol.letterframes import (
     FINAL,
     TAKEN,
@@ -38,7 +39,7 @@ from maillon.protocol.letterframes import (
     Put,
     Range,
 )
-from maillon.protocol.letters import Item, seal, thread_id
+from maillon.protocol.letters import Item, Sealer, seal, thread_id
 from maillon.protocol.limits import (
     LETTER_LIFETIME_S_MAX,
     PUT_LETTERS_MAX,
@@ -66,8 +67,7 @@ class Wish:
     """A letter that somebody here wants sent.
 
     `owner` is the author (33 or 49 bytes) who writes it. `ticket` (up to 64 bytes, or empty) names
-    it for the writer: the same ticket to the same key is the same letter. `ephemeral` is 32 random
-    bytes.
+    it for the writer: the same ticket to the same key is the same letter.
     """
 
     to_coop: bytes
@@ -76,7 +76,6 @@ class Wish:
     items: tuple[Item, ...]
     until: int
     owner: bytes
-    ephemeral: bytes
     ticket: bytes = b""
 
 
@@ -93,6 +92,7 @@ class PostOffice:
         random: Callable[[int], bytes],
         rng: Random,
         bounds: Bounds | None = None,
+        sealer: Sealer = seal_to,
     ) -> None:
         self.bounds = bounds or Bounds()
         self.coop = coop
@@ -101,6 +101,7 @@ class PostOffice:
         self._federation = federation
         self._random = random
         self._rng = rng
+        self._seal = sealer
         self._clock = Clock(store, self.bounds)
         self._intake = Intake(store, fed, coop, federation, self.bounds)
         self._connected: set[bytes] = set()
@@ -180,7 +181,7 @@ class PostOffice:
             at=now,
             until=min(wish.until, now + LETTER_LIFETIME_S_MAX),
             items=wish.items,
-            ephemeral=wish.ephemeral,
+            sealer=self._seal,
         )
         data = letter.encode()
         self._require_room(wish.owner, len(data))

@@ -1,17 +1,14 @@
-"""Seal bytes to a public key: HPKE (RFC 9180) in base mode, one message a key (spec/08-letters).
+"""HPKE (RFC 9180) in base mode with the ephemeral key as an argument, for vectors and simulations.
 
-The one suite of the protocol is DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM, all of which
-a browser's WebCrypto has.
+The suite of letters (spec/08-letters), written from the RFC on top of HMAC, X25519 and AES-GCM.
+What runs in production is the library's; a test opens with the one what the other sealed.
 """
-
-# The library's own HPKE draws the ephemeral key itself and is younger than the oldest version of it
-# that we support. Here the key is an argument: the same arguments give the same bytes, so that
-# vectors can be written and a federation simulated. The tests open with the one what the other
-# sealed.
 
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable
+from random import Random
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -24,9 +21,6 @@ ENC_BYTES: Final = 32
 """Bytes of the ephemeral public key that goes before the ciphertext."""
 
 TAG_BYTES: Final = 16
-
-OVERHEAD_BYTES: Final = ENC_BYTES + TAG_BYTES
-"""What sealing adds to a plaintext."""
 
 # RFC 9180, 7.1 to 7.3: the numbers of the KEM, the KDF and the AEAD.
 _KEM: Final = b"KEM" + (0x0020).to_bytes(2, "big")
@@ -73,6 +67,15 @@ def seal(public: bytes, info: bytes, plaintext: bytes, *, ephemeral: bytes) -> b
     own = SealingKey.from_seed(ephemeral)
     key, nonce = _key_and_nonce(own.exchange(public), own.public + public, info)
     return own.public + AESGCM(key).encrypt(nonce, plaintext, None)
+
+
+def sealer(rng: Random) -> Callable[[bytes, bytes, bytes], bytes]:
+    """Return a sealer that draws its ephemeral keys from a seeded generator."""
+
+    def seal_so(public: bytes, info: bytes, plaintext: bytes) -> bytes:
+        return seal(public, info, plaintext, ephemeral=rng.randbytes(32))
+
+    return seal_so
 
 
 def open_sealed(sealed: bytes, info: bytes, key: SealingKey) -> bytes:
