@@ -312,7 +312,7 @@ async def run_retention(service: Node, caller: Who) -> shapes.Retained:
     return await service.persons.run_retention(caller)
 
 
-ROUTES = (
+PERSONS_ROUTES = (
     issue_book,
     list_books,
     revoke_book,

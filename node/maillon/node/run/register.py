@@ -25,7 +25,13 @@ from sqlite_utils import Database
 
 from maillon.node import bounds
 from maillon.node.i18n import _
-from maillon.node.store.database import Schema, faults_in_words, open_database, require_whole
+from maillon.node.store.database import (
+    Schema,
+    faults_in_words,
+    open_database,
+    require_whole,
+    scrub_wal,
+)
 from maillon.protocol.errors import LocalError
 from maillon.protocol.keys import SealingKey, SigningKey
 
@@ -187,9 +193,7 @@ class Register:
         """Note a key of a person; with `secrets`, the node holds it for them."""
         secret: bytes | None = None
         if secrets is not None:
-            nonce = os.urandom(NONCE_BYTES)
-            plain = secrets[0].secret_bytes() + secrets[1].secret_bytes()
-            secret = nonce + self._cipher.encrypt(nonce, plain, public)
+            secret = self.seal(secrets[0].secret_bytes() + secrets[1].secret_bytes(), public)
         if self._run("SELECT 1 FROM key WHERE public = ?", (public,)).fetchone():
             raise RegisterError(_("This key is registered already."))
         self._run(
@@ -210,6 +214,10 @@ class Register:
 
     def held_key(self, public: bytes) -> SigningKey:
         """Return a key that the node holds for somebody. Raises: RegisterError."""
+        return SigningKey.from_seed(self.held_secrets(public)[:32])
+
+    def held_secrets(self, public: bytes) -> bytes:
+        """Return seed and sealing secret (64 bytes) of a held key. Raises: RegisterError."""
         row = self._run("SELECT secret FROM key WHERE public = ?", (public,)).fetchone()
         if row is None or row[0] is None:
             raise RegisterError(
@@ -217,14 +225,29 @@ class Register:
                 hint=_("They sign on their own device, or you act under a mandate."),
             )
         sealed: bytes = row[0]
+        return self.unseal(sealed, public)
+
+    def drop_secret(self, public: bytes) -> bool:
+        """Forget the secret of a key that was held, and keep that the key is the person's."""
+        done = self._run(
+            "UPDATE key SET secret = NULL WHERE public = ? AND secret IS NOT NULL", (public,)
+        )
+        return bool(done.rowcount)
+
+    def seal(self, plain: bytes, context: bytes) -> bytes:
+        """Seal something under the coop's sealing key; `context` must be given to open it."""
+        nonce = os.urandom(NONCE_BYTES)
+        return nonce + self._cipher.encrypt(nonce, plain, context)
+
+    def unseal(self, sealed: bytes, context: bytes) -> bytes:
+        """Open what `seal` made. Raises: RegisterError when it was sealed under another key."""
         try:
-            plain = self._cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], public)
+            return self._cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], context)
         except InvalidTag:
             raise RegisterError(
                 _("The key in private.db cannot be opened with this coop's sealing key."),
                 hint=_("Bring private.db and keys/sealing.key back from the same backup."),
             ) from None
-        return SigningKey.from_seed(plain[:32])
 
     # --- what transfers were for ----------------------------------------------------------------
 
@@ -239,6 +262,31 @@ class Register:
         """Return what a transfer was for, or an empty text when it is not known here."""
         row = self._run("SELECT text FROM memo WHERE ref = ?", (ref,)).fetchone()
         return "" if row is None else str(row[0])
+
+    def forget_memos(self, refs: Sequence[bytes]) -> int:
+        """Erase what transfers were for; return how many it were."""
+        return sum(
+            int(self._run("DELETE FROM memo WHERE ref = ?", (ref,)).rowcount) for ref in refs
+        )
+
+    def forget_memos_before(self, at: int) -> int:
+        """Erase what transfers before a time were for."""
+        return int(self._run("DELETE FROM memo WHERE created < ?", (at,)).rowcount)
+
+    def forget_invitations_before(self, at: int) -> int:
+        """Erase invitations that ended before a time."""
+        return int(self._run("DELETE FROM invitation WHERE expires < ?", (at,)).rowcount)
+
+    def forget_person(self, person: bytes) -> int:
+        """Erase a person with all their keys; return how many rows it were."""
+        gone = int(self._run("DELETE FROM key WHERE person = ?", (person,)).rowcount)
+        return gone + int(self._run("DELETE FROM person WHERE id = ?", (person,)).rowcount)
+
+    def scrub(self) -> None:
+        """Rewrite the file and cut its log, so that nothing erased is left in either."""
+        self._run("VACUUM")
+        with faults_in_words(self._path):
+            scrub_wal(self._db)
 
     def people(self) -> list[Person]:
         """Return everybody of the register, by id."""

@@ -1,0 +1,86 @@
+"""Answer what people ask about persons through the interface, and go on with what takes long."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from maillon.node.api import persons_shapes as shapes
+from maillon.node.api.caller import Caller
+from maillon.node.api.persons_service import VoucherOptions
+from maillon.node.persons import bounds
+from maillon.node.persons.accounts import Accounts
+from maillon.node.persons.depositing import Depositing
+from maillon.node.persons.host import PersonsHost
+from maillon.node.persons.once import Payments
+from maillon.node.persons.storage import PersonsDisk
+from maillon.node.persons.vouchers import Vouchers
+from maillon.node.ports import FrameStream
+
+log = logging.getLogger("maillon.persons")
+
+
+class PersonsDesk:
+    """Implements api.persons_service.PersonsService."""
+
+    def __init__(self, host: PersonsHost) -> None:
+        self._host = host
+        self.disk = PersonsDisk(host.directory)
+        self.accounts = Accounts(host)
+        self.payments = Payments(host, self.disk, self.accounts)
+        self.cheques = Vouchers(host, self.disk, self.accounts, self.payments)
+        self.depositing = Depositing(host, self.disk, self.accounts, self.cheques)
+
+    def close(self) -> None:
+        """Close persons.db."""
+        self.disk.close()
+
+    # --- life -----------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Go on with what takes long, until cancelled."""
+        while True:
+            await self.work()
+            await trio.sleep(bounds.JOBS_PAUSE_S)
+
+    async def work(self) -> None:
+        """Look once at everything that goes on by itself; one fault stops nothing else."""
+        jobs: list[Callable[[], Awaitable[None]]] = []
+        if self.accounts.kept:
+            jobs += [self.cheques.settle, self.depositing.retry]
+        for job in jobs:
+            try:
+                await job()
+            except Exception:
+                log.error("a job about persons failed", exc_info=True)
+
+    async def serve(self, stream: FrameStream) -> None:
+        """Answer a stream of depositing.PROTOCOL."""
+        await self.depositing.serve(stream)
+
+    # --- paper cheques --------------------------------------------------------------------------
+
+    async def issue_book(self, caller: Caller, request: shapes.BookRequest) -> shapes.Book:
+        return self.cheques.issue(caller, request)
+
+    def books(self, caller: Caller, account: str) -> shapes.Books:
+        return self.cheques.books(caller, account)
+
+    def revoke_book(
+        self, caller: Caller, book: str, request: shapes.RevokeBookRequest
+    ) -> shapes.Book:
+        return self.cheques.revoke(caller, book, request.reason)
+
+    def block(self, caller: Caller, request: shapes.BlockRequest) -> shapes.Vouchers:
+        return self.cheques.block(caller, request)
+
+    def vouchers(self, caller: Caller, options: VoucherOptions) -> shapes.Vouchers:
+        return self.cheques.listed(caller, options)
+
+    async def deposit(self, caller: Caller, request: shapes.DepositRequest) -> shapes.Deposit:
+        return await self.depositing.deposit(caller, request)
+
+    def deposits(self, caller: Caller) -> shapes.Deposits:
+        return self.depositing.listed(caller)

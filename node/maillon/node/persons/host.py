@@ -1,0 +1,147 @@
+"""What the parts about persons need of the node around them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+from maillon.node.engine.view import IdentityView
+from maillon.node.ledger.host import Host
+from maillon.node.ledger.runner import LedgerRunner
+from maillon.node.persons.settings import PersonsSettings, Retention
+from maillon.node.ports import FrameStream, Store
+from maillon.protocol.envelope import Draft, Signed
+from maillon.protocol.keys import SealingKey, SigningKey
+
+
+class PersonRow(Protocol):
+    """Somebody of the private register."""
+
+    @property
+    def id(self) -> bytes: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def note(self) -> str: ...
+
+    @property
+    def created(self) -> int: ...
+
+
+class KeyRow(Protocol):
+    """A key of somebody; `held` tells whether the node has the secret."""
+
+    @property
+    def public(self) -> bytes: ...
+
+    @property
+    def person(self) -> bytes: ...
+
+    @property
+    def sealing(self) -> bytes: ...
+
+    @property
+    def custody(self) -> str: ...
+
+    @property
+    def held(self) -> bool: ...
+
+
+class Register(Protocol):
+    """The private register: names, keys, what transfers were for."""
+
+    def batch(self) -> AbstractContextManager[None]: ...
+
+    def person(self, id: bytes, /) -> PersonRow | None: ...
+
+    def find_person(self, prefix: str, /) -> PersonRow: ...
+
+    def people(self) -> Sequence[PersonRow]: ...
+
+    def name_of(self, person: bytes, /) -> str: ...
+
+    def add_person(self, id: bytes, name: str, note: str, now: int) -> None: ...
+
+    def add_key(
+        self,
+        person: bytes,
+        public: bytes,
+        sealing: bytes,
+        custody: str,
+        now: int,
+        secrets: tuple[SigningKey, SealingKey] | None = None,
+    ) -> None: ...
+
+    def keys_of(self, person: bytes, /) -> Sequence[KeyRow]: ...
+
+    def held_key(self, public: bytes, /) -> SigningKey: ...
+
+    def held_secrets(self, public: bytes, /) -> bytes: ...
+
+    def drop_secret(self, public: bytes, /) -> bool: ...
+
+    def add_memo(self, ref: bytes, salt: bytes, text: str, now: int) -> None: ...
+
+    def memo(self, ref: bytes, /) -> str: ...
+
+    def forget_memos(self, refs: Sequence[bytes], /) -> int: ...
+
+    def forget_memos_before(self, at: int, /) -> int: ...
+
+    def forget_invitations_before(self, at: int, /) -> int: ...
+
+    def forget_person(self, person: bytes, /) -> int: ...
+
+    def seal(self, plain: bytes, context: bytes, /) -> bytes: ...
+
+    def unseal(self, sealed: bytes, context: bytes, /) -> bytes: ...
+
+    def scrub(self) -> None: ...
+
+
+class PersonsHost(Host, Protocol):
+    """The node. `runner` is None in a federation without accounts."""
+
+    @property
+    def register(self) -> Register: ...
+
+    @property
+    def node_key(self) -> SigningKey: ...
+
+    @property
+    def directory(self) -> Path:
+        """Return the home of the node, where persons.db lies."""
+        ...
+
+    @property
+    def view(self) -> IdentityView: ...
+
+    @property
+    def store(self) -> Store: ...
+
+    @property
+    def runner(self) -> LedgerRunner | None: ...
+
+    @property
+    def persons_settings(self) -> PersonsSettings: ...
+
+    @property
+    def retention_settings(self) -> Retention: ...
+
+    def author(self, draft: Draft, key: SigningKey) -> Signed:
+        """Sign and take in a record of ours. Raises: Refused."""
+        ...
+
+    def submit(self, record: bytes) -> None:
+        """Take in a record signed elsewhere. Raises: Refused."""
+        ...
+
+    def scrub_store(self) -> None:
+        """Cut what was erased out of the files of the records."""
+        ...
+
+    async def open_stream(self, peer: bytes, protocol: str) -> FrameStream: ...

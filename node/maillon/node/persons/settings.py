@@ -1,0 +1,52 @@
+"""Settings about persons, as config.toml has them under [persons] and [retention]."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+Days = Annotated[int, Meta(ge=0, le=36_500)]
+"""Days; 0 keeps for ever."""
+Kinds = Annotated[list[Annotated[str, Meta(pattern="^(hours|credit|count)$")]], Meta(max_length=3)]
+
+
+def _payable() -> dict[str, list[str]]:
+    return {"volunteer": ["hours", "count"]}
+
+
+class PersonsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Rules of the coop about its people.
+
+    `payable` names the kinds of units in which providers of a status may be paid; a status that is
+    not named may be paid in all. `contest_days` is how long a recovery can be contested.
+    """
+
+    contest_days: Annotated[int, Meta(ge=1, le=90)] = 14
+    payable: Annotated[dict[str, Kinds], Meta(max_length=16)] = msgspec.field(
+        default_factory=_payable
+    )
+
+
+class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many days what is kept after it has served; 0 keeps it for ever."""
+
+    exchanges: Days = 1_095
+    """Steps of exchanges that are closed: three years, as disputes about services lapse."""
+    letters: Days = 30
+    """Letters that were fetched, and those nobody fetched."""
+    drafts: Days = 30
+    memos: Days = 3_650
+    """What transfers were for: ten years, as accounts are kept."""
+    vouchers: Days = 1_095
+    """Cheques that were paid, blocked or have expired; a paid one can be told as paid until then,
+    and is refused for ever after by its expiry."""
+    deposits: Days = 365
+    claims: Days = 30
+    """Codes that were used or have expired."""
+    recoveries: Days = 1_095
+    moves: Days = 365
+    invitations: Days = 90
+    sessions: Days = 30
+    """Sessions and tokens that have ended."""
