@@ -48,7 +48,6 @@ from maillon.ledger.messages import (
     ProposalHint,
     Receipt,
     Submit,
-    encode_message,
 )
 from maillon.ledger.orders import Order
 from maillon.ledger.sources import CoopSource, QueueFull, as_wished
@@ -65,7 +64,6 @@ from maillon.ledger.steps import (
     Write,
 )
 from maillon.ledger.witness import Witness
-from maillon.ledger.witness_state import BODIES, VOTES
 from maillon.ledger.writer import Writer
 from maillon.node.ledger import bounds
 from maillon.node.ledger.changes import Changes, CoopLeft
@@ -84,10 +82,11 @@ from maillon.node.ledger.happenings import (
     Untrue,
 )
 from maillon.node.ledger.index import Index
+from maillon.node.ledger.leaving import Leaving
 from maillon.node.ledger.queue import REFUSED, OrderQueue
 from maillon.node.ledger.reading import Reading, failure, require_readable, wish_id
 from maillon.node.ledger.rivals import Rivals
-from maillon.node.ledger.speech import Speech
+from maillon.node.ledger.speech import Speech, let_wait
 from maillon.node.ledger.staging import LedgerDisk, StagedDisk
 from maillon.node.ledger.writers import writer_for
 from maillon.node.store.database import StoreError
@@ -104,7 +103,6 @@ class Machine:
         self._setup = setup
         self._raw = disk
         self._inbox: deque[Event] = deque()
-        self._out = Out()
         self._handled: list[Asker] = []
         self.patient = False
         """Whether arrivals from other coops wait for `look`, which the caller calls a little after
@@ -136,10 +134,8 @@ class Machine:
         """When each witness answered last, Unix seconds."""
         self.done: dict[bytes, int] = {}
         """The height of this coop's chain that each witness is at, as it said."""
-        self._local: deque[tuple[bytes, Message]] = deque()
-        self._early: list[tuple[bytes, bytes]] = []
         self.speech = Speech()
-        self._frame: tuple[Message | None, bytes] = (None, b"")
+        self._leaving = Leaving(self.witness_key, self.speech)
         self._asked = False
         self._urgent = False
         self._look = False
@@ -219,46 +215,24 @@ class Machine:
             # Nothing presses: what may wait has waited.
             self._urgent = True
         self._asked = False
-        early, self._early = self._early, []
-        return early
+        return self._leaving.early()
 
     def commit(self) -> Out:
         """Make durable what was decided, and return what may leave now.
 
         Raises: what the disk raises; nothing that rests on it has left, and the process ends.
         """
-        self._settle()
+        let_wait(self.speech, self.witness, self.height, self.disk)
         self.disk.flush(everything=self._urgent)
-        out, self._out = self._out, Out()
-        # What was decided meanwhile by who asks from inside is durable with the rest.
-        out.sends += self._early
+        out = self._leaving.committed()
         out.handled, self._handled = self._handled, []
-        self._early, self._urgent = [], False
+        self._urgent = False
         self.speech.clear()
         return out
 
     def hurry(self) -> None:
         """Have the next commit take along what may wait."""
         self._urgent = True
-
-    def _settle(self) -> None:
-        """Let rows of the own witness wait that nothing rests on now.
-
-        With a quorum of one, PROPOSE to FINAL pass within one run. What was voted and locked at or
-        below the head means nothing (spec/06, W3 and W4), and the head is durable with this commit.
-        So when nobody outside was told of it, it is written a moment later.
-        """
-        for write in self.disk.staged(VOTES):
-            chain = write.key
-            if chain in self.speech.firm or write.value is None:
-                continue
-            row, h = self.witness.row(chain), self.height(chain)
-            if row.vote is None or row.lock is None or not row.vote.h == row.lock.h == h:
-                continue
-            self.disk.commit_later(write)
-            for body in self.disk.staged(BODIES):
-                if body.key.startswith(chain):
-                    self.disk.commit_later(body)
 
     def next_wake(self, now: int) -> int | None:
         """Return when `run` is due without anything coming in, or None."""
@@ -285,7 +259,6 @@ class Machine:
                 raise
             # What was decided since the last commit is undone, and must not leave. What was asked
             # stays: who asked waits for it.
-            self._out = Out()
             self._load(now, self.disk.asked())
             return False
         return True
@@ -302,9 +275,8 @@ class Machine:
                 try:
                     self._from_guest(asker, message, now)
                 except MaillonError as fault:
-                    if not (fault.excusable or fault.pending or fault.benign):
-                        self._out.offences.append((asker.peer, fault.code))
-                    self._out.answers.append((asker, encode_message(failure(fault))))
+                    self._leaving.blame(asker.peer, fault)
+                    self._leaving.answer(asker, failure(fault))
             case FromWitness(witness, message):
                 self.answered[witness] = now
                 if isinstance(message, Done) and message.chain == self._setup.coop:
@@ -326,32 +298,30 @@ class Machine:
             self._follow(step, None, now)
         except BadBlock as fault:
             if fault.facts.get("reason") != "forked" or isinstance(message, Heads):
-                self._out.offences.append((peer, fault.code))
+                self._leaving.out.offences.append((peer, fault.code))
                 return
             # The charter has pinned another block than stands here: the chain is taken anew.
             self.disk.commit(self.book.rewind(message.chain, 0))
-            self._out.needs.append(NeedsBlocks(message.chain, 1, peer))
+            self._leaving.out.needs.append(NeedsBlocks(message.chain, 1, peer))
         except MaillonError as fault:
-            if not (fault.excusable or fault.pending or fault.benign):
-                self._out.offences.append((peer, fault.code))
+            self._leaving.blame(peer, fault)
 
     def _from_guest(self, asker: Asker, message: Message, now: int) -> None:
         match message:
             case Get():
-                answer: Message = self.catchup.blocks(message)
-                self._out.answers.append((asker, encode_message(answer)))
+                self._leaving.answer(asker, self.catchup.blocks(message))
             case AskHeads():
-                self._out.answers.append((asker, encode_message(self.catchup.heads(message))))
+                self._leaving.answer(asker, self.catchup.heads(message))
             case Proposal():
                 self._follow(self.changes.take(message), None, now)
-                self._out.answers.append((asker, encode_message(Ok())))
+                self._leaving.answer(asker, Ok())
             case Submit() | GiveBack():
-                self._out.answers.append((asker, encode_message(self._handed(message, now))))
+                self._leaving.answer(asker, self._handed(message, now))
             case _:
                 step = self.witness.handle(asker.peer, message, now)
                 for send in step.sends:
                     if isinstance(send.message, Failure) and send.message.code in PROVEN:
-                        self._out.offences.append((asker.peer, send.message.code))
+                        self._leaving.out.offences.append((asker.peer, send.message.code))
                 self._follow(step, asker, now)
                 if isinstance(message, Confirm):
                     self._confirmed(message, step, now)
@@ -363,18 +333,16 @@ class Machine:
             self._follow(writer.handle(witness, message, now), None, now)
 
     def _local_traffic(self, now: int) -> None:
-        own = self._setup.witness.public
-        while self._local:
-            to, message = self._local.popleft()
-            if to == own:
-                step = self.witness.handle(own, message, now)
-                self._keep(step, now)
-                for send in step.sends:
-                    self.speech.said(send.message, outside=False)
-                    if send.to == b"":
-                        self._to_writer(own, send.message, now)
-                    else:
-                        self._send(send.to, send.message)
+        own = self.witness_key
+        while self._leaving.local:
+            step = self.witness.handle(own, self._leaving.local.popleft(), now)
+            self._keep(step, now)
+            for send in step.sends:
+                self.speech.said(send.message, outside=False)
+                if send.to == b"":
+                    self._to_writer(own, send.message, now)
+                else:
+                    self._leaving.send(send.to, send.message)
 
     def _follow(self, step: Step, asker: Asker | None, now: int) -> None:
         """Stage what a step writes, and keep what it sends until the commit."""
@@ -383,35 +351,21 @@ class Machine:
             if send.to == b"":
                 self.speech.said(send.message, outside=True)
                 if asker is not None:
-                    self._out.answers.append((asker, encode_message(send.message)))
+                    self._leaving.answer(asker, send.message)
             else:
-                self._send(send.to, send.message)
-
-    def _send(self, to: bytes, message: Message) -> None:
-        if to == self._setup.witness.public:
-            self._local.append((to, message))
-            return
-        known, frame = self._frame
-        if known is not message:
-            frame = encode_message(message)
-            self._frame = message, frame
-        if self.speech.may_leave_early(to, message):
-            self._early.append((to, frame))
-        else:
-            self.speech.late.add(to)
-            self._out.sends.append((to, frame))
+                self._leaving.send(send.to, send.message)
 
     def _keep(self, step: Step, now: int) -> None:
         self.disk.commit(step.writes)
         for notice in step.notices:
             match notice:
                 case Certified(chain, h, _block, _certificate):
-                    self._out.blocks += 1
+                    self._leaving.out.blocks += 1
                     self.stuck.pop(chain, None)
                     if chain in self.writers:
                         header = self.book.header_at(chain, h)
                         certificate = self.book.block(chain, h).certificate
-                        self._out.hints.append(HeadHint(header, certificate))
+                        self._leaving.out.hints.append(HeadHint(header, certificate))
                 case OrderPlaced(id, h):
                     self.queue.placed(id, h)
                 case OrderRefused(id, error):
@@ -420,11 +374,11 @@ class Machine:
                     if self.rivals.met(chain, evidence, now):
                         log.warning("another process writes this coop's chain")
                 case Fraud(proof):
-                    self._out.hints.append(FraudHint(proof.encode()))
+                    self._leaving.out.hints.append(FraudHint(proof.encode()))
                 case Stuck(chain):
                     self.stuck[chain] = notice
                 case NeedsBlocks():
-                    self._out.needs.append(notice)
+                    self._leaving.out.needs.append(notice)
                 case Stopped(reason):
                     log.error("this node's witness stops for good: %s", reason)
                 case _:
@@ -432,7 +386,7 @@ class Machine:
 
     def _refused(self, id: bytes, fault: MaillonError, now: int) -> None:
         if self.queue.refused(id, fault, now):
-            self._out.ended.append(Ended(id, fault))
+            self._leaving.out.ended.append(Ended(id, fault))
         else:
             log.info("what nobody asked for was refused: %s", fault.code)
 
@@ -464,7 +418,7 @@ class Machine:
                 if not changed or not any(map(self.reading.behind, self.book.chains())):
                     break
                 self.disk.moved = True
-        self._out.hints += self.changes.news
+        self._leaving.out.hints += self.changes.news
         self.changes.news = []
 
     def _concerned(self, chain: bytes, moved: set[bytes]) -> bool:
@@ -472,7 +426,7 @@ class Machine:
         if self._look or chain in moved:
             return True
         if moved and chain == self._setup.coop and self.patient:
-            self._out.arrivals = True
+            self._leaving.out.arrivals = True
             return False
         return bool(moved)
 
@@ -489,11 +443,11 @@ class Machine:
         for chain in self.book.chains():
             for read in self.reading.new_blocks(chain):
                 moved.add(chain)
-                self._out.certain += read.certain
+                self._leaving.out.certain += read.certain
                 if chain == self._setup.coop:
                     for id, index in read.ids:
                         if self.queue.certified(id) is not None:
-                            self._out.ended.append(Ended(id, None, read.h, index))
+                            self._leaving.out.ended.append(Ended(id, None, read.h, index))
         return moved
 
     def _write(self, now: int) -> None:
@@ -522,7 +476,7 @@ class Machine:
             # Carried out before: whoever asks again is told so.
             known = self.index.transfer(id)
             if known is not None:
-                self._out.ended.append(Ended(id, None, known.place.h, known.place.index))
+                self._leaving.out.ended.append(Ended(id, None, known.place.h, known.place.index))
         elif item.state == REFUSED:
             pass
         else:

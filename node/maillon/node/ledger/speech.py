@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from maillon.ledger.messages import Message
 from maillon.ledger.rounds import Commit, Lock, Opening, Prepare, Promise, Propose, Vote
+from maillon.ledger.witness import Witness
+from maillon.ledger.witness_state import BODIES, VOTES
+from maillon.node.ledger.staging import StagedDisk
 
 
 @dataclass
@@ -52,3 +56,25 @@ class Speech:
             self.spoke.add(message.chain)
             if outside or isinstance(message, Promise):
                 self.firm.add(message.chain)
+
+
+def let_wait(
+    speech: Speech, witness: Witness, height: Callable[[bytes], int], disk: StagedDisk
+) -> None:
+    """Let rows of the own witness wait that nothing rests on now.
+
+    With a quorum of one, PROPOSE to FINAL pass within one run. What was voted and locked at or
+    below the head (`height` of a chain) means nothing (spec/06, W3 and W4), and the head is durable
+    with this commit. So when nobody outside was told of it, it is written a moment later.
+    """
+    for write in disk.staged(VOTES):
+        chain = write.key
+        if chain in speech.firm or write.value is None:
+            continue
+        row, h = witness.row(chain), height(chain)
+        if row.vote is None or row.lock is None or not row.vote.h == row.lock.h == h:
+            continue
+        disk.commit_later(write)
+        for body in disk.staged(BODIES):
+            if body.key.startswith(chain):
+                disk.commit_later(body)
