@@ -10,7 +10,7 @@ import re
 from typing import Any, Final, NoReturn
 
 from maillon.ledger.errors import BadAmount
-from maillon.ledger.limits import AMOUNT_MAX, BALANCE_MAX
+from maillon.ledger.limits import AMOUNT_MAX, BALANCE_MAX, HASH_BYTES, HEIGHT_MAX
 from maillon.protocol import encoding
 from maillon.protocol.encoding import Encodable, Value
 from maillon.protocol.errors import Malformed, TooLarge
@@ -69,6 +69,23 @@ def number(value: object, rule: str, low: int = 0, high: int = INT_MAX) -> int:
     if type(value) is not int or not low <= value <= high:
         refuse(rule)
     return value
+
+
+def exactly(parts: list[Any], count: int) -> list[Any]:
+    """Return the parts of a message that has exactly so many."""
+    if len(parts) != count:
+        refuse("message_parts")
+    return parts
+
+
+def chain(value: object) -> bytes:
+    """Return the id of a chain."""
+    return fixed(value, HASH_BYTES, "chain")
+
+
+def height(value: object, low: int = 1) -> int:
+    """Return the height of a block, at least `low`."""
+    return number(value, "height", low, HEIGHT_MAX)
 
 
 # The same for every version of Unicode, unlike str.isprintable: readers have to agree.

@@ -27,7 +27,6 @@ from maillon.ledger.limits import (
     HASH_BYTES,
     HEADER_BYTES_MAX,
     HEADS_MAX,
-    HEIGHT_MAX,
     HINTS_MAX,
     ORDER_BYTES_MAX,
     PROOF_BYTES_MAX,
@@ -141,40 +140,26 @@ def decode_message(data: bytes) -> Message:
 # --- Reading -------------------------------------------------------------------------------------
 
 
-def _exactly(parts: list[Any], count: int) -> list[Any]:
-    if len(parts) != count:
-        read.refuse("message_parts")
-    return parts
-
-
-def _chain(value: Any) -> bytes:
-    return read.fixed(value, HASH_BYTES, "chain")
-
-
-def _height(value: Any, low: int = 1) -> int:
-    return read.number(value, "height", low, HEIGHT_MAX)
-
-
 def _need(parts: list[Any]) -> Need:
-    _, chain, from_h = _exactly(parts, 3)
-    return Need(_chain(chain), _height(from_h))
+    _, chain, from_h = read.exactly(parts, 3)
+    return Need(read.chain(chain), read.height(from_h))
 
 
 def _get(parts: list[Any]) -> Get:
-    _, chain, from_h, to_h = _exactly(parts, 4)
-    get = Get(_chain(chain), _height(from_h), _height(to_h))
+    _, chain, from_h, to_h = read.exactly(parts, 4)
+    get = Get(read.chain(chain), read.height(from_h), read.height(to_h))
     if get.to_h < get.from_h:
         read.refuse("height")
     return get
 
 
 def _blocks(parts: list[Any]) -> Blocks:
-    _, chain, blocks = _exactly(parts, 3)
+    _, chain, blocks = read.exactly(parts, 3)
     found = [
         block_from(read.items(block, "block", 4, 4))
         for block in read.items(blocks, "blocks", 0, BLOCKS_MAX)
     ]
-    message = Blocks(_chain(chain), tuple(found))
+    message = Blocks(read.chain(chain), tuple(found))
     for place, block in enumerate(found):
         if block.chain != message.chain or block.h != found[0].h + place:
             read.refuse("blocks")
@@ -183,16 +168,16 @@ def _blocks(parts: list[Any]) -> Blocks:
 
 def _ask_heads(parts: list[Any]) -> AskHeads:
     found: list[tuple[bytes, int]] = []
-    for item in read.items(_exactly(parts, 2)[1], "heads", 0, HEADS_MAX):
+    for item in read.items(read.exactly(parts, 2)[1], "heads", 0, HEADS_MAX):
         chain, h = read.items(item, "heads", 2, 2)
-        found.append((_chain(chain), _height(h, 0)))
+        found.append((read.chain(chain), read.height(h, 0)))
     _ascending([chain for chain, _ in found])
     return AskHeads(tuple(found))
 
 
 def _heads(parts: list[Any]) -> Heads:
     found: list[tuple[Header, bytes]] = []
-    for item in read.items(_exactly(parts, 2)[1], "heads", 0, HEADS_MAX):
+    for item in read.items(read.exactly(parts, 2)[1], "heads", 0, HEADS_MAX):
         found.append(_head(item))
     _ascending([header.chain for header, _ in found])
     return Heads(tuple(found))
@@ -213,16 +198,16 @@ def _ascending(chains: Sequence[bytes]) -> None:
 
 
 def _confirm(parts: list[Any]) -> Confirm:
-    _, chain, hold, confirmation = _exactly(parts, 4)
+    _, chain, hold, confirmation = read.exactly(parts, 4)
     return Confirm(
-        _chain(chain), read.fixed(hold, HASH_BYTES, "hold"), confirmation_from(confirmation)
+        read.chain(chain), read.fixed(hold, HASH_BYTES, "hold"), confirmation_from(confirmation)
     )
 
 
 def _ack(parts: list[Any]) -> Ack:
-    _, chain, hold, named, c, witness, signature = _exactly(parts, 7)
+    _, chain, hold, named, c, witness, signature = read.exactly(parts, 7)
     return Ack(
-        _chain(chain),
+        read.chain(chain),
         read.fixed(hold, HASH_BYTES, "hold"),
         read.fixed(named, HASH_BYTES, "confirmation"),
         read.number(c, "charter"),
@@ -239,21 +224,21 @@ def _proposal_parts(proposal: Any, approvals: Any) -> tuple[bytes, tuple[Approva
 
 
 def _proposal(parts: list[Any]) -> Proposal:
-    _, proposal, approvals = _exactly(parts, 3)
+    _, proposal, approvals = read.exactly(parts, 3)
     return Proposal(*_proposal_parts(proposal, approvals))
 
 
 def _ok(parts: list[Any]) -> Ok:
-    _exactly(parts, 1)
+    read.exactly(parts, 1)
     return Ok()
 
 
 def _submit(parts: list[Any]) -> Submit:
-    return Submit(decode_order(read.bounded(_exactly(parts, 2)[1], ORDER_BYTES_MAX, "order")))
+    return Submit(decode_order(read.bounded(read.exactly(parts, 2)[1], ORDER_BYTES_MAX, "order")))
 
 
 def _receipt(parts: list[Any]) -> Receipt:
-    id_, status = _exactly(parts, 4)[1:3]
+    id_, status = read.exactly(parts, 4)[1:3]
     facts: Value = parts[3]
     if type(facts) is not dict or len(encoding.encode(facts)) > REASON_FACTS_BYTES_MAX:
         read.refuse("facts")
@@ -265,10 +250,10 @@ def _receipt(parts: list[Any]) -> Receipt:
 
 
 def _give_back(parts: list[Any]) -> GiveBack:
-    _, chain, hold, release = _exactly(parts, 4)
+    _, chain, hold, release = read.exactly(parts, 4)
     key, signature = read.items(release, "release", 2, 2)
     return GiveBack(
-        _chain(chain),
+        read.chain(chain),
         read.fixed(hold, HASH_BYTES, "hold"),
         Release(
             read.fixed(key, KEY_BYTES, "release"),
@@ -278,11 +263,11 @@ def _give_back(parts: list[Any]) -> GiveBack:
 
 
 def _fraud(parts: list[Any]) -> FraudReport:
-    return FraudReport(read.bounded(_exactly(parts, 2)[1], FRAUD_BYTES_MAX, "fraud", 1))
+    return FraudReport(read.bounded(read.exactly(parts, 2)[1], FRAUD_BYTES_MAX, "fraud", 1))
 
 
 def _failure(parts: list[Any]) -> Failure:
-    _, code, text = _exactly(parts, 3)
+    _, code, text = read.exactly(parts, 3)
     return Failure(read.code(code, CODE_BYTES_MAX, "code"), read.text(text, TEXT_BYTES_MAX, "text"))
 
 

@@ -176,6 +176,17 @@ class _Signed:
     def _messages(self, fed: bytes) -> list[bytes]:
         raise NotImplementedError
 
+    def _array(self) -> list[Encodable]:
+        return [
+            self.c,
+            self.chain,
+            self.h,
+            self.term.array(),
+            self.block,
+            self.bitmap,
+            self.signatures,
+        ]
+
     def signers(self, committee: Committee) -> list[bytes]:
         """Return the keys of those who signed, in charter order.
 
@@ -226,18 +237,7 @@ class Certificate(_Signed):
 
     def encode(self) -> bytes:
         """Return the certificate's bytes."""
-        return encoding.encode(
-            [
-                self.c,
-                self.chain,
-                self.h,
-                self.term.array(),
-                self.block,
-                self.bitmap,
-                self.signatures,
-            ],
-            bytes_max=CERTIFICATE_BYTES_MAX,
-        )
+        return encoding.encode(self._array(), bytes_max=CERTIFICATE_BYTES_MAX)
 
     @classmethod
     def gather(
@@ -285,19 +285,8 @@ class VoteQC(_Signed):
 
     def encode(self) -> bytes:
         """Return the quorum's bytes."""
-        return encoding.encode(
-            [
-                self.c,
-                self.chain,
-                self.h,
-                self.term.array(),
-                self.block,
-                self.bitmap,
-                self.signatures,
-                self.counters,
-            ],
-            bytes_max=VOTE_QC_BYTES_MAX,
-        )
+        array = [*self._array(), self.counters]
+        return encoding.encode(array, bytes_max=VOTE_QC_BYTES_MAX)
 
     @classmethod
     def gather(

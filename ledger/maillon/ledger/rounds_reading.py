@@ -41,20 +41,6 @@ from maillon.protocol.ids import SIGNATURE_BYTES
 from maillon.protocol.limits import FRAME_BYTES_MAX, WITNESSES_MAX
 
 
-def _exactly(parts: list[Any], count: int) -> list[Any]:
-    if len(parts) != count:
-        read.refuse("message_parts")
-    return parts
-
-
-def _chain(value: Any) -> bytes:
-    return read.fixed(value, HASH_BYTES, "chain")
-
-
-def _height(value: Any, low: int = 1) -> int:
-    return read.number(value, "height", low, HEIGHT_MAX)
-
-
 def _hash(value: Any) -> bytes:
     return read.fixed(value, HASH_BYTES, "block_hash")
 
@@ -65,23 +51,23 @@ def _signature(value: Any) -> bytes:
 
 def read_prepare(parts: list[Any]) -> Prepare:
     """Read message 1."""
-    _, chain, term, signature, echo = _exactly(parts, 5)
-    return Prepare(_chain(chain), term_from(term), _signature(signature), _echo(echo))
+    _, chain, term, signature, echo = read.exactly(parts, 5)
+    return Prepare(read.chain(chain), term_from(term), _signature(signature), _echo(echo))
 
 
 def read_promise(parts: list[Any]) -> Promise:
     """Read message 2."""
-    _, chain, term, head, lock, witness, signature, certificate, qc, block = _exactly(parts, 10)
+    _, chain, term, head, lock, witness, signature, certificate, qc, block = read.exactly(parts, 10)
     head_h, head_hash = read.items(head, "head", 2, 2)
     locked = read.items(lock, "lock", 0, 3)
     if len(locked) not in (0, 3):
         read.refuse("lock")
     promise = Promise(
-        _chain(chain),
+        read.chain(chain),
         term_from(term),
-        _height(head_h, 0),
+        read.height(head_h, 0),
         _hash(head_hash),
-        LockAt(_height(locked[0]), term_from(locked[1]), _hash(locked[2])) if locked else None,
+        LockAt(read.height(locked[0]), term_from(locked[1]), _hash(locked[2])) if locked else None,
         good_key(witness, "witness"),
         _signature(signature),
         read.bounded(certificate, CERTIFICATE_BYTES_MAX, "certificate"),
@@ -97,13 +83,13 @@ def read_promise(parts: list[Any]) -> Promise:
 
 def read_refuse(parts: list[Any]) -> Refuse:
     """Read message 3."""
-    _, chain, term, h, reason, named, witness, signature, evidence = _exactly(parts, 9)
+    _, chain, term, h, reason, named, witness, signature, evidence = read.exactly(parts, 9)
     if type(reason) is not str or reason not in REASONS:
         read.refuse("reason")
     refuse = Refuse(
-        _chain(chain),
+        read.chain(chain),
         term_from(term),
-        _height(h, 0),
+        read.height(h, 0),
         reason,
         good_key(witness, "witness"),
         _signature(signature),
@@ -116,9 +102,9 @@ def read_refuse(parts: list[Any]) -> Refuse:
 
 def read_opening(parts: list[Any]) -> Opening:
     """Read message 4."""
-    _, chain, term, promises = _exactly(parts, 4)
+    _, chain, term, promises = read.exactly(parts, 4)
     return Opening(
-        _chain(chain),
+        read.chain(chain),
         term_from(term),
         tuple(
             read_promise(_typed(item, Promise.TYPE))
@@ -136,12 +122,12 @@ def _typed(value: Any, type_: int) -> list[Any]:
 
 def read_propose(parts: list[Any]) -> Propose:
     """Read message 5."""
-    _, chain, term, h, block, signature, echo = _exactly(parts, 7)
+    _, chain, term, h, block, signature, echo = read.exactly(parts, 7)
     proposed = block_from(read.items(block, "block", 2, 2))
     propose = Propose(
-        _chain(chain),
+        read.chain(chain),
         term_from(term),
-        _height(h),
+        read.height(h),
         proposed,
         _signature(signature),
         _echo(echo),
@@ -153,11 +139,11 @@ def read_propose(parts: list[Any]) -> Propose:
 
 def read_vote(parts: list[Any]) -> Vote:
     """Read message 6."""
-    _, c, chain, h, term, block, counter, witness, signature = _exactly(parts, 9)
+    _, c, chain, h, term, block, counter, witness, signature = read.exactly(parts, 9)
     return Vote(
         read.number(c, "charter"),
-        _chain(chain),
-        _height(h),
+        read.chain(chain),
+        read.height(h),
         term_from(term),
         _hash(block),
         read.number(counter, "counter", 1, COUNTER_MAX),
@@ -168,16 +154,18 @@ def read_vote(parts: list[Any]) -> Vote:
 
 def read_lock(parts: list[Any]) -> Lock:
     """Read message 7."""
-    return Lock(decode_vote_qc(read.bounded(_exactly(parts, 2)[1], VOTE_QC_BYTES_MAX, "vote_qc")))
+    return Lock(
+        decode_vote_qc(read.bounded(read.exactly(parts, 2)[1], VOTE_QC_BYTES_MAX, "vote_qc"))
+    )
 
 
 def read_commit(parts: list[Any]) -> Commit:
     """Read message 8."""
-    _, c, chain, h, term, block, witness, signature = _exactly(parts, 8)
+    _, c, chain, h, term, block, witness, signature = read.exactly(parts, 8)
     return Commit(
         read.number(c, "charter"),
-        _chain(chain),
-        _height(h),
+        read.chain(chain),
+        read.height(h),
         term_from(term),
         _hash(block),
         good_key(witness, "witness"),
@@ -187,14 +175,14 @@ def read_commit(parts: list[Any]) -> Commit:
 
 def read_final(parts: list[Any]) -> Final:
     """Read message 9."""
-    data = read.bounded(_exactly(parts, 2)[1], CERTIFICATE_BYTES_MAX, "certificate")
+    data = read.bounded(read.exactly(parts, 2)[1], CERTIFICATE_BYTES_MAX, "certificate")
     return Final(decode_certificate(data))
 
 
 def read_done(parts: list[Any]) -> Done:
     """Read message 10."""
-    _, chain, h, block = _exactly(parts, 4)
-    return Done(_chain(chain), _height(h), _hash(block))
+    _, chain, h, block = read.exactly(parts, 4)
+    return Done(read.chain(chain), read.height(h), _hash(block))
 
 
 def _echo(value: Any) -> Echo | None:

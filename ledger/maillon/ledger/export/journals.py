@@ -7,7 +7,7 @@ does the sums again and says so when they differ.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -48,6 +48,19 @@ def _what(booking: Booking) -> str:
 def _tags(booking: Booking) -> str:
     m = booking.movement
     return f"block:{m.height}, entry:{m.index}, time:{_clock(m.time)}, chain:{m.coop.hex()[:12]}"
+
+
+def _counted(booking: Booking) -> str:
+    """Return the comment for what is counted and owed by nobody."""
+    m = booking.movement
+    return f"; {_date(m.time)} {m.id.hex()[:16]} {_what(booking)}: {booking.unit.code}\n"
+
+
+def _postings(
+    lines: Iterable[tuple[str, int]], decimals: int, unit: str, indent: str
+) -> Iterator[str]:
+    for account, amount in lines:
+        yield f"{indent}{account}  {amount_text(amount, decimals)} {unit}\n"
 
 
 def _heading(view: LedgerView, mark: str) -> Iterator[str]:
@@ -94,18 +107,17 @@ def _journal(view: LedgerView, commodity: Callable[[str, int], str]) -> Iterator
     for booking in bookings(view, names):
         m = booking.movement
         if not booking.lines:
-            yield f"; {_date(m.time)} {m.id.hex()[:16]} {_what(booking)}: {booking.unit.code}\n"
+            yield _counted(booking)
             continue
         yield f"{_date(m.time)} * ({m.id.hex()[:16]}) {_what(booking)}  ; {_tags(booking)}\n"
-        for line in booking.lines:
-            amount = amount_text(line.amount, booking.unit.decimals)
-            yield f"    {line.account}  {amount} {units[m.unit]}\n"
+        lines = [(line.account, line.amount) for line in booking.lines]
+        yield from _postings(lines, booking.unit.decimals, units[m.unit], "    ")
         yield "\n"
     for (account, other, index), gap in residuals(view, names).items():
         decimals = view.unit(index).decimals
         yield f"{_date(view.at)} * entries that were erased, from the certified state\n"
-        yield f"    {account}  {amount_text(gap, decimals)} {units[index]}\n"
-        yield f"    {other}  {amount_text(-gap, decimals)} {units[index]}\n\n"
+        yield from _postings([(account, gap), (other, -gap)], decimals, units[index], "    ")
+        yield "\n"
     yield f"{_date(view.at)} * balances found by the audit\n"
     for account, _, unit, total in balances(view, names):
         decimals = view.unit(unit).decimals
@@ -139,22 +151,21 @@ def beancount(view: LedgerView) -> Iterator[str]:
     for booking in bookings(view, names):
         m = booking.movement
         if not booking.lines:
-            yield f"; {_date(m.time)} {m.id.hex()[:16]} {_what(booking)}: {booking.unit.code}\n"
+            yield _counted(booking)
             continue
         yield f'{_date(m.time)} * "{_what(booking)}"\n'
         yield f'  id: "{m.id.hex()}"\n'
         yield f'  chain: "{m.coop.hex()}"\n'
         yield f"  block: {m.height}\n  entry: {m.index}\n"
         yield f'  time: "{_clock(m.time)}"\n'
-        for line in booking.lines:
-            amount = amount_text(line.amount, booking.unit.decimals)
-            yield f"  {line.account}  {amount} {units[m.unit]}\n"
+        lines = [(line.account, line.amount) for line in booking.lines]
+        yield from _postings(lines, booking.unit.decimals, units[m.unit], "  ")
         yield "\n"
     for (account, other, index), gap in residuals(view, names).items():
         decimals = view.unit(index).decimals
         yield f'{_date(view.at)} * "entries that were erased, from the certified state"\n'
-        yield f"  {account}  {amount_text(gap, decimals)} {units[index]}\n"
-        yield f"  {other}  {amount_text(-gap, decimals)} {units[index]}\n\n"
+        yield from _postings([(account, gap), (other, -gap)], decimals, units[index], "  ")
+        yield "\n"
     # A balance holds at the beginning of its day: the day after the last movement.
     end = datetime.fromtimestamp(view.at, UTC) + timedelta(days=1)
     for account, _, unit, total in balances(view, names):

@@ -224,6 +224,34 @@ def _said(data: bytes) -> tuple[bytes, str]:
             return NO_REF, ""
 
 
+def _row(id: bytes, place: Place, entry: Intra | Out | Hold, status: int) -> TransferRow:
+    """Return the row of a payment or hold that was just certified."""
+    action = entry.order.action
+    assert isinstance(action, PayAction | HoldAction)
+    row = TransferRow(
+        id,
+        place,
+        entry.KIND,
+        entry.order.account,
+        action.to_coop,
+        action.to_account,
+        action.unit,
+        action.amount,
+        action.ref,
+        action.category,
+        status,
+    )
+    if isinstance(action, PayAction):
+        return row
+    return replace(
+        row,
+        expiry=action.expiry,
+        payee_key=action.payee_key,
+        arbiter=action.arbiter,
+        hashlock=action.hashlock,
+    )
+
+
 class Index:
     """Read certified blocks, in order, and answer where things stand."""
 
@@ -285,44 +313,12 @@ class Index:
     def _entry(self, place: Place, leaf: bytes, entry: Entry) -> list[bytes]:
         match entry:
             case Intra(order=order) | Out(order=order):
-                action = order.action
-                assert isinstance(action, PayAction)
-                row = TransferRow(
-                    order.id(self._fed),
-                    place,
-                    entry.KIND,
-                    order.account,
-                    action.to_coop,
-                    action.to_account,
-                    action.unit,
-                    action.amount,
-                    action.ref,
-                    action.category,
-                    CERTIFIED,
-                )
+                row = _row(order.id(self._fed), place, entry, CERTIFIED)
                 self._transfer(row)
                 self._paid(row, place, "pay")
                 return [row.id]
             case Hold(order=order):
-                action = order.action
-                assert isinstance(action, HoldAction)
-                row = TransferRow(
-                    order.id(self._fed),
-                    place,
-                    entry.KIND,
-                    order.account,
-                    action.to_coop,
-                    action.to_account,
-                    action.unit,
-                    action.amount,
-                    action.ref,
-                    action.category,
-                    HELD,
-                    expiry=action.expiry,
-                    payee_key=action.payee_key,
-                    arbiter=action.arbiter,
-                    hashlock=action.hashlock,
-                )
+                row = _row(order.id(self._fed), place, entry, HELD)
                 self._transfer(row)
                 if row.to_coop != place.chain:
                     self._put("reserved", row.to_coop + row.id, b"\1")
