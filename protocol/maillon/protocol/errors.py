@@ -291,6 +291,18 @@ class RefInvalid(RemoteError):
     sentence = "What the record refers to does not allow it."
 
 
+class StepRefused(RemoteError):
+    """An exchange does not allow this step now; `phase`, `kind`, `reason` and `possible` say more.
+
+    `possible` are the kinds of step that its author may take instead (spec/08).
+    """
+
+    code = "step"
+    sentence = "The exchange does not allow this step now."
+    # Two parties that have not read one another's last letter sign steps that cross.
+    excusable = True
+
+
 # --- Nothing wrong ------------------------------------------------------------------------------
 
 
