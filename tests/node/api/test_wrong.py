@@ -115,3 +115,21 @@ def test_a_path_that_nobody_serves_is_named(node: TestNode) -> None:
     answer = node.http.get("/v1/nowhere", headers={"Accept-Language": "fr"})
     assert answer.status_code == 404 and "/v1/nowhere" in answer.json()["detail"]
     assert answer.json()["detail"].startswith("Il n'y a rien")
+
+
+def test_a_coop_is_named_as_people_name_it_wherever_its_id_is_taken(node: TestNode) -> None:
+    status = node.get("/v1/status")
+    name, coop = status["name"], status["coop"]
+    person = node.http.post("/v1/members", json={"name": "Coop Tester"}).json()["person"]
+    placed = node.http.post("/v1/accounts", json={"person": person, "wait_s": 30})
+    assert placed.status_code == 201, placed.text
+    for text in (name, name.upper(), coop, coop[:8]):
+        assert node.get("/v1/accounts", coop=text)["accounts"][-1]["coop"] == coop
+        assert node.get(f"/v1/accounts/{text}:{person}")["account"] == person
+        assert node.get("/v1/search", coop=text)["hits"] == []
+    proposed = {"entries": [{"entry": "limit", "coop": name, "limit": "7h"}]}
+    assert node.http.post("/v1/charter/proposals", json=proposed).status_code == 201
+    for path in ("/v1/accounts?coop=Nowhere", f"/v1/accounts/Nowhere:{person}"):
+        answer = node.http.get(path)
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+        assert "Nowhere" in answer.json()["detail"]

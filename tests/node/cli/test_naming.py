@@ -6,8 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maillon.node.cli.who import key_of, looks_like_id, same_name
-from maillon.node.naming import COMMONS_WORDS, NAME_CHARACTERS_MAX, why_not
+from maillon.node.cli.who import looks_like_id
+from maillon.node.naming import (
+    COMMONS_WORDS,
+    NAME_CHARACTERS_MAX,
+    AmbiguousCoop,
+    NoSuchCoop,
+    find_coop,
+    key_of,
+    same_name,
+    why_not,
+)
 
 PEOPLE = ["Ana Exemple", "Anatole Exemple", "Éloïse d'Essai", "Bruno Exemple", "Bruno Autre"]
 
@@ -108,3 +117,39 @@ def test_a_name_that_hides_or_misleads_is_refused_with_the_reason(name: str, rea
 def test_a_coop_may_have_a_colon_in_its_name_and_nothing_hidden() -> None:
     assert why_not("SEL: Die", of_account=False) == ""
     assert why_not("SEL\u202eDie", of_account=False)
+
+
+COOPS = [
+    (b"\xab" * 32, "Coop de la Loire"),
+    (b"\xab" * 31 + b"\x01", "Coop de la Drôme"),
+    (b"\xcd" * 32, "Deux"),
+    (b"\xce" * 32, "Deux"),
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("Coop de la Loire", 0),
+        ("coop de la drome", 1),
+        ((b"\xab" * 32).hex(), 0),
+        ("cdcdcd", 2),
+        ("CECECECE…", 3),
+    ],
+)
+def test_a_coop_is_found_by_name_or_by_the_beginning_of_its_id(text: str, place: int) -> None:
+    assert find_coop(text, COOPS) == COOPS[place][0]
+
+
+@pytest.mark.parametrize("text", ["", "cd", "Loire", "efefefef", ":", "…"])
+def test_what_names_no_coop_is_refused(text: str) -> None:
+    with pytest.raises(NoSuchCoop):
+        find_coop(text, COOPS)
+
+
+@pytest.mark.parametrize("text", ["Deux", "Coop de la", "abababab"])
+def test_what_could_be_several_coops_is_refused_with_all_of_them(text: str) -> None:
+    with pytest.raises(AmbiguousCoop) as caught:
+        find_coop(text, COOPS)
+    assert len(caught.value.facts["candidates"]) == 2
+    assert all(id[:16] in str(caught.value) for id in caught.value.facts["candidates"])

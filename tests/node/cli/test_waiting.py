@@ -92,6 +92,33 @@ def test_who_approves_a_change_of_the_witnesses_sees_what_follows_from_it(
     assert error["facts"]["reason"] == "quorum_unsafe" and "--quorum" in error["hint"]
 
 
+def test_how_proposals_ended_is_told_at_every_coop_that_knew_them(two: Exchanges) -> None:
+    height = two.do(0, "charter", "show")["height"]
+    lost = two.do(0, "charter", "limit", "Coop A", "70h", "--title", "Overtaken")["proposal"]
+    won = two.do(0, "charter", "limit", "Coop B", "90h", "--title", "Chosen")["proposal"]
+    known = {lost, won}
+    wait_for(
+        lambda: known <= {p["proposal"] for p in two.do(1, "charter", "proposals")["proposals"]},
+        "both proposals are known at the other coop",
+    )
+    two.do(1, "charter", "approve", won)
+    for place in (0, 1):
+        wait_for(
+            lambda place=place: two.do(place, "charter", "show")["height"] == height + 1,  # type: ignore[misc]  # bound at once
+            "the change is in force",
+        )
+        ended = {e["proposal"]: e for e in two.do(place, "charter", "show")["ended"]}
+        assert (ended[won]["status"], ended[lost]["status"]) == ("certified", "outdated")
+        assert ended[lost]["height"] == height + 1 and ended[lost]["by"] == won
+        told = two.tell(place, "charter", "show", as_json=False).out
+        head = two.do(place, "charter", "show")["hash"]
+        assert head in told, "newcomers compare it"
+        (line,) = [line for line in told.splitlines() if lost[:16] in line]
+        assert "Overtaken" in line and "(Chosen)" in line and "1 of 2" in line
+        assert "Propose it again" in line
+        assert two.do(place, "charter", "proposals")["proposals"] == []
+
+
 def test_an_account_elsewhere_is_named_by_coop_and_id(two: Exchanges) -> None:
     error = two.refused(0, "transfer", "Ana", "Coop B:Bruno", "5min")
     assert error["code"] == "not_found" and "Names stay with their coop" in error["hint"]

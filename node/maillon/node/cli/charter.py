@@ -21,6 +21,8 @@ from maillon.node.i18n import _
 if TYPE_CHECKING:
     pass
 
+# The newest; --json tells all that are remembered.
+ENDED_SHOWN_MAX = 8
 RULES = ["approvals", "recovery_s", "accounts_max"]
 
 
@@ -65,6 +67,8 @@ def show() -> None:
         since = _("Charter block {height}, in force since {when}.")
         told = since if data["height"] else _("The charter is that of the founding document.")
         click.echo(told.format(height=data["height"], when=base.when(data["time"])))
+        # Whoever joins compares it with what another coop tells (spec/06-charter).
+        click.echo(_("Head of the charter: {hash}").format(hash=data["hash"]))
         for sentence in data["sentences"]:
             click.echo(base.printable(sentence))
         rows = [
@@ -81,8 +85,31 @@ def show() -> None:
         click.echo(_("Units of account:"))
         for unit in data["units"]:
             click.echo(f"  - {base.printable(unit['label'])} ({unit['code']}, {unit['kind']})")
+        if data["ended"]:
+            click.echo(_("Proposals that ended:"))
+        for ended in data["ended"][:ENDED_SHOWN_MAX]:
+            _show_ended(ended)
 
     base.emit(data, human)
+
+
+def _show_ended(ended: dict[str, Any]) -> None:
+    if ended["status"] == "certified":
+        why = _("in force since {when}, as charter block {n}")
+    else:
+        why = _(
+            "void since {when}: charter block {n} came first ({by}). Propose it again if it is "
+            "still wanted. {got} of {needed} had approved"
+        )
+    told = why.format(
+        when=base.when(ended["time"]),
+        n=ended["height"],
+        by=ended["by_title"] or ended["by"][:16],
+        got=ended["approvals"],
+        needed=ended["needed"],
+    )
+    about = ended["title"] or "; ".join(ended["entries"])
+    click.echo(base.printable(f"  - {ended['proposal'][:16]} {about}: {told}"))
 
 
 def _standing(coop: dict[str, Any], coops: list[dict[str, Any]]) -> str:

@@ -398,13 +398,20 @@ def show(file: str | None) -> None:
 @click.option("--days", type=click.IntRange(1, 90), default=7, show_default=True)
 @click.option("--note", default="", help=_("For whom it is; kept on your node only."))
 def invite(days: int, note: str) -> None:
-    data = base.state().client().post("/v1/federation/invitations", {"days": days, "note": note})
+    client = base.state().client()
+    data = client.post("/v1/federation/invitations", {"days": days, "note": note})
 
     def human() -> None:
         click.echo(data["code"])
         click.echo(
             _("Good for one coop until {when}.").format(when=base.when(data["expires"])), err=True
         )
+        click.echo(_("Tell them besides, by a way you both trust, for comparing:"), err=True)
+        fed, charter = client.get("/v1/status")["fed"], client.get("/v1/charter")
+        click.echo("  " + _("federation {fed}").format(fed=fed), err=True)
+        if charter["enabled"]:
+            head = _("charter block {height} {hash}")
+            click.echo("  " + head.format(height=charter["height"], hash=charter["hash"]), err=True)
 
     base.emit(data, human)
 
@@ -437,6 +444,12 @@ def join(code: str) -> None:
             _("Joined {name} ({fed}).").format(
                 name=base.printable(data["federation"]), fed=data["fed"][:8]
             )
+        )
+        click.echo(
+            _(
+                "Compare with what they told you by another way: federation {fed}. Once your node "
+                "runs, compare the head too: maillon charter show"
+            ).format(fed=data["fed"])
         )
         if data["missing"]:
             click.echo(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +10,7 @@ from maillon.node.cli import base
 from maillon.node.cli.paths import path_part
 from maillon.node.cli.refusals import COMMONS
 from maillon.node.i18n import _
-from maillon.node.naming import COMMONS_WORDS
+from maillon.node.naming import COMMONS_WORDS, key_of, same_name
 
 if TYPE_CHECKING:
     from maillon.node.cli.client import Client
@@ -39,26 +37,6 @@ class Place:
     def address(self) -> str:
         """Return how other coops name this account."""
         return f"{self.coop}:{self.account}"
-
-
-def key_of(name: str) -> str:
-    """Return a name without what people leave out: accents, capitals, signs between words."""
-    plain = unicodedata.normalize("NFKD", name.casefold())
-    letters = "".join(c if c.isalnum() else " " for c in plain if not unicodedata.combining(c))
-    return " ".join(letters.split())
-
-
-def same_name(wanted: str, entries: Iterable[tuple[str, Any]]) -> list[Any]:
-    """Return the entries of that name; where none has it whole, those whose name begins with it.
-
-    A beginning counts in whole words: "Ana" is Ana Silva, never Anatole.
-    """
-    wanted = key_of(wanted)
-    if not wanted:
-        return []
-    named = [(key_of(name), entry) for name, entry in entries]
-    whole = [entry for name, entry in named if name == wanted]
-    return whole or [entry for name, entry in named if name.startswith(wanted + " ")]
 
 
 def looks_like_id(text: str) -> bool:

@@ -28,6 +28,7 @@ from maillon.node.ledger import bounds
 from maillon.node.ledger.arrivals import require_welcome
 from maillon.node.ledger.host import Host
 from maillon.node.ledger.machine import Machine
+from maillon.node.naming import find_coop
 from maillon.protocol.errors import LocalError
 from maillon.protocol.keys import SealingKey, SigningKey
 
@@ -92,9 +93,9 @@ class Asking:
 
         Raises: NoSuchAccount; NotFound or Ambiguous of the register.
         """
-        coop, colon, rest = text.partition(":")
+        coop, colon, rest = text.rpartition(":")
         if colon:
-            if bytes_of(coop) != self._host.coop:
+            if self.coop(coop) != self._host.coop:
                 raise NoSuchAccount(_("This account is not of your coop."))
             text = rest
         exact = bytes_of(text)
@@ -133,33 +134,40 @@ class Asking:
 
         Raises: NoSuchAccount when there is none as far as is known here.
         """
-        coop, colon, rest = text.partition(":")
+        coop, colon, rest = text.rpartition(":")
         if not colon:
             return Place(self._host.coop, self.account(text).id)
         account = bytes_of(rest)
-        coops = [id for id in self._machine.book.chains() if id.hex().startswith(coop.lower())]
-        if len(coops) != 1 or len(coop) < 6:
-            raise NoSuchAccount(
-                _("No coop of the accounts begins with {id}.").format(id=coop[:16]),
-                hint=_("See them with: maillon charter show"),
-            )
+        chain = self.coop(coop)
         if account is None or len(account) != 16:
-            if coops[0] == self._host.coop:
-                return Place(coops[0], self.account(rest).id)
+            if chain == self._host.coop:
+                return Place(chain, self.account(rest).id)
             raise NoSuchAccount(
                 _("{text} is not the id of an account: 32 characters 0-9 and a-f.").format(
                     text=rest[:40]
                 )
             )
-        known = self._machine.book.state(coops[0]).account(account)
+        known = self._machine.book.state(chain).account(account)
         if known is None:
             raise NoSuchAccount(
                 _("As far as is known here, {coop} has no account {id}.").format(
-                    coop=self._host.coop_name(coops[0]), id=rest[:8]
+                    coop=self._host.coop_name(chain), id=rest[:8]
                 ),
                 hint=_("Ask them to open it, or to tell you its id again."),
             )
-        return Place(coops[0], account)
+        return Place(chain, account)
+
+    def coop(self, text: str) -> bytes:
+        """Return the coop of the accounts that is called so, or whose id begins so.
+
+        Raises: NoSuchCoop, AmbiguousCoop.
+        """
+        book = self._machine.book
+        names = {id: coop.name for id, coop in book.charter.latest.coops.items()}
+        chains = [bytes(id) for id in book.chains()]
+        return find_coop(
+            text, [(id, self._host.coop_name(id) or names.get(id, "")) for id in chains]
+        )
 
     # --- how much -------------------------------------------------------------------------------
 

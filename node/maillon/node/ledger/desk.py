@@ -115,12 +115,7 @@ class Desk:
         book = self._runner.machine.book
         coop = self._host.coop
         if options.coop:
-            fits = [id for id in book.chains() if id.hex().startswith(options.coop.lower())]
-            if len(fits) != 1:
-                raise NoSuchAccount(
-                    _("No coop of the accounts begins with {id}.").format(id=options.coop[:16])
-                )
-            coop = fits[0]
+            coop = self.asking.coop(options.coop)
         unit = self.asking.unit(options.unit) if options.unit else None
         showing = self.showing
         rows = [

@@ -28,6 +28,7 @@ from maillon.node.ledger.asking import Asking, AskingError, bytes_of
 from maillon.node.ledger.host import Host
 from maillon.node.ledger.runner import LedgerRunner
 from maillon.node.ledger.showing import Showing
+from maillon.node.naming import AmbiguousCoop, NoSuchCoop, find_coop
 from maillon.node.quorumwords import consequences, quorum_words
 from maillon.protocol.cards import card_from_text
 from maillon.protocol.founding import Unit
@@ -291,16 +292,15 @@ class Governing:
         }
 
     def _coop(self, words: Mapping[str, Any], field: str) -> bytes:
-        text = _text(words, field).lower()
-        charter = self._runner.machine.book.charter.latest
-        fits = [bytes(coop) for coop in charter.coops if coop.hex().startswith(text)]
-        fits += [coop.id for coop in charter.coops.values() if coop.name.lower() == text]
-        if len(set(fits)) != 1 or not text:
-            raise BadProposal(
-                _("The field {field} names no coop of the charter.").format(field=field),
-                field=field,
+        text = _text(words, field)
+        coops = self._runner.machine.book.charter.latest.coops.values()
+        try:
+            return find_coop(text, [(coop.id, coop.name) for coop in coops])
+        except (NoSuchCoop, AmbiguousCoop) as fault:
+            told = _("The field {field} names no coop of the charter: {reason}").format(
+                field=field, reason=fault
             )
-        return fits[0]
+            raise BadProposal(told, field=field, **fault.facts) from None
 
     def _amount(self, unit: int, value: object, field: str) -> int:
         if type(value) is int:

@@ -10,7 +10,7 @@ from maillon.node.api import shapes
 from maillon.node.api.plain import payload_to_json
 from maillon.node.api.service import SearchOptions
 from maillon.node.i18n import _
-from maillon.node.run.register import NotFound
+from maillon.node.naming import find_coop
 from maillon.node.search.query import Order, Query, SearchError
 from maillon.node.search.reader import SearchReader
 from maillon.node.search.vocabulary import SHIPPED, Vocabulary, load_synonyms
@@ -61,7 +61,10 @@ class Searching:
                 return
 
     def search(self, options: SearchOptions) -> shapes.Hits:
-        """Return what fits, best first. Raises: SearchError, StoreError, NotFound for a coop."""
+        """Return what fits, best first.
+
+        Raises: SearchError, StoreError; NoSuchCoop, AmbiguousCoop.
+        """
         node = self._node
         if self._stale:
             self._reader.vocabulary = self._vocabulary()
@@ -124,12 +127,6 @@ class Searching:
 
     def _coop(self, text: str) -> bytes:
         """Return the coop whose id begins so, or whose name this is."""
-        for info in self._node.engine.view.coops():
-            if info.coop.hex().startswith(text.lower()) and len(text) >= 8:
-                return info.coop
-            if self._node.catalogue.coop_name(info.coop).lower() == text.lower():
-                return info.coop
-        raise NotFound(
-            _("There is no coop {name} in the federation.").format(name=text[:80]),
-            hint=_("See them with: maillon federation show"),
-        )
+        name = self._node.catalogue.coop_name
+        coops = [(info.coop, name(info.coop)) for info in self._node.engine.view.coops()]
+        return find_coop(text, coops, _("See them with: maillon federation show"))
