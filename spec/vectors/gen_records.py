@@ -17,8 +17,17 @@ from maillon.protocol.encoding import Value, encode
 from maillon.protocol.envelope import Draft, Header, Signed, sign
 from maillon.protocol.ids import Key, SeriesId
 from maillon.protocol.keys import SigningKey, signing_bytes
-from maillon.protocol.records import DAY_S, KINDS, build, tag
+from maillon.protocol.records import DAY_S, KINDS, PRIVATE_KINDS, build, tag
 from records_context import context
+from records_steps import (
+    OPEN,
+    PRICED,
+    SEALED,
+    broken_payloads,
+    of_kind,
+    public,
+    steps,
+)
 from support.schema_cases import breakages, explained, good_payloads, sample
 from support.world import World
 
@@ -47,15 +56,22 @@ def alone() -> dict[str, object]:
     good = w.offer(member)
     found: list[Vector] = [_shown("an offer", good)]
 
-    def add(name: str, data: bytes, expect: str, rule: str = "") -> None:
+    def add(name: str, data: bytes, expect: str, rule: str = "", step: bool = False) -> None:
         vector: Vector = {"name": name, "record": data, "expect": expect}
         if rule:
             vector["rule"] = rule
+        if step:
+            vector["step"] = True
         found.append(vector)
 
     for kind in KINDS:
         for what, payload in good_payloads(kind, KINDS[kind].schema).items():
-            found.append(_shown(what, _of_kind(w, kind, dict(payload))))
+            signed = _of_kind(w, kind, dict(payload))
+            found.append(_shown(what, signed))
+        if KINDS[kind].private:
+            add(f"{kind}, in public", signed.encode(), "not_allowed", "private")
+    for name, data, expect, rule in steps(w):
+        add(name, data.encode(), expect, rule, step=True)
     found += [
         _shown("a kind of a later minor version", _of_kind(w, "poem", {"salt": bytes(16)})),
         _shown(
@@ -77,11 +93,12 @@ def alone() -> dict[str, object]:
         "bad_key",
     )
     add("header only", good.without_payload().encode(), "body_mismatch", "absent")
-    for name, signed, expect, rule in (*_broken_between(w), *_at_the_edge(w)):
+    for name, signed, expect, rule in (*_broken_between(w), *_at_the_edge(w), *public(w)):
         add(name, signed.encode(), expect, rule)
     return {
         "about": "spec/03: read the record, check it alone against `fed` and `now`, then its "
-        "signature. `rule` is there where the code alone does not say which.",
+        "signature; as what came in a letter (spec/08) where `step` is true. `rule` is there where "
+        "the code alone does not say which.",
         "fed": w.founding.fed,
         "now": w.now,
         "vectors": found,
@@ -90,7 +107,7 @@ def alone() -> dict[str, object]:
 
 def _shown(name: str, signed: Signed) -> Vector:
     h = signed.header
-    return {
+    vector: Vector = {
         "name": name,
         "record": signed.encode(),
         "expect": "ok",
@@ -101,24 +118,14 @@ def _shown(name: str, signed: Signed) -> Vector:
             "refs": list(h.refs),
         },
     }  # fmt: skip
+    if h.kind in PRIVATE_KINDS:
+        vector["step"] = True
+    return vector
 
 
 def _of_kind(w: World, kind: str, payload: dict[str, Any], **header: Any) -> Signed:
     """Sign a payload with whoever may sign its kind, and a header that suits it."""
-    member = w.make_member(0, "alice")
-    key = member.coop.node if kind in ("admission", "membership", "category") else member.key
-    key = member.coop.root if kind == "coop_profile" else key
-    given: dict[str, Any] = {"coop": member.coop, "by": key, "days": 30, **header}
-    match kind:
-        case "withdrawal":
-            given.setdefault("rev", 1)
-        case "attestation":
-            given.setdefault("refs", (payload["transfer"],))
-        case "reply":
-            given.setdefault("refs", (w.derive("attestation", 32),))
-        case _:
-            pass
-    return w.record(kind, payload, **given)
+    return of_kind(w, kind, payload, **header)
 
 
 def _with(signed: Signed, change: dict[str, Any], key: SigningKey) -> bytes:
@@ -291,7 +298,7 @@ def _broken_between(w: World) -> Iterator[tuple[str, Signed, str, str]]:
     ), "lifetime", ""  # fmt: skip
     double = later_name("membership")
     yield "a later kind whose tag is a membership's", _of_kind(w, double, {"salt": bytes(16)}), "schema", "series_kind"  # noqa: E501
-    for kind in ("coop_profile", "admission", "membership", "category", "attestation", "reply"):
+    for kind in (name for name, known in KINDS.items() if known.subject is not None):
         signed = _of_kind(w, kind, dict(sample(KINDS[kind].schema)))
         header = dataclasses.replace(
             signed.header, series=SeriesId(signed.header.series[:2] + w.derive("elsewhere", 14))
@@ -357,12 +364,35 @@ def schema() -> Iterator[Vector]:
         ("offer", "access as number, text and boolean",
          {"access": {"cost": 0, "digital": False, "language": "signes"}}),
         ("demand", "an emergency", {"urgency": "emergency"}),
+        ("demand", "an open auction", {"reciprocity": PRICED, "auction": OPEN}),
+        ("demand", "a sealed auction with a limit",
+         {"reciprocity": {**PRICED, "amount": 900}, "auction": SEALED}),
+        ("offer", "two tariffs", {"tariffs": [
+            {"audience": "members", "reciprocity": {"kind": "gift"}},
+            {"audience": "outsiders", "reciprocity": {**PRICED, "kind": "amount", "amount": 5}},
+        ]}),
+        ("bid", "sealed", {"amount": None, "commit": bytes(32)}),
+        ("acceptance", "in part", {"part": True, "reason": "La moitié.", "minutes": 30}),
+        ("payment", "by a transfer",
+         {"how": None, "transfer": bytes(32), "amount": 60, "unit": "heure"}),
+        ("organisation", "all must sign", {"rule": {"signatures": 2}}),
+        ("freebusy", "free all the time", {"busy": []}),
+        ("freebusy", "a second between two", {"busy": [[1, 5], [6, 9]]}),
+        ("bundle_decision", "given up before all agreed", {"outcome": "abort", "agreements": []}),
         ("offer", "thirty-two later fields", {f"later_{at}": at for at in range(32)}),
     ]  # fmt: skip
     for name, what, change in extra:
-        payload = {**sample(KINDS[name].schema), **change}
-        assert explained(KINDS[name].schema, payload) is None
+        whole = {**sample(KINDS[name].schema), **change}
+        payload = {field: value for field, value in whole.items() if value is not None}
+        assert explained(KINDS[name].schema, payload) is None, (name, what)
         yield {"name": f"{name}: {what}", "kind": name, "payload": encode(payload), "expect": "ok"}
+    for name, what, change in broken_payloads():
+        whole = {**sample(KINDS[name].schema), **change}
+        payload = {field: value for field, value in whole.items() if value is not None}
+        answer = explained(KINDS[name].schema, payload)
+        assert answer is not None, (name, what)
+        yield {"name": f"{name}: {what}", "kind": name, "payload": encode(payload),
+               "expect": "schema", "field": answer[0], "rule": answer[1]}  # fmt: skip
     for what, cell in (
         ("a cell with a digit 7 inside", "871f97759ffffff"),
         ("a cell with a digit below its resolution", "861f93759ffffff"),
@@ -379,8 +409,9 @@ def schema() -> Iterator[Vector]:
         for field, rule, payload in breakages(kind.schema):
             if (name, field, rule) in seen:
                 continue
-            # A demand's fields that an offer has too are of the same types.
-            if name == "demand" and field.partition(".")[0] in shared and rule != "required":
+            # A demand's and a bundle's fields that an offer has too are of the same types.
+            known = name in ("demand", "bundle") and field.partition(".")[0] in shared
+            if known and rule != "required":
                 continue
             seen.add((name, field, rule))
             yield {

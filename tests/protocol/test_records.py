@@ -59,7 +59,7 @@ def test_both_checks_of_a_kind_refuse_each_broken_rule_at_its_field(name: str) -
         assert explained(kind.schema, payload) == (field, rule)
         assert not FITS[name](payload)
         seen += 1
-    assert seen > 10
+    assert seen >= 10
 
 
 @settings(max_examples=200)
@@ -86,8 +86,8 @@ def test_the_quick_check_and_the_explaining_one_agree_on_damaged_payloads(
 
 def test_the_tags_of_all_kinds_differ() -> None:
     assert len(TAGS) == len(KINDS)
-    planned = """bundle resource booking_slot tour market_day trip bid bid_reveal practice proposal
-        ballot exclusion dispute_outcome""".split()
+    planned = """resource booking_slot tour market_day trip practice proposal ballot exclusion
+        dispute_outcome""".split()
     assert len({tag(name) for name in (*KINDS, *planned)}) == len(KINDS) + len(planned)
 
 

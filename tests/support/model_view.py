@@ -16,6 +16,7 @@ from maillon.protocol.founding import Founding
 from maillon.protocol.ids import CoopId
 from maillon.protocol.keys import coop_id
 from maillon.protocol.records import KINDS, TAGS, WITHDRAWAL
+from maillon.protocol.resting import RESTS
 from maillon.protocol.revisions import order_key
 from maillon.protocol.validation import check_context
 from maillon.protocol.view import (
@@ -42,6 +43,7 @@ class ModelView:
     attestations: dict[bytes, AttestationInfo] = field(
         default_factory=dict[bytes, AttestationInfo]
     )
+    records: dict[bytes, Valid] = field(default_factory=dict[bytes, Valid])
 
     def coop(self, coop: bytes, /) -> CoopInfo | None:
         admitted = self.founding.admits(coop, frozenset(self.admitters.get(coop, ())))
@@ -63,11 +65,15 @@ class ModelView:
     def transfer(self, id: bytes, /) -> TransferInfo | None:
         return self.transfers.get(id)
 
+    def live(self, id: bytes, /) -> Valid | None:
+        return self.records.get(id)
+
     def add(self, valid: Valid) -> None:
         """Take a live record into account."""
         signed, header = valid.signed, valid.signed.header
         payload = signed.payload
         assert payload is not None
+        self.records[signed.id] = valid
         match header.kind:
             case "coop_profile":
                 self.profiles[header.coop] = signed
@@ -108,8 +114,10 @@ def stratum(signed: Signed, founding: Founding) -> int:
             return 4
         case "reply":
             return 6
+        case "bid_reveal":
+            return 7
         case _:
-            return 5
+            return 6 if kind in RESTS else 5
 
 
 def judged(signed: Signed, view: ModelView, now: int) -> Valid | None:
@@ -145,7 +153,7 @@ def live_set(
     view = ModelView(founding, transfers or {})
     live: dict[bytes, Valid] = {}
     waiting = [signed for signed in records if signed.header.until >= now]
-    for level in range(7):
+    for level in range(8):
         here = [signed for signed in waiting if stratum(signed, founding) == level]
         found = [valid for signed in here if (valid := judged(signed, view, now)) is not None]
         kept = currents(found)

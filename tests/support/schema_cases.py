@@ -6,11 +6,12 @@ added to a kind is tested without anybody remembering to.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from maillon.protocol.limits import INT_MAX, UNKNOWN_FIELDS_MAX
-from maillon.protocol.records import fields, market
+from maillon.protocol.records import community, exchange, fields, market, terms
 from maillon.protocol.records.schema import (
     Always,
     AnyOf,
@@ -39,6 +40,21 @@ _WHOLE: tuple[tuple[Type, Any], ...] = (
     (market.RECIPROCITY, {"kind": "amount", "unit": "heure", "amount": 60}),
 )
 
+# What a map begins with, where the first value of each field does not fit the others.
+_FALLBACK: dict[str, Any] = {"name": "Accueil", "phone": "+33 4 75 00 00 00"}
+_LEAST: tuple[tuple[Struct, dict[str, Any]], ...] = (
+    (market.AUCTION, {"form": "open", "closes": 1_700_003_600}),
+    (terms.FALLBACK, _FALLBACK),
+    (
+        terms.TERMS,
+        terms.complete({"kind": "amount", "unit": "heure", "amount": 60, "fallback": _FALLBACK}),
+    ),
+    (community.ORGANISATION.schema, {"rule": {"signatures": 2}}),
+    (community.BID.schema, {"amount": 60}),
+    (exchange.APPOINTMENT.schema, {"cancels": [b"\x07" * 16]}),
+    (exchange.PAYMENT.schema, {"how": "gift"}),
+)
+
 
 def sample(kind: Type, *, full: bool = False, salt: int = 7) -> Any:
     """Return a value that fits; with `full` a map has every optional field that goes with others.
@@ -64,8 +80,8 @@ def sample(kind: Type, *, full: bool = False, salt: int = 7) -> Any:
             return value
         case Bytes(sizes):
             return bytes([salt]) * sizes[0]
-        case ListOf(item):
-            return [sample(item, full=full, salt=salt)]
+        case ListOf(item, low=low):
+            return [sample(item, full=full, salt=salt + at) for at in range(max(low, 1))]
         case PairOf(item):
             return [item.low, item.high]
         case MapOf(item, keys=keys):
@@ -82,6 +98,9 @@ def _struct_sample(kind: Struct, full: bool, salt: int) -> dict[str, Any]:
         if part.required:
             # Keys and ids beside one another differ; a mandate's end comes after its start.
             value[part.name] = sample(part.type, full=full, salt=salt + place)
+    for known, least in _LEAST:
+        if kind is known:
+            value.update(copy.deepcopy(least))
     if "end" in value and "start" in value:
         value["end"] = value["start"] + 3_600
     if full:
@@ -145,8 +164,8 @@ def _own(kind: Type) -> Iterator[Case]:
         case Pattern(max_chars=high):
             yield "", "form", "\u00e9 "
             yield "", "too_long", "x" * (high + 1)
-        case OneOf():
-            yield "", "one_of", "nothing"
+        case OneOf(values):
+            yield "", "one_of", "nothing" if "nothing" not in values else "something"
         case Int(low, high):
             yield "", "type", True
             if low > -INT_MAX:
@@ -164,7 +183,7 @@ def _own(kind: Type) -> Iterator[Case]:
                 yield "", "too_few", []
             yield "", "too_many", [one] * (high + 1)
             if distinct and high > 1:
-                yield "", "twice", [one, one]
+                yield "", "twice", [one] * max(low, 2)
         case PairOf():
             low, high = sample(kind)
             yield "", "order", [high, low]
@@ -188,7 +207,10 @@ def _own(kind: Type) -> Iterator[Case]:
             for rule in rules:
                 if rule.broken:
                     alone = "cell" in rule.broken
-                    yield "", rule.name, rule.broken if alone else {**good, **rule.broken}
+                    whole = rule.broken if alone else {**good, **rule.broken}
+                    # None stands for a field that is taken away.
+                    broken = {name: value for name, value in whole.items() if value is not None}
+                    yield "", rule.name, broken
         case _:
             pass
 

@@ -55,6 +55,7 @@ from maillon.protocol.records import (
 )
 from maillon.protocol.records.kind import SALT, TAG_BYTES, schema_error
 from maillon.protocol.records.schema import Broken, Struct, compile_type
+from maillon.protocol.resting import BASES, RESTS, check_move, check_named, check_resting
 from maillon.protocol.view import (
     AttestationInfo,
     CoopInfo,
@@ -278,6 +279,9 @@ def _member(header: Header, id: bytes, view: View) -> Standing:
 
 
 def _member_may(member: MembershipInfo, header: Header, id: bytes) -> None:
+    if header.kind == "contest":
+        # A coop that revokes a key and vouches for another must hear the first one: `resting`.
+        return
     if member.end is not None and not member.end.counts(id, header.at):
         raise MembershipRevoked(
             coop=member.coop, by=member.key, until_at=member.end.until_at, at=header.at
@@ -433,6 +437,12 @@ def still_counts(
                 raise RefMissing(ref=header.refs[0])
             if attestation.subject != result.author:
                 raise RefInvalid("Only whom an attestation speaks of replies.", rule="subject")
+        case "bundle" | "organisation" if payload is not None:
+            check_named(header, result.author, payload)
+        case "move" if payload is not None:
+            check_move(header, result.author, payload, view)
+        case kind if kind in RESTS:
+            check_resting(header, result.author, payload, view)
         case _:
             pass
     return result
@@ -520,9 +530,9 @@ def longest_until(
 class Affected:
     """Which stored and waiting records a change of the view may concern; judge them again.
 
-    `coop`: all that name this coop. `key`: those signed by this key of `coop`. `mandates_of`: those
-    under mandates that this (coop, key) gave. `mandate`: those under this thing id. `refs`: those
-    whose first reference is this id. None: not concerned.
+    `coop`: all that name this coop. `key`: those signed by this key of `coop`, and moves signed by
+    it in whatever coop. `mandates_of`: those under mandates that this (coop, key) gave. `mandate`:
+    those under this thing id. `refs`: those whose first reference is this id. None: not concerned.
     """
 
     coop: CoopId | None = None
@@ -550,6 +560,8 @@ def affected_by(valid: Valid) -> Affected:
         case "mandate":
             return Affected(mandate=valid.thing)
         case "attestation":
+            return Affected(refs=valid.signed.id)
+        case kind if kind in BASES:
             return Affected(refs=valid.signed.id)
         case "withdrawal":
             ended = TAGS.get(header.series[:TAG_BYTES])

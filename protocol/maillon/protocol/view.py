@@ -201,3 +201,7 @@ class View(Protocol):
     def transfer(self, id: bytes, /) -> TransferInfo | None:
         """Return a certified transfer of the ledger, or None; without a ledger always None."""
         ...
+
+    def live(self, id: bytes, /) -> Valid | None:
+        """Return a live record, of whatever kind, by its record id, or None."""
+        ...

@@ -18,7 +18,7 @@ What is live is a function of the records alone, never of the order in which the
   somebody still has it: having been known is no reason to refuse it.
 
 Each level of identity rests only on the ones before it (profiles, admissions, memberships,
-mandates, the rest), and within a level of equal judgement the greatest wins. So nodes that exchange
+mandates, the rest, what rests on those), and within a level of equal judgement the greatest wins. So nodes that exchange
 what they hold become equal level by level.
 """
 
@@ -48,6 +48,7 @@ from maillon.protocol.errors import (
 )
 from maillon.protocol.reconcile import ItemSet
 from maillon.protocol.records import WITHDRAWAL, priority
+from maillon.protocol.resting import BASES
 from maillon.protocol.validation import (
     check_context,
     check_structure,
@@ -385,9 +386,13 @@ class Ingest:
         self.items.add(header.at, signed.id)
         self._generation += 1
         outcome.stored.append(Taken(valid, waiting.peer, waiting.gossip))
-        if old is None and header.kind not in INDEXED_KINDS:
-            return []
-        return self.view.replace(old, valid)
+        changes: list[Change] = []
+        if old is not None or header.kind in INDEXED_KINDS:
+            changes = self.view.replace(old, valid)
+        token = record_token(signed.id)
+        if header.kind in BASES and self.pending.waits_for(token):
+            changes.append(Change(tokens=(token,)))
+        return changes
 
     def _take_out(self, id: bytes, at: int, reason: str, outcome: Outcome) -> None:
         self.store.retire(id, reason=reason)
@@ -422,7 +427,10 @@ class Ingest:
         found: dict[bytes, Header] = {}
         for coop, key in change.keys:
             found.update(
-                (id, header) for id, header in self.store.signed_by(key) if header.coop == coop
+                (id, header)
+                for id, header in self.store.signed_by(key)
+                # A move rests on the membership of its key in another coop than its own.
+                if header.coop == coop or header.kind == "move"
             )
         for thing in change.things:
             found.update(self.store.under_mandate(thing))

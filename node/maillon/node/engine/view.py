@@ -21,7 +21,8 @@ from maillon.protocol.errors import MaillonError, RemoteError
 from maillon.protocol.founding import Founding
 from maillon.protocol.ids import CoopId
 from maillon.protocol.keys import coop_id
-from maillon.protocol.records import priority
+from maillon.protocol.records import priority, thing_id
+from maillon.protocol.resting import RESTS
 from maillon.protocol.validation import (
     AttestationInfo,
     CoopInfo,
@@ -30,12 +31,14 @@ from maillon.protocol.validation import (
     MembershipInfo,
     TransferInfo,
     author,
+    standing,
 )
 
-INDEXED_KINDS: Final = frozenset(
+_ANSWERED: Final = frozenset(
     {"coop_profile", "admission", "membership", "mandate", "attestation"}
 )
-"""The kinds that a view answers from."""
+INDEXED_KINDS: Final = _ANSWERED | RESTS.keys()
+"""The kinds that a view answers from, and those that rest on one other record (spec/03)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,9 @@ class IdentityView:
         # The person (coop, id) -> the keys that the coop has named for them.
         self._person_keys: dict[tuple[bytes, bytes], dict[bytes, None]] = {}
         self._coops: dict[bytes, CoopInfo | None] = {}
+        # Which live records rest on which record, and the other way round.
+        self._upon: dict[bytes, dict[bytes, None]] = {}
+        self._base: dict[bytes, bytes] = {}
         self._sorted: list[tuple[int, bytes]] | None = None
 
     # --- View -----------------------------------------------------------------------------------
@@ -160,6 +166,20 @@ class IdentityView:
     def transfer(self, id: bytes, /) -> TransferInfo | None:
         """Return a certified transfer, as far as the ledger of this node knows it."""
         return self.transfers(id)
+
+    def live(self, id: bytes, /) -> Valid | None:
+        """Return a live record that still counts."""
+        if not self._store.live(id):
+            return None
+        signed = self._store.get(id)
+        if signed is None or signed.payload is None:
+            return None
+        try:
+            who = standing(signed.header, signed.id, self)
+        except MaillonError:
+            return None  # what vouches for it is going: it is judged again in its turn
+        thing = thing_id(who.author, signed.header.series)
+        return Valid(signed, who.author, thing, who.role)
 
     # --- For the engine -------------------------------------------------------------------------
 
@@ -251,12 +271,13 @@ class IdentityView:
 
     def replace(self, old: bytes | None, new: Valid | None) -> list[Change]:
         """Take out the record `old` and put in `new`, as one step; return what that changes."""
+        rested = self._rest(old, new)
         entry = None if old is None else self._entries.get(old)
         added = None
-        if new is not None and new.signed.header.kind in INDEXED_KINDS:
+        if new is not None and new.signed.header.kind in _ANSWERED:
             added = _entry_of(new)
         if entry is None and added is None:
-            return []
+            return rested
         subjects = list(dict.fromkeys(_subject(e) for e in (entry, added) if e is not None))
         before = [self._state(subject) for subject in subjects]
         others = [] if added is None else self._others(added)
@@ -270,9 +291,22 @@ class IdentityView:
             now = self._state(subject)
             if was != now:
                 changes.append(self._change(subject, was, now, others))
-        return changes
+        return changes + rested
 
     # --- Inside ---------------------------------------------------------------------------------
+
+    def _rest(self, old: bytes | None, new: Valid | None) -> list[Change]:
+        """Keep who rests on whom; say what loses what it rested on."""
+        if old is not None and (base := self._base.pop(old, None)) is not None:
+            upon = self._upon[base]
+            upon.pop(old, None)
+            if not upon:
+                del self._upon[base]
+        if new is not None and new.signed.header.kind in RESTS:
+            id, base = new.signed.id, new.signed.header.refs[0]
+            self._base[id] = base
+            self._upon.setdefault(base, {})[id] = None
+        return [Change(referred=(old,))] if old is not None and old in self._upon else []
 
     def _take_out(self, id: bytes, entry: _Entry) -> None:
         del self._entries[id]

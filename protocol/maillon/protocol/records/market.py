@@ -6,8 +6,8 @@ in return.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from maillon.protocol.limits import INT_MAX
 from maillon.protocol.records.fields import (
@@ -297,3 +297,14 @@ CATEGORY: Final = Kind(
 def _code(payload: Mapping[str, Any]) -> bytes:
     code: str = payload["code"]
     return code.encode()
+
+
+def asked_of(offer: Mapping[str, Any], audiences: Collection[str]) -> Mapping[str, Any]:
+    """Return what an offer asks of somebody who belongs to these audiences, as a reciprocity.
+
+    The first tariff that names one of them, else the offer's own `reciprocity`.
+    """
+    for tariff in offer.get("tariffs", ()):
+        if tariff["audience"] in audiences:
+            return cast("Mapping[str, Any]", tariff["reciprocity"])
+    return cast("Mapping[str, Any]", offer["reciprocity"])

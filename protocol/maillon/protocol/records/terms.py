@@ -229,7 +229,7 @@ TERMS: Final = Struct(
             "fee_unit",
             "`cancel_fee` comes with kind `amount` only",
             lambda terms: "cancel_fee" not in terms or terms["kind"] == "amount",
-            {"kind": "gift", "unit": None, "amount": None, "cancel_fee": 30},
+            {"kind": "gift", "unit": None, "amount": None, "settle": "after", "cancel_fee": 30},
         ),
         Rule(
             "mediator_named",
