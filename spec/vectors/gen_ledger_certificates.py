@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 from ledger_parts import World, changed, raw
@@ -84,19 +85,25 @@ def _judged(world: World, found: quorum.Certificate | quorum.VoteQC) -> tuple[st
     return "ok", ""
 
 
+def _answer(
+    world: World, decode: Callable[[bytes], quorum.Certificate | quorum.VoteQC], data: bytes
+) -> tuple[str, str]:
+    """Return the code, and the rule, that a reader answers these bytes with."""
+    try:
+        found = decode(data)
+    except MaillonError as error:
+        return error.code, error.facts.get("rule", "")
+    assert found.encode() == data
+    return _judged(world, found)
+
+
 def _certificates(world: World, header: block.Header) -> list[dict[str, object]]:
     whole = world.certificate(header)
     parts: list[Any] = encoding.decode(whole.encode(), bytes_max=10_000)  # type: ignore[assignment]  # an array
     listed: list[dict[str, object]] = []
 
     def add(name: str, data: bytes, expect: str = "ok", rule: str = "") -> None:
-        try:
-            found = quorum.decode_certificate(data)
-        except MaillonError as error:
-            got = error.code, error.facts.get("rule", "")
-        else:
-            assert found.encode() == data
-            got = _judged(world, found)
+        got = _answer(world, quorum.decode_certificate, data)
         assert got == (expect, rule), (name, got)
         case: dict[str, object] = {"name": name, "bytes": data, "expect": expect}
         if expect == "ok":
@@ -162,13 +169,7 @@ def _votes(world: World, header: block.Header) -> list[dict[str, object]]:
     listed: list[dict[str, object]] = []
 
     def add(name: str, data: bytes, expect: str = "ok", rule: str = "") -> None:
-        try:
-            found = quorum.decode_vote_qc(data)
-        except MaillonError as error:
-            got = error.code, error.facts.get("rule", "")
-        else:
-            assert found.encode() == data
-            got = _judged(world, found)
+        got = _answer(world, quorum.decode_vote_qc, data)
         assert got == (expect, rule), (name, got)
         case: dict[str, object] = {"name": name, "bytes": data, "expect": expect}
         if expect == "ok":
