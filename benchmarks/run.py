@@ -1,8 +1,11 @@
 """Run the benchmarks: `benchmarks/run.py [--jobs a,b] [--quick] [--write docs/benchmarks.md]`.
 
 Each module of `benchmarks/jobs` is a job with NAME, DESCRIPTION and `run(harness)`. Results are
-printed as they come and, with --write, replace the generated part of docs/benchmarks.md. A
-benchmark measures and never decides: the exit status is 1 only when a negative control was not
+printed as they come. With --write, those of the jobs that ran to their end take their place in
+`benchmarks/results.json`, beside those of other jobs and days, and the generated part of
+docs/benchmarks.md is made anew from all of them. With --json they go to a file of the same form,
+and `--rows FILES --write docs/benchmarks.md` takes such files up later. A benchmark measures and
+never decides: the exit status is 1 only when a negative control was not
 caught or a job failed to run.
 """
 
@@ -10,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
 import os
 import pkgutil
 import platform
@@ -18,6 +20,7 @@ import random
 import sys
 import tempfile
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -25,9 +28,8 @@ sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT.parent / "tests"))
 
 import jobs  # noqa: E402
+import results  # noqa: E402
 from harness import Harness, Row  # noqa: E402
-
-BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 
 
 def machine() -> str:
@@ -44,25 +46,12 @@ def machine() -> str:
     )
 
 
-def table(rows: list[Row]) -> str:
-    """Return the results as Markdown, a table a job."""
-    parts: list[str] = [f"Machine: {machine()}.", ""]
-    for job in dict.fromkeys(row.job for row in rows):
-        parts += [f"### {job}", "", "| what | measured | target | |", "|---|---|---|---|"]
-        for row in rows:
-            if row.job == job:
-                mark = {True: "✓", False: "missed", None: ""}[row.ok]
-                parts.append(f"| {row.label} | {row.value} | {row.target} | {mark} |")
-        parts.append("")
-    return "\n".join(parts)
-
-
-def write(path: Path, rows: list[Row]) -> None:
-    """Replace the results in a Markdown file."""
-    text = path.read_text(encoding="utf-8")
-    head, rest = text.split(BEGIN, 1)
-    tail = rest.split(END, 1)[1]
-    path.write_text(f"{head}{BEGIN}\n{table(rows)}\n{END}{tail}", encoding="utf-8")
+def write(path: Path, kept: Path, *runs: Mapping[str, results.Result]) -> None:
+    """Take runs up into what is kept, and make the table of a Markdown file anew."""
+    merged = results.merge(results.load(kept), *runs)
+    text = results.placed(path.read_text(encoding="utf-8"), merged)
+    results.save(kept, merged)
+    path.write_text(text, encoding="utf-8")
 
 
 def main() -> int:
@@ -76,24 +65,28 @@ def main() -> int:
     parser.add_argument("--jobs", default="", help=f"comma-separated; of: {', '.join(modules)}")
     parser.add_argument("--quick", action="store_true", help="small sizes: shows that it runs")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--write", type=Path, help="replace the results in this Markdown file")
-    parser.add_argument("--json", type=Path, help="also write the rows here")
+    parser.add_argument("--write", type=Path, help="take the results up into this Markdown")
+    parser.add_argument("--json", type=Path, help="also write the results here")
     parser.add_argument(
-        "--rows", type=Path, nargs="+", default=[], help="take rows that --json wrote; run nothing"
+        "--kept", type=Path, default=results.KEPT, help="where results of all jobs are kept"
+    )
+    parser.add_argument(
+        "--rows", type=Path, nargs="+", default=[], help="take what --json wrote; run nothing"
     )
     arguments = parser.parse_args()
     if arguments.rows:
-        kept = [Row(*row) for path in arguments.rows for row in json.loads(path.read_text("utf-8"))]
+        runs = [results.load(path) for path in arguments.rows]
+        taken = [row for run in runs for result in run.values() for row in result.rows]
         if arguments.write:
-            write(arguments.write, kept)
-        print(f"{len(kept)} rows, {sum(row.ok is False for row in kept)} targets missed")
+            write(arguments.write, arguments.kept, *runs)
+        print(f"{len(taken)} rows, {sum(row.ok is False for row in taken)} targets missed")
         return 0
     chosen = [name for name in arguments.jobs.split(",") if name] or list(modules)
     unknown = [name for name in chosen if name not in modules]
     if unknown:
         parser.error(f"no such job: {', '.join(unknown)}; there are {', '.join(modules)}")
     rows: list[Row] = []
-    failed = 0
+    failed: set[str] = set()
     if arguments.quick and arguments.write:
         parser.error("--quick only shows that everything runs: its figures are not to be kept")
     print(machine())
@@ -108,18 +101,15 @@ def main() -> int:
                 module.run(harness)
             except Exception:
                 traceback.print_exc()
-                failed += 1
+                failed.add(name)
+    # What a job measured before it broke says nothing without its controls.
+    whole = results.by_job((row for row in rows if row.job not in failed), machine())
     if arguments.write:
-        write(arguments.write, rows)
+        write(arguments.write, arguments.kept, whole)
     if arguments.json:
-        arguments.json.write_text(
-            json.dumps(
-                [[r.job, r.label, r.value, r.target, r.ok] for r in rows], ensure_ascii=False
-            ),
-            encoding="utf-8",
-        )
+        results.save(arguments.json, whole)
     missed = [row for row in rows if row.ok is False]
-    print(f"\n{len(rows)} rows, {len(missed)} targets missed, {failed} jobs failed")
+    print(f"\n{len(rows)} rows, {len(missed)} targets missed, {len(failed)} jobs failed")
     return 1 if failed else 0
 
 
