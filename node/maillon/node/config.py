@@ -87,11 +87,36 @@ class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: Annotated[str, Meta(pattern="^(text|json)$")] = "text"
 
 
+class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether and how devices, pages and programs reach the node over TCP."""
+
+    listen: Annotated[
+        str, Meta(max_length=64, pattern=r"^(|(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-f:.]+\]):\d{1,5})$")
+    ] = ""
+    public_url: Annotated[
+        str,
+        Meta(
+            max_length=268,
+            pattern=r"^(|https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?)$",
+        ),
+    ] = ""
+    behind_proxy: bool = False
+    origins: Annotated[
+        list[Annotated[str, Meta(max_length=268, pattern=r"^https?://[a-z0-9.-]+(:\d{1,5})?$")]],
+        Meta(max_length=16),
+    ] = []
+    requests_per_minute: Annotated[int, Meta(ge=30, le=1_000_000)] = 600
+    session_days: Annotated[int, Meta(ge=1, le=90)] = 30
+    idle_minutes: Annotated[int, Meta(ge=1, le=43_200)] = 720
+    token_days: Annotated[int, Meta(ge=1, le=400)] = 400
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All settings of a node."""
 
     coop: Coop
     network: Network = msgspec.field(default_factory=Network)
+    api: Api = msgspec.field(default_factory=Api)
     work: Work = msgspec.field(default_factory=Work)
     log: Log = msgspec.field(default_factory=Log)
 
@@ -239,6 +264,23 @@ announce = {_toml(announce)}
 # "use": when this node cannot be reached from outside, keep a place at one that relays.
 # "serve": give such places to other nodes of the federation.
 #relay = "off"
+
+[api]
+# Where devices, pages and programs reach this node; empty for not at all (the command line needs
+# none of it). Keep it on this machine and put a web server with a certificate in front:
+# docs/operator.md, "The interface for devices and pages".
+#listen = "127.0.0.1:4780"
+# The address that people open, and that passkeys and sign-ins are bound to.
+#public_url = "https://node.example.org"
+# The web server in front appends the client's address to X-Forwarded-For.
+#behind_proxy = false
+# Other sites whose pages may read with a token.
+#origins = []
+# Of one person or address.
+#requests_per_minute = 600
+#session_days = 30
+#idle_minutes = 720
+#token_days = 400
 
 [work]
 # Threads that verify signatures besides the main one; 0 verifies in the main one.

@@ -17,7 +17,9 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter, SkipV
 from litestar.response import Stream
 
 from maillon.node import bounds
-from maillon.node.api import problems, shapes
+from maillon.node.api import own, problems, shapes
+from maillon.node.api.access_app import ACCESS_ROUTES
+from maillon.node.api.caller import OPERATOR, PUBLIC, Who, guard, needs, provide_caller
 from maillon.node.api.ledger_app import LEDGER_ROUTES
 from maillon.node.api.service import ListOptions, SearchOptions, Service
 from maillon.node.i18n import _
@@ -31,6 +33,8 @@ Texts = Annotated[list[str] | None, QueryParameter(max_items=64)]
 Verified = Literal["", "approved", "self_declared", "none"]
 Order = Literal["best", "newest", "nearest"]
 NDJSON = "application/x-ndjson"
+OPEN_KINDS = ("offer", "demand", "category", "bundle", "coop_profile")
+"""Kinds of records that are read without an account."""
 
 
 class BadRequest(LocalError):
@@ -39,25 +43,25 @@ class BadRequest(LocalError):
     code = "request"
 
 
-@get("/v1/status", sync_to_thread=False)
+@get("/v1/status", opt=needs("desk"), sync_to_thread=False)
 def status(service: Node) -> shapes.Status:
     """Tell how the node is."""
     return service.status()
 
 
-@get("/v1/peers", sync_to_thread=False)
+@get("/v1/peers", opt=needs("admin"), sync_to_thread=False)
 def peers(service: Node) -> shapes.Peers:
     """List the other nodes."""
     return service.peers()
 
 
-@get("/v1/metrics", media_type=MediaType.TEXT, sync_to_thread=False)
+@get("/v1/metrics", opt=needs("admin"), media_type=MediaType.TEXT, sync_to_thread=False)
 def metrics(service: Node) -> str:
     """Give counters and gauges in the Prometheus text format."""
     return service.metrics()
 
 
-@get("/v1/arrivals", sync_to_thread=False)
+@get("/v1/arrivals", opt=needs("admin"), sync_to_thread=False)
 def arrivals(
     service: Node,
     since: Annotated[int, QueryParameter(ge=0)] = 0,
@@ -67,13 +71,13 @@ def arrivals(
     return service.arrivals(since, limit)
 
 
-@post("/v1/backup", status_code=200)
+@post("/v1/backup", opt=needs(OPERATOR), status_code=200)
 async def backup(service: Node, data: JSONBody[shapes.BackupRequest]) -> shapes.Backup:
     """Write a consistent copy of the node into a directory."""
     return await service.backup(data)
 
 
-@get("/v1/search", sync_to_thread=False)
+@get("/v1/search", opt=needs(PUBLIC), sync_to_thread=False)
 def search(
     service: Node,
     q: Annotated[str, QueryParameter(max_length=1_000)] = "",
@@ -138,9 +142,10 @@ def _point(lat: float | None, lon: float | None) -> tuple[float, float] | None:
     return None if lat is None or lon is None else (lat, lon)
 
 
-@get("/v1/records", sync_to_thread=False)
+@get("/v1/records", opt=needs(PUBLIC), sync_to_thread=False)
 def list_records(
     service: Node,
+    caller: Who,
     kind: Texts = None,
     mine: FromQuery[bool] = False,
     raw: FromQuery[bool] = False,
@@ -148,18 +153,27 @@ def list_records(
     after: Annotated[str, QueryParameter(max_length=200)] = "",
 ) -> shapes.Records:
     """List live records, the newest first; `next` continues a list as `after`."""
-    return service.records(
-        ListOptions(kinds=kind or (), mine=mine, raw=raw, limit=limit, after=after)
-    )
+    kinds = kind or ()
+    if not caller.may("read"):
+        # Without an account: what one looks for, and not who is who.
+        kinds = [name for name in kinds or OPEN_KINDS if name in OPEN_KINDS]
+        if not kinds:
+            caller.require("read")
+    return service.records(ListOptions(kinds=kinds, mine=mine, raw=raw, limit=limit, after=after))
 
 
-@get("/v1/records/{id:str}", sync_to_thread=False)
-def show_record(service: Node, id: FromPath[str], raw: FromQuery[bool] = False) -> shapes.RecordOut:
+@get("/v1/records/{id:str}", opt=needs(PUBLIC), sync_to_thread=False)
+def show_record(
+    service: Node, caller: Who, id: FromPath[str], raw: FromQuery[bool] = False
+) -> shapes.RecordOut:
     """Show one record by its id or the beginning of it."""
-    return service.record(id, raw)
+    found = service.record(id, raw)
+    if found.kind not in OPEN_KINDS:
+        caller.require("read")
+    return found
 
 
-@get("/v1/export", sync_to_thread=False)
+@get("/v1/export", opt=needs("admin"), sync_to_thread=False)
 def export(
     service: Node,
     kind: Texts = None,
@@ -171,21 +185,26 @@ def export(
     return Stream(_lines(service.export(options)), media_type=NDJSON)
 
 
-@post("/v1/records", status_code=201)
-async def publish(service: Node, data: JSONBody[shapes.PublishRequest]) -> shapes.Published:
-    """Sign and publish a record, or a revision of one."""
-    return await service.publish(data)
-
-
-@post("/v1/records/{id:str}/withdraw", status_code=200)
-async def withdraw(
-    service: Node, id: FromPath[str], data: JSONBody[shapes.WithdrawRequest]
+@post("/v1/records", opt=needs("publish"), status_code=201)
+async def publish(
+    service: Node, caller: Who, data: JSONBody[shapes.PublishRequest]
 ) -> shapes.Published:
-    """Withdraw a record of this coop."""
+    """Sign and publish a record, or a revision of one; people with a key that the node holds."""
+    return await service.publish(own.publishing(service, caller, data))
+
+
+@post("/v1/records/{id:str}/withdraw", opt=needs("publish"), status_code=200)
+async def withdraw(
+    service: Node, caller: Who, id: FromPath[str], data: JSONBody[shapes.WithdrawRequest]
+) -> shapes.Published:
+    """Withdraw a record of this coop; people their own."""
+    own.require_record(service, caller, id)
     return await service.withdraw(id, data)
 
 
-@post("/v1/import", status_code=200, request_max_body_size=bounds.IMPORT_BYTES_MAX)
+@post(
+    "/v1/import", opt=needs("admin"), status_code=200, request_max_body_size=bounds.IMPORT_BYTES_MAX
+)
 async def import_file(
     request: Request[Any, Any, Any],
     service: Node,
@@ -222,19 +241,19 @@ async def import_file(
     return Stream(_lines(service.import_file(body, options)), media_type=NDJSON)
 
 
-@get("/v1/members", sync_to_thread=False)
+@get("/v1/members", opt=needs("desk"), sync_to_thread=False)
 def list_members(service: Node) -> shapes.Members:
     """List the people of this coop and their keys."""
     return service.members()
 
 
-@post("/v1/members", status_code=201)
+@post("/v1/members", opt=needs("desk"), status_code=201)
 async def add_member(service: Node, data: JSONBody[shapes.MemberRequest]) -> shapes.Member:
     """Register a person, or another key of theirs."""
     return await service.add_member(data)
 
 
-@post("/v1/members/{person:str}/revoke", status_code=200)
+@post("/v1/members/{person:str}/revoke", opt=needs("desk"), status_code=200)
 async def revoke_member(
     service: Node, person: FromPath[str], data: JSONBody[shapes.RevokeRequest]
 ) -> shapes.Revoked:
@@ -242,43 +261,43 @@ async def revoke_member(
     return await service.revoke_member(person, data)
 
 
-@get("/v1/mandates", sync_to_thread=False)
+@get("/v1/mandates", opt=needs("desk"), sync_to_thread=False)
 def list_mandates(service: Node) -> shapes.Mandates:
     """List the mandates given in this coop."""
     return service.mandates()
 
 
-@post("/v1/mandates", status_code=201)
+@post("/v1/mandates", opt=needs("desk"), status_code=201)
 async def give_mandate(service: Node, data: JSONBody[shapes.MandateRequest]) -> shapes.Mandate:
     """Let somebody act for a member or for the coop."""
     return await service.give_mandate(data)
 
 
-@post("/v1/mandates/{id:str}/revoke", status_code=200)
+@post("/v1/mandates/{id:str}/revoke", opt=needs("desk"), status_code=200)
 async def revoke_mandate(service: Node, id: FromPath[str]) -> shapes.Mandate:
     """End a mandate at once."""
     return await service.revoke_mandate(id)
 
 
-@get("/v1/federation", sync_to_thread=False)
+@get("/v1/federation", opt=needs("read"), sync_to_thread=False)
 def show_federation(service: Node) -> shapes.Federation:
     """Show the federation and its coops."""
     return service.federation()
 
 
-@post("/v1/federation/invitations", status_code=201, sync_to_thread=False)
+@post("/v1/federation/invitations", opt=needs("admin"), status_code=201, sync_to_thread=False)
 def invite(service: Node, data: JSONBody[shapes.InvitationRequest]) -> shapes.InvitationOut:
     """Make a code with which one coop can join."""
     return service.invite(data)
 
 
-@post("/v1/federation/admissions", status_code=201)
+@post("/v1/federation/admissions", opt=needs("admin"), status_code=201)
 async def admit(service: Node, data: JSONBody[shapes.AdmissionRequest]) -> shapes.AdmissionOut:
     """Give this coop's word that another belongs to the federation."""
     return await service.admit(data)
 
 
-@get("/v1/openapi.json", include_in_schema=False, sync_to_thread=False)
+@get("/v1/openapi.json", opt=needs(PUBLIC), include_in_schema=False, sync_to_thread=False)
 def describe(request: Request[Any, Any, Any]) -> dict[str, Any]:
     """Give the OpenAPI document of this interface."""
     return request.app.openapi_schema.to_schema()
@@ -306,7 +325,7 @@ def _failed(code: str, message: str, hint: str | None) -> bytes:
 
 
 # Parameters of handlers that are not of the query.
-_NOT_QUERY = frozenset({"service", "data", "request"})
+_NOT_QUERY = frozenset({"service", "data", "request", "caller"})
 
 
 async def refuse_unknown_parameters(request: Request[Any, Any, Any]) -> None:
@@ -362,10 +381,12 @@ def make_app(service: Service, *, version: str) -> Litestar:
             invite,
             admit,
             *LEDGER_ROUTES,
+            *ACCESS_ROUTES,
             describe,
         ],
         before_request=refuse_unknown_parameters,
-        dependencies={"service": Provide(provide_service)},
+        dependencies={"service": Provide(provide_service), "caller": provide_caller},
+        guards=[guard],
         exception_handlers={
             MaillonError: problems.on_maillon_error,
             problems.OrderRefused: problems.on_order_refused,

@@ -10,6 +10,8 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter, SkipV
 
 from maillon.node import bounds
 from maillon.node.api import ledger_shapes as shapes
+from maillon.node.api import own
+from maillon.node.api.caller import OPERATOR, Who, needs
 from maillon.node.api.ledger_service import (
     AccountOptions,
     StatementOptions,
@@ -33,7 +35,7 @@ def _answer(placed: shapes.Placed, done: int) -> Answer:
     return Response(placed, status_code=202 if placed.status in WAITING else done)
 
 
-@get("/v1/accounts", sync_to_thread=False)
+@get("/v1/accounts", opt=needs("desk"), sync_to_thread=False)
 def accounts(
     service: Node, coop: Text = "", unit: Text = "", all: FromQuery[bool] = False
 ) -> shapes.Accounts:
@@ -41,19 +43,23 @@ def accounts(
     return service.ledger.accounts(AccountOptions(coop=coop, unit=unit, all=all))
 
 
-@get("/v1/accounts/{account:str}", sync_to_thread=False)
-def show_account(service: Node, account: FromPath[str]) -> shapes.Account:
-    """Show one account, of this coop by id or name, of another as `coop:account`."""
+@get("/v1/accounts/{account:str}", opt=needs("read"), sync_to_thread=False)
+def show_account(service: Node, caller: Who, account: FromPath[str]) -> shapes.Account:
+    """Show one account, of this coop by id or name, of another as `coop:account`.
+
+    People see their own.
+    """
+    own.require_account(service, caller, account)
     return service.ledger.account(account)
 
 
-@post("/v1/accounts", status_code=201)
+@post("/v1/accounts", opt=needs("desk"), status_code=201)
 async def open_account(service: Node, data: JSONBody[shapes.AccountRequest]) -> Answer:
     """Open an account."""
     return _answer(await service.ledger.open_account(data), 201)
 
 
-@post("/v1/accounts/{account:str}/limit", status_code=200)
+@post("/v1/accounts/{account:str}/limit", opt=needs("desk"), status_code=200)
 async def limit(
     service: Node, account: FromPath[str], data: JSONBody[shapes.LimitRequest]
 ) -> Answer:
@@ -61,7 +67,7 @@ async def limit(
     return _answer(await service.ledger.limit(account, data), 200)
 
 
-@post("/v1/accounts/{account:str}/close", status_code=200)
+@post("/v1/accounts/{account:str}/close", opt=needs("desk"), status_code=200)
 async def close(
     service: Node, account: FromPath[str], data: JSONBody[shapes.CloseRequest]
 ) -> Answer:
@@ -69,7 +75,7 @@ async def close(
     return _answer(await service.ledger.close(account, data), 200)
 
 
-@post("/v1/accounts/{account:str}/recover", status_code=200)
+@post("/v1/accounts/{account:str}/recover", opt=needs("desk"), status_code=200)
 async def recover(
     service: Node, account: FromPath[str], data: JSONBody[shapes.RecoverRequest]
 ) -> Answer:
@@ -77,23 +83,33 @@ async def recover(
     return _answer(await service.ledger.recover(account, data), 200)
 
 
-@post("/v1/accounts/{account:str}/keys", status_code=200)
-async def keys(service: Node, account: FromPath[str], data: JSONBody[shapes.KeysRequest]) -> Answer:
+@post("/v1/accounts/{account:str}/keys", opt=needs("pay"), status_code=200)
+async def keys(
+    service: Node, caller: Who, account: FromPath[str], data: JSONBody[shapes.KeysRequest]
+) -> Answer:
     """Add or drop a key of an account."""
+    own.require_account(service, caller, account)
     return _answer(await service.ledger.keys(account, data), 200)
 
 
-@post("/v1/accounts/{account:str}/mandates", status_code=201)
+@post("/v1/accounts/{account:str}/mandates", opt=needs("pay"), status_code=201)
 async def give_mandate(
-    service: Node, account: FromPath[str], data: JSONBody[shapes.SpendingMandateRequest]
+    service: Node,
+    caller: Who,
+    account: FromPath[str],
+    data: JSONBody[shapes.SpendingMandateRequest],
 ) -> Answer:
     """Let another key pay from an account within bounds."""
+    own.require_account(service, caller, account)
     return _answer(await service.ledger.give_mandate(account, data), 201)
 
 
-@post("/v1/accounts/{account:str}/mandates/{mandate:str}/revoke", status_code=200)
-async def revoke_mandate(service: Node, account: FromPath[str], mandate: FromPath[str]) -> Answer:
+@post("/v1/accounts/{account:str}/mandates/{mandate:str}/revoke", opt=needs("pay"), status_code=200)
+async def revoke_mandate(
+    service: Node, caller: Who, account: FromPath[str], mandate: FromPath[str]
+) -> Answer:
     """End such a mandate."""
+    own.require_account(service, caller, account)
     return _answer(await service.ledger.revoke_mandate(account, mandate), 200)
 
 
@@ -101,10 +117,11 @@ async def revoke_mandate(service: Node, account: FromPath[str], mandate: FromPat
     "/v1/accounts/{account:str}/statement",
     sync_to_thread=False,
     # `from` is no name for a parameter in Python.
-    opt={"query_names": {"start": "from", "end": "to"}},
+    opt=needs("read") | {"query_names": {"start": "from", "end": "to"}},
 )
 def statement(
     service: Node,
+    caller: Who,
     account: FromPath[str],
     start: Annotated[int | None, QueryParameter(name="from", ge=0, le=1 << 40)] = None,
     end: Annotated[int | None, QueryParameter(name="to", ge=0, le=1 << 40)] = None,
@@ -113,6 +130,7 @@ def statement(
     unit: Text = "",
 ) -> shapes.Statement:
     """List what moved an account's balance, the oldest first."""
+    own.require_account(service, caller, account)
     return service.ledger.statement(
         account,
         StatementOptions(
@@ -125,13 +143,13 @@ def statement(
     )
 
 
-@post("/v1/transfers", status_code=201)
-async def transfer(service: Node, data: JSONBody[shapes.TransferRequest]) -> Answer:
+@post("/v1/transfers", opt=needs("pay"), status_code=201)
+async def transfer(service: Node, caller: Who, data: JSONBody[shapes.TransferRequest]) -> Answer:
     """Pay from an account here; the answer says whether it is certain yet."""
-    return _answer(await service.ledger.transfer(data), 201)
+    return _answer(await service.ledger.transfer(own.paying(service, caller, data)), 201)
 
 
-@post("/v1/transfers/signed", status_code=201)
+@post("/v1/transfers/signed", opt=needs("pay"), status_code=201)
 async def signed(
     service: Node, data: JSONBody[shapes.SignedRequest]
 ) -> Response[shapes.Placed | shapes.PlacedMany]:
@@ -142,7 +160,7 @@ async def signed(
     return Response(answer.content, status_code=answer.status_code)
 
 
-@get("/v1/transfers", sync_to_thread=False)
+@get("/v1/transfers", opt=needs("desk"), sync_to_thread=False)
 def transfers(
     service: Node, status: Text = "", limit: Rows = 100, after: Text = ""
 ) -> shapes.Transfers:
@@ -150,91 +168,96 @@ def transfers(
     return service.ledger.transfers(TransferOptions(status=status, limit=limit, after=after))
 
 
-@get("/v1/transfers/{id:str}", sync_to_thread=False)
-def show_transfer(service: Node, id: FromPath[str]) -> shapes.TransferProof:
+@get("/v1/transfers/{id:str}", opt=needs("read"), sync_to_thread=False)
+def show_transfer(service: Node, caller: Who, id: FromPath[str]) -> shapes.TransferProof:
     """Show one transfer and everything that makes it certain."""
+    own.require_transfer(service, caller, id)
     return service.ledger.show_transfer(id)
 
 
-@get("/v1/transfers/{id:str}/proof", sync_to_thread=False)
-def prove_transfer(service: Node, id: FromPath[str]) -> shapes.EntryProof:
+@get("/v1/transfers/{id:str}/proof", opt=needs("read"), sync_to_thread=False)
+def prove_transfer(service: Node, caller: Who, id: FromPath[str]) -> shapes.EntryProof:
     """Give out what proves a certified transfer to somebody who has no node."""
+    own.require_transfer(service, caller, id)
     return service.ledger.prove_transfer(id)
 
 
-@post("/v1/transfers/{id:str}/confirm", status_code=200)
+@post("/v1/transfers/{id:str}/confirm", opt=needs("pay"), status_code=200)
 async def confirm(
-    service: Node, id: FromPath[str], data: JSONBody[shapes.ConfirmRequest]
+    service: Node, caller: Who, id: FromPath[str], data: JSONBody[shapes.ConfirmRequest]
 ) -> Answer:
     """Confirm that what a hold is for was done, so that it is paid."""
+    own.require_transfer(service, caller, id, side="payer")
     return _answer(await service.ledger.confirm(id, data), 200)
 
 
-@post("/v1/transfers/{id:str}/release", status_code=200)
+@post("/v1/transfers/{id:str}/release", opt=needs("pay"), status_code=200)
 async def release(
-    service: Node, id: FromPath[str], data: JSONBody[shapes.ReleaseRequest]
+    service: Node, caller: Who, id: FromPath[str], data: JSONBody[shapes.ReleaseRequest]
 ) -> Answer:
     """Give a hold back to who made it."""
+    own.require_transfer(service, caller, id, side="payee")
     return _answer(await service.ledger.release(id, data), 200)
 
 
-@post("/v1/transfers/{id:str}/reverse", status_code=201)
+@post("/v1/transfers/{id:str}/reverse", opt=needs("pay"), status_code=201)
 async def reverse(
-    service: Node, id: FromPath[str], data: JSONBody[shapes.ReverseRequest]
+    service: Node, caller: Who, id: FromPath[str], data: JSONBody[shapes.ReverseRequest]
 ) -> Answer:
     """Send a transfer back with a new one."""
+    own.require_transfer(service, caller, id, side="payee")
     return _answer(await service.ledger.reverse(id, data), 201)
 
 
-@get("/v1/ledger", sync_to_thread=False)
+@get("/v1/ledger", opt=needs("read"), sync_to_thread=False)
 def status(service: Node) -> shapes.LedgerStatus:
     """Tell how the ledger is."""
     return service.ledger.status()
 
 
-@get("/v1/ledger/heads", sync_to_thread=False)
+@get("/v1/ledger/heads", opt=needs("read"), sync_to_thread=False)
 def heads(service: Node) -> shapes.Heads:
     """List the last certified block of every chain."""
     return service.ledger.heads()
 
 
-@post("/v1/ledger/verify", status_code=200)
+@post("/v1/ledger/verify", opt=needs("admin"), status_code=200)
 async def verify(service: Node) -> shapes.VerifyReport:
     """Replay every chain kept here and add everything up."""
     return await service.ledger.verify()
 
 
-@get("/v1/ledger/fork-proofs", sync_to_thread=False)
+@get("/v1/ledger/fork-proofs", opt=needs("read"), sync_to_thread=False)
 def fork_proofs(service: Node) -> shapes.ForkProofs:
     """List the proofs that somebody signed two things at one place."""
     return service.ledger.fork_proofs()
 
 
-@post("/v1/ledger/export", status_code=200)
+@post("/v1/ledger/export", opt=needs(OPERATOR), status_code=200)
 async def export(service: Node, data: JSONBody[shapes.ExportRequest]) -> shapes.LedgerExport:
     """Write everything an auditor needs into a directory."""
     return await service.ledger.export(data)
 
 
-@get("/v1/charter", sync_to_thread=False)
+@get("/v1/charter", opt=needs("read"), sync_to_thread=False)
 def charter(service: Node) -> shapes.CharterOut:
     """Show the charter: who keeps the accounts, and by which rules."""
     return service.ledger.charter()
 
 
-@get("/v1/charter/proposals", sync_to_thread=False)
+@get("/v1/charter/proposals", opt=needs("read"), sync_to_thread=False)
 def proposals(service: Node) -> shapes.Proposals:
     """List the changes of the charter that are proposed."""
     return service.ledger.proposals()
 
 
-@post("/v1/charter/proposals", status_code=201)
+@post("/v1/charter/proposals", opt=needs("admin"), status_code=201)
 async def propose(service: Node, data: JSONBody[shapes.ProposalRequest]) -> shapes.ProposalOut:
     """Propose a change of the charter and approve it for this coop."""
     return await service.ledger.propose(data)
 
 
-@post("/v1/charter/proposals/{hash:str}/approve", status_code=200)
+@post("/v1/charter/proposals/{hash:str}/approve", opt=needs("admin"), status_code=200)
 async def approve(service: Node, hash: FromPath[str]) -> shapes.ProposalOut:
     """Approve a proposed change for this coop."""
     return await service.ledger.approve(hash)

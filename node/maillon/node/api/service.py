@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from maillon.node.api import shapes
+from maillon.node.api.access_service import AccessService
 from maillon.node.api.ledger_service import LedgerService
 
 
@@ -52,6 +53,11 @@ class ListOptions:
 
 class Service(Protocol):
     """A running node. Every method raises MaillonErrors, which become problem documents."""
+
+    @property
+    def door(self) -> AccessService:
+        """Return the way in: sessions, tokens, events, what devices sign."""
+        ...
 
     @property
     def ledger(self) -> LedgerService:

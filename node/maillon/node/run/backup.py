@@ -51,7 +51,7 @@ def write_backup(home: Home, target: Path, *, records: bool) -> dict[str, Any]:
         (partial / "keys").mkdir(mode=0o700)
         for name in KEY_FILES:
             files += [f"keys/{found}" for found in _copy(home.keys / name, partial / "keys" / name)]
-        databases = [home.private, home.ledger] + ([home.database] if records else [])
+        databases = [home.private, home.ledger, home.access] + ([home.database] if records else [])
         for path in databases:
             if path.exists():
                 # What can be fetched again is not worth the minutes that a whole reading takes.

@@ -44,6 +44,7 @@ from maillon.node.run.catalogue import Catalogue
 from maillon.node.run.door import NodeDoor
 from maillon.node.run.faults import FAULT_PAUSE_S, Faults
 from maillon.node.run.founding import load_founding
+from maillon.node.run.interface import Interface
 from maillon.node.run.logs import get_log, set_up_logging
 from maillon.node.run.newcomer import read_records
 from maillon.node.run.people import People
@@ -144,6 +145,8 @@ class Node:
         self.people = People(self)
         self.searching = Searching(self)
         self.timekeeping = Timekeeping(self.network, clock.now_ms)
+        self.interface = Interface(self)
+        self.events = self.interface.events
         self.ledger = Ledger(self, password)
         self._poke = trio.Event()
         self._publish_send, self._publish_receive = trio.open_memory_channel[bytes](
@@ -173,6 +176,7 @@ class Node:
     def close(self) -> None:
         """Close the databases."""
         self.searching.close()
+        self.interface.close()
         self.ledger.close()
         self.store.close()
         self.register.close()
@@ -198,8 +202,6 @@ class Node:
 
     async def _serve(self) -> None:
         # Imported here: the command line shows a wrong setting before this is paid for.
-        from maillon.node.api.app import make_app
-        from maillon.node.api.server import serve_api
         from maillon.node.run.service import NodeService
 
         self._run_effects(self.engine.start(self.now()))
@@ -219,8 +221,9 @@ class Node:
                 # Before the network: what was asked goes on being asked, and answers at once.
                 nursery.start_soon(self.ledger.run)
                 self._dial_configured()
-                app = make_app(NodeService(self), version=self.version)
-                serve = partial(serve_api, app, listener, self._stop.wait)
+                serve = partial(
+                    self.interface.serve, NodeService(self), listener, self._stop.wait
+                )
                 # A node that has its profile can serve at once; the network's libraries take
                 # seconds to load and do so beside it. A new node has nothing to serve before its
                 # first profile, which names the addresses that the network found.
@@ -237,6 +240,7 @@ class Node:
                 nursery.start_soon(self._profile_loop)
                 nursery.start_soon(self.timekeeping.run)
                 nursery.start_soon(self._maintain_loop)
+                nursery.start_soon(self.interface.expire_loop)
                 log.info(
                     "running",
                     coop=self.coop,
@@ -246,6 +250,7 @@ class Node:
                 notify_systemd("READY=1")
                 await self._stop.wait()
                 notify_systemd("STOPPING=1")
+                self.interface.stop()
                 # The interface ends its answers by itself; then the rest, network last inside.
                 await trio.sleep(0)
                 nursery.cancel_scope.cancel()

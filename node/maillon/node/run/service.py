@@ -11,6 +11,7 @@ import trio
 
 from maillon.node import clock
 from maillon.node.api import shapes
+from maillon.node.api.access_service import AccessService
 from maillon.node.api.ledger_service import LedgerService
 from maillon.node.api.service import ListOptions, SearchOptions
 from maillon.node.i18n import _
@@ -31,6 +32,10 @@ class NodeService:
 
     def __init__(self, node: Node) -> None:
         self._node = node
+
+    @property
+    def door(self) -> AccessService:
+        return self._node.interface
 
     @property
     def ledger(self) -> LedgerService:
