@@ -197,7 +197,7 @@ class Guest:
 async def ask(streams: Streams, peer: bytes, frames: list[bytes]) -> list[bytes]:
     """Send frames on a stream of their own and return what is answered until the peer ends it.
 
-    Raises: MaillonError, TooSlowError after LEDGER_CALL_S.
+    Raises: MaillonError, TooSlowError after CALL_S.
     """
     found: list[bytes] = []
     with trio.fail_after(bounds.CALL_S):

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -104,6 +104,8 @@ class Machine:
         self._raw = disk
         self._inbox: deque[Event] = deque()
         self._handled: list[Asker] = []
+        self.looked_at = 0
+        """How many events were taken out of the inbox."""
         self.patient = False
         """Whether arrivals from other coops wait for `look`, which the caller calls a little after
         `Out.arrivals`."""
@@ -139,16 +141,17 @@ class Machine:
         self._asked = False
         self._urgent = False
         self._look = False
-        self._backlog: deque[bytes] = deque()
-        """Ids in the queue that the own writer was not given yet."""
+        self.backlog: OrderedDict[bytes, None] = OrderedDict()
+        """Ids in the queue that the own writer was not given yet, each once however often asked."""
         self._started = False
         self._loaded_at = now
 
     # --- what is asked --------------------------------------------------------------------------
 
-    def put(self, event: Event) -> None:
-        """Put something in the inbox."""
+    def put(self, event: Event) -> int:
+        """Put something in the inbox; it was looked at once `looked_at` is what this returns."""
         self._inbox.append(event)
+        return self.looked_at + len(self._inbox)
 
     @property
     def setup(self) -> Setup:
@@ -207,6 +210,7 @@ class Machine:
         count = min(len(self._inbox), bounds.BATCH_MAX)
         for _ in range(count):
             event = self._inbox.popleft()
+            self.looked_at += 1
             self._guarded(now, partial(self._event, event, now))
             if isinstance(event, FromGuest):
                 self._handled.append(event.asker)
@@ -239,7 +243,8 @@ class Machine:
         if self._inbox or not self._started:
             return now
         times = [writer.next_wake(now) for writer in self.writers.values()]
-        times.append(self.expiry.next_wake(now))
+        if self._setup.coop in self.writers:  # who else has nothing to give back
+            times.append(self.expiry.next_wake(now))
         if self.disk.waiting_later:
             return now
         due = [time for time in times if time is not None]
@@ -267,7 +272,7 @@ class Machine:
         self._started = True
         self._read_new(now)
         self._write(now)
-        self._backlog.extend(item.id for item in self.queue.waiting())
+        self.backlog.update((item.id, None) for item in self.queue.waiting())
 
     def _event(self, event: Event, now: int) -> None:
         match event:
@@ -480,7 +485,7 @@ class Machine:
         elif item.state == REFUSED:
             pass
         else:
-            self._backlog.append(id)
+            self.backlog[id] = None
 
     def told(self, message: Confirm | FraudReport | ProposalHint, peer: bytes, now: int) -> bool:
         """Take what gossip says; True when it is new here and proven.
@@ -532,10 +537,10 @@ class Machine:
     def _give(self, now: int) -> None:
         """Hand the own writer what waits, as much as it takes, before it makes a block of it."""
         writer = self.writers.get(self._setup.coop)
-        if writer is None or not isinstance(writer.source, CoopSource) or not self._backlog:
+        if writer is None or not isinstance(writer.source, CoopSource) or not self.backlog:
             return
-        while self._backlog and len(writer.source) < WISHES_MAX:
-            item = self.queue.get(self._backlog.popleft())
+        while self.backlog and len(writer.source) < WISHES_MAX:
+            item = self.queue.get(self.backlog.popitem(last=False)[0])
             if item is not None and item.state != REFUSED:
                 wish = item.wish
                 made = OrderWish(wish) if isinstance(wish, Order) else EntryWish(wish)
@@ -550,5 +555,5 @@ class Machine:
             receipt, void = self.handed.release(message)
             fresh = None if void is None else self.ask(void, now)
         if fresh is not None:
-            self._backlog.append(fresh)
+            self.backlog[fresh] = None
         return receipt

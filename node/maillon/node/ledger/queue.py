@@ -8,6 +8,7 @@ while, with its reason.
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
@@ -106,6 +107,8 @@ class OrderQueue:
     def __init__(self, disk: StagedDisk) -> None:
         self._disk = disk
         self._items: dict[bytes, Queued] = {}
+        self._refused: OrderedDict[bytes, None] = OrderedDict()
+        """Ids of what was refused, the first refused first."""
         self._by_account: dict[bytes, int] = {}
         self._seqs: dict[bytes, int] = {}
         found: list[Queued] = []
@@ -118,10 +121,13 @@ class OrderQueue:
                 disk.commit((Write("order", id, None),))
         for item in sorted(found, key=lambda item: item.number):
             self._remember(item)
+        for item in sorted(found, key=lambda item: item.ended_at):
+            if item.state == REFUSED:
+                self._refused[item.id] = None
         self._next = 1 + max((item.number for item in found), default=0)
 
     def __len__(self) -> int:
-        return sum(item.state != REFUSED for item in self._items.values())
+        return len(self._items) - len(self._refused)
 
     def __iter__(self) -> Iterator[Queued]:
         return iter(list(self._items.values()))
@@ -202,9 +208,9 @@ class OrderQueue:
         item.reason, item.detail = fault.code, str(fault)
         item.facts = dict(storable(fault.facts))
         self._write(item)
-        refused = [item for item in self._items.values() if item.state == REFUSED]
-        if len(refused) > bounds.REFUSED_KEPT_MAX:
-            self.forget(min(refused, key=lambda item: item.ended_at).id)
+        self._refused[id] = None
+        if len(self._refused) > bounds.REFUSED_KEPT_MAX:
+            self.forget(next(iter(self._refused)))
         return True
 
     def certified(self, id: bytes) -> Queued | None:
@@ -214,6 +220,7 @@ class OrderQueue:
     def forget(self, id: bytes) -> Queued | None:
         """Let go of something; return it if it was here."""
         item = self._items.pop(id, None)
+        self._refused.pop(id, None)
         if item is not None:
             if item.state != REFUSED:
                 self._uncount(item)

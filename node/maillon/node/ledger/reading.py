@@ -71,7 +71,7 @@ class Reading:
         return self._index.indexed(chain) != (head.h, head.hash)
 
     def new_blocks(self, chain: bytes) -> Iterator[ReadBlock]:
-        """Read on, at most LEDGER_READ_BLOCKS_MAX blocks."""
+        """Read on, at most READ_BLOCKS_MAX blocks."""
         if not self.behind(chain):
             return
         h, known = self._index.indexed(chain)

@@ -32,7 +32,7 @@ class KeyUsed(LocalError):
 
 
 class Repeats:
-    """Remember keys for LEDGER_KEYS_KEPT_S."""
+    """Remember keys for KEYS_KEPT_S."""
 
     def __init__(self, disk: LedgerDisk) -> None:
         self._disk = disk

@@ -392,8 +392,10 @@ class LedgerRunner:
                 if not isinstance(answer, Blocks) or not answer.blocks or answer.chain != chain:
                     return
                 taken += len(answer.blocks)
-                self.machine.put(FromPeer(peer, answer))
-                await self.stored()
+                place = self.machine.put(FromPeer(peer, answer))
+                # A commit that was under way, or a full inbox, comes before it.
+                while self.machine.looked_at < place:
+                    await self.stored()
                 if self.machine.height(chain) < from_h:
                     return  # nothing of it counted; something else is missing first
         finally:
