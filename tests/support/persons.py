@@ -213,6 +213,7 @@ class PersonsTestNode(LedgerTestNode):
         placed = await self.desk.open_account(
             shapes.AccountRequest(
                 person=person.hex(),
+                key=self.register.keys_of(person)[0].public.hex(),
                 positions=[
                     shapes.PositionRequest("heure", limit),
                     shapes.PositionRequest("sel", limit),

@@ -168,6 +168,18 @@ letter on paper reaches who has no telephone at hand."""
 MANDATE_KINDS_MAX: Final = 64
 """Kinds that one mandate names, or forbids: all that are open to mandates, and room for later."""
 
+TRANSCRIPT_STEPS_MAX: Final = 2_000
+"""Steps of one exchange after which none is added: a service every day for a year, each time with
+check-in, check-out, acceptance and payment, and a few hundred messages."""
+
+CHECK_IN_EARLY_S: Final = 86_400
+"""How long before its appointment work may be said to begin: people come a day early by a word on
+the telephone. Further ahead a check-in would only serve against somebody who cancels in time."""
+
+BUNDLE_GRACE_S: Final = 7 * 86_400
+"""How long after the last moment for a bundle's decision its parts stay reserved: a decision made in
+time reaches everybody meanwhile, through anybody who holds it."""
+
 UNKNOWN_FIELDS_MAX: Final = 32
 """Fields of later minor versions in one map of a known kind: half of a map's 64."""
 
@@ -213,3 +225,6 @@ VOUCHER_BYTES_MAX: Final = 160
 
 VOUCHER_NUMBER_MAX: Final = (1 << 31) - 1
 """Number of a cheque within its account: ten digits, which people can still copy."""
+
+TICKET_BYTES_MAX: Final = 512
+"""A ticket of somebody who moves: an author, a coop, two keys, two times and a signature."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from maillon.ledger.context import Context
-from maillon.ledger.entries import Close, Intra, Open, Out, Recover
+from maillon.ledger.entries import Close, Intra, Member, Open, Out, Recover
 from maillon.ledger.entries import Entry as LedgerEntry
 from maillon.ledger.errors import NoLedger
 from maillon.ledger.limits import BALANCE_MAX, SEQ_GAP_MAX
@@ -101,9 +101,10 @@ class Accounts:
         context = Context(book.fed, chain, charter, now, {})
         state = book.state(chain).fork()
         action = order.action
-        assert isinstance(action, PayAction)
         entry: LedgerEntry = Intra(order)
-        if action.to_coop != chain:
+        if not isinstance(action, PayAction):
+            entry = Member(order)
+        elif action.to_coop != chain:
             to = Place(action.to_coop, action.to_account)
             self.asking.require_welcome(to, action.unit, action.amount)
             entry = Out(order, state.channel(action.to_coop).sent + 1)

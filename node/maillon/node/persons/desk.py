@@ -14,7 +14,11 @@ from maillon.node.persons import bounds
 from maillon.node.persons.accounts import Accounts
 from maillon.node.persons.depositing import Depositing
 from maillon.node.persons.host import PersonsHost
+from maillon.node.persons.keychanges import KeyChanges
+from maillon.node.persons.keys import Keys
 from maillon.node.persons.once import Payments
+from maillon.node.persons.records import Writer
+from maillon.node.persons.recovering import Recovering
 from maillon.node.persons.storage import PersonsDisk
 from maillon.node.persons.vouchers import Vouchers
 from maillon.node.ports import FrameStream
@@ -32,6 +36,10 @@ class PersonsDesk:
         self.payments = Payments(host, self.disk, self.accounts)
         self.cheques = Vouchers(host, self.disk, self.accounts, self.payments)
         self.depositing = Depositing(host, self.disk, self.accounts, self.cheques)
+        self.writer = Writer(host)
+        self.changes = KeyChanges(host, self.disk, self.accounts, self.payments, self.writer)
+        self.keys = Keys(host, self.disk, self.accounts, self.changes, self.writer)
+        self.recovering = Recovering(host, self.disk, self.accounts, self.changes, self.writer)
 
     def close(self) -> None:
         """Close persons.db."""
@@ -47,9 +55,9 @@ class PersonsDesk:
 
     async def work(self) -> None:
         """Look once at everything that goes on by itself; one fault stops nothing else."""
-        jobs: list[Callable[[], Awaitable[None]]] = []
+        jobs: list[Callable[[], Awaitable[None]]] = [self.recovering.work]
         if self.accounts.kept:
-            jobs += [self.cheques.settle, self.depositing.retry]
+            jobs += [self.cheques.settle, self.depositing.retry, self.changes.work]
         for job in jobs:
             try:
                 await job()
@@ -84,3 +92,39 @@ class PersonsDesk:
 
     def deposits(self, caller: Caller) -> shapes.Deposits:
         return self.depositing.listed(caller)
+
+    # --- a person and their keys ----------------------------------------------------------------
+
+    def person(self, caller: Caller, person: str) -> shapes.Person:
+        return self.keys.show(caller, person)
+
+    def claim_code(
+        self, caller: Caller, person: str, request: shapes.ClaimCodeRequest
+    ) -> shapes.ClaimCode:
+        return self.keys.claim_code(caller, person, request)
+
+    async def claim(self, caller: Caller, request: shapes.ClaimRequest) -> shapes.Claimed:
+        return await self.keys.claim(request)
+
+    async def add_device(
+        self, caller: Caller, person: str, request: shapes.DeviceRequest
+    ) -> shapes.DeviceChange:
+        return await self.keys.add_device(caller, person, request)
+
+    async def remove_device(
+        self, caller: Caller, person: str, key: str, request: shapes.RemoveDeviceRequest
+    ) -> shapes.DeviceChange:
+        return await self.keys.remove_device(caller, person, key, request)
+
+    def recover(
+        self, caller: Caller, person: str, request: shapes.RecoveryRequest
+    ) -> shapes.Recovery:
+        return self.recovering.begin(caller, person, request)
+
+    def recoveries(self, caller: Caller) -> shapes.Recoveries:
+        return self.recovering.listed(caller)
+
+    def contest(
+        self, caller: Caller, recovery: str, request: shapes.ContestRequest
+    ) -> shapes.Recovery:
+        return self.recovering.contest(caller, recovery, request)

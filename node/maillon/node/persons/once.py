@@ -1,6 +1,6 @@
-"""Pay for one thing once, whatever breaks in between.
+"""Give one order for one thing once, whatever breaks in between.
 
-A payment is named by its `ref`, which stands in the order and on the chain. The signed order is
+It is named by a `ref`, which of a payment stands in the order and on the chain. The signed order is
 durable in persons.db before the ledger is asked, and whoever asks for the same thing again asks for
 the very same order: its id is that of its bytes, so asking twice is asking once.
 
@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, cast
 
-from maillon.ledger.orders import Order, PayAction, decode_order, sign_order
+from maillon.ledger.orders import Action, Order, PayAction, decode_order, sign_order
 from maillon.node.api import ledger_shapes
 from maillon.node.ledger import bounds as ledger_bounds
 from maillon.node.persons import bounds
@@ -32,11 +32,14 @@ CERTIFIED: Final = "certified"
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a ref is to pay: from which account, signed by which key, under which mandate."""
+    """What a ref is to order: of which account, signed by which key, under which mandate.
+
+    The ref of a payment stands in it; that of another order is a name for it here alone.
+    """
 
     what: str
     account: bytes
-    action: PayAction
+    action: Action
     key: SigningKey
     mandate: bytes = b""
 
@@ -129,7 +132,7 @@ class Payments:
     def _dead(self, order: Order) -> bool:
         """Tell whether the chain will never carry an order out, and has not."""
         machine = self._accounts.machine
-        if machine.index.transfer(order.id(machine.fed)) is not None:
+        if self._certain(order):
             return False
         if machine.reading.behind(order.chain):
             return False  # it may stand in what was not read yet
@@ -138,11 +141,24 @@ class Payments:
             return True
         return machine.book.head(order.chain).time > order.until
 
+    def _certain(self, order: Order) -> bool:
+        """Tell whether the chain has carried an order out."""
+        machine = self._accounts.machine
+        if isinstance(order.action, PayAction):
+            return machine.index.transfer(order.id(machine.fed)) is not None
+        row = self._disk.row("SELECT status FROM payment WHERE id = ?", order.id(machine.fed))
+        return row is not None and row["status"] == CERTIFIED
+
     async def pay(self, ref: bytes, wanted: Wanted, wait_s: float) -> ledger_shapes.Placed:
         """Pay a ref once; tell what became of it.
 
         Raises: what refuses the order before it is asked; nothing is kept then.
         """
+        row = self.row(ref)
+        if row is not None and row["status"] == CERTIFIED:
+            placed = self._told(row["id"], decode_order(row["bytes"]))
+            placed.repeated = True
+            return placed
         for _try in range(bounds.PAYMENT_TRIES_MAX):
             order = self.prepare(ref, wanted)
             placed = await self._accounts.order(order, wait_s)
@@ -159,7 +175,7 @@ class Payments:
             return None
         order = decode_order(row["bytes"])
         id = order.id(self._accounts.machine.fed)
-        if self._accounts.transfer(id) is not None:
+        if self._certain(order):
             self._certified(ref)
             placed = self._told(id, order)
         else:
@@ -171,8 +187,7 @@ class Payments:
 
     def _told(self, id: bytes, order: Order) -> ledger_shapes.Placed:
         row = self._accounts.transfer(id)
-        assert row is not None
-        block = self._accounts.showing.block(row.place)
+        block = None if row is None else self._accounts.showing.block(row.place)
         return ledger_shapes.Placed(id.hex(), "certified", order.account.hex(), block)
 
     def _certified(self, ref: bytes) -> None:

@@ -9,24 +9,21 @@ from msgspec import Meta
 
 Days = Annotated[int, Meta(ge=0, le=36_500)]
 """Days; 0 keeps for ever."""
-Kinds = Annotated[list[Annotated[str, Meta(pattern="^(hours|credit|count)$")]], Meta(max_length=3)]
-
-
-def _payable() -> dict[str, list[str]]:
-    return {"volunteer": ["hours", "count"]}
+Returns = Annotated[
+    list[Annotated[str, Meta(pattern="^(hours|credit|count|count_only|gift|free|outside)$")]],
+    Meta(max_length=8),
+]
 
 
 class PersonsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Rules of the coop about its people.
 
-    `payable` names the kinds of units in which providers of a status may be paid; a status that is
-    not named may be paid in all. `contest_days` is how long a recovery can be contested.
+    `forbidden` names what providers of a status are not given, beside what the protocol forbids
+    anyway (a volunteer no credit). `contest_days` is how long a recovery can be contested.
     """
 
     contest_days: Annotated[int, Meta(ge=1, le=90)] = 14
-    payable: Annotated[dict[str, Kinds], Meta(max_length=16)] = msgspec.field(
-        default_factory=_payable
-    )
+    forbidden: Annotated[dict[str, Returns], Meta(max_length=16)] = {}
 
 
 class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

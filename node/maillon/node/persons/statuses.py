@@ -1,7 +1,7 @@
-"""Rules that depend on a provider's status: a volunteer is not paid in money.
+"""Apply the rules about providers' statuses to accounts: a volunteer is not paid in money.
 
-What counts as money is the coop's to say (config.toml, [persons] payable): by default a volunteer
-may be given hours and counted exchanges, and nothing of a local credit.
+The rules are those of the protocol (maillon.protocol.statuses), raised by what the coop adds in
+config.toml ([persons.forbidden]).
 """
 
 from __future__ import annotations
@@ -11,20 +11,22 @@ from typing import Final
 
 from maillon.node.i18n import _
 from maillon.node.persons.errors import StatusRefused
+from maillon.protocol.statuses import RULES, StatusRules, joined
 
 UNIT_KINDS: Final = ("hours", "credit", "count")
-USUALLY: Final[Mapping[str, Sequence[str]]] = {"volunteer": ("hours", "count")}
 
 
-def payable_kinds(status: str, rules: Mapping[str, Sequence[str]] = USUALLY) -> tuple[str, ...]:
+def rules_with(forbidden: Mapping[str, Sequence[str]]) -> StatusRules:
+    """Return the protocol's rules, raised by what a coop forbids."""
+    return joined(RULES, {status: frozenset(kinds) for status, kinds in forbidden.items()})
+
+
+def payable_kinds(status: str, rules: StatusRules = RULES) -> tuple[str, ...]:
     """Return the kinds of units in which somebody of a status may be paid; all without a rule."""
-    allowed = rules.get(status)
-    return UNIT_KINDS if allowed is None else tuple(k for k in UNIT_KINDS if k in allowed)
+    return tuple(kind for kind in UNIT_KINDS if kind not in rules.get(status, frozenset()))
 
 
-def require_payable(
-    status: str, unit_kind: str, rules: Mapping[str, Sequence[str]] = USUALLY
-) -> None:
+def require_payable(status: str, unit_kind: str, rules: StatusRules = RULES) -> None:
     """Return when somebody of a provider's status may be paid in a kind of unit.
 
     Raises: StatusRefused.

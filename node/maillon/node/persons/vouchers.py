@@ -28,7 +28,7 @@ from maillon.node.persons.errors import (
 )
 from maillon.node.persons.host import PersonsHost
 from maillon.node.persons.once import Payments, Wanted
-from maillon.node.persons.statuses import require_payable
+from maillon.node.persons.statuses import require_payable, rules_with
 from maillon.node.persons.storage import PersonsDisk, Row
 from maillon.protocol.keys import SigningKey
 from maillon.protocol.records import DAY_S
@@ -440,7 +440,7 @@ class Vouchers:
             raise VoucherRefused(_("Nobody deposits a cheque on the account that it pays from."))
         status = self.provider_status(wanted.to.coop, wanted.to.account)
         kind = self._accounts.unit_kind(wanted.unit)
-        require_payable(status, kind, self._host.persons_settings.payable)
+        require_payable(status, kind, rules_with(self._host.persons_settings.forbidden))
 
     def provider_status(self, coop: bytes, person: bytes) -> str:
         """Return the status that a coop vouches for, of a person of any coop; empty for none."""
