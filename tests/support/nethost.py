@@ -35,6 +35,8 @@ class Refused(Exception):
 class Child:
     """A driver in another process. Methods without `a` block; those with one run in a thread."""
 
+    module = "support.netnode"
+
     def __init__(self, name: str, **config: Any) -> None:
         self.seed = name.encode().ljust(32, b".")[:32]
         self.key = SigningKey.from_seed(self.seed).public
@@ -46,7 +48,7 @@ class Child:
             **config,
         }
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "support.netnode", json.dumps(self.config)],
+            [sys.executable, "-m", self.module, json.dumps(self.config)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=TOP / "tests",

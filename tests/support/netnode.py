@@ -68,6 +68,9 @@ class Node:
             name[3:]: getattr(self, name) for name in dir(self) if name.startswith("do_")
         }
 
+    def start(self, nursery: trio.Nursery) -> None:
+        """Start what runs beside the driver; here nothing does."""
+
     def validator(self, peer: bytes, data: bytes) -> bool:
         if self.boom and self.boom in data:
             raise ValueError("a fault in the validator")
@@ -231,8 +234,8 @@ def message(data: str, number: int, pad: int) -> bytes:
     return f"{data}:{number}:".encode() + bytes(pad)
 
 
-async def main(config: dict[str, Any]) -> None:
-    node = Node(config)
+async def main(config: dict[str, Any], make: Callable[[dict[str, Any]], Node] = Node) -> None:
+    node = make(config)
     out = sys.stdout.buffer
 
     def say(line: dict[str, Any]) -> None:
@@ -254,6 +257,7 @@ async def main(config: dict[str, Any]) -> None:
         except MaillonError as error:
             say({"failed": str(error), "code": error.code, "hint": getattr(error, "hint", None)})
             return
+        node.start(nursery)
         say({"ready": node.net.addresses(), "key": node.net.key.hex()})
         buffer = bytearray()
         async with trio.lowlevel.FdStream(0) as commands:

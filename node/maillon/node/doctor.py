@@ -27,6 +27,8 @@ SKEW_S_BAD = 300
 SKEW_S_NOTE = 30
 PROFILE_S_NOTE = 180 * 86_400
 DIAL_S = 3.0
+# A node that is away over a weekend is nothing to act upon.
+LETTERS_DAYS_NOTE = 3
 # No clock of a working machine is before this program was written.
 YEAR_2025 = 1_735_689_600
 
@@ -222,6 +224,13 @@ def _databases(home: Home) -> Iterator[Finding]:
             _("Stop the node and bring ledger.db back from a backup; it fetches what is newer."),
         ),
         (
+            home.letters,
+            _(
+                "Stop the node and bring letters.db back from a backup: the other nodes send again "
+                "what came since. Without one, move it away: letters that were not read are lost."
+            ),
+        ),
+        (
             home.votes,
             _(
                 "Stop the node and move votes.db away. Its witness gets a new key, which the other "
@@ -384,9 +393,30 @@ def _running(client: Callable[[], Client]) -> Iterator[Finding]:
             _("The coop's profile ends soon, and everything it vouches for ends with it."),
             _("Put the root key back into keys/ and start the node once."),
         )
+    yield from _letters(status)
     yield from _ledger(client())
     for notice in status["notices"]:
         yield Finding("notice", "note", notice)
+
+
+def _letters(status: Any) -> Iterator[Finding]:
+    letters = status["letters"]
+    days = letters["sending_oldest_s"] // 86_400
+    if days >= LETTERS_DAYS_NOTE:
+        yield Finding(
+            "letters",
+            "note",
+            _("Letters have been waiting to be sent for {n} days.").format(n=days),
+            _("See which nodes are away with: maillon peers"),
+        )
+    else:
+        yield Finding(
+            "letters",
+            "good",
+            _("{n} letters wait to be sent, {m} to be fetched.").format(
+                n=letters["sending"], m=letters["waiting"]
+            ),
+        )
 
 
 def _ports(config: Config) -> Iterator[Finding]:

@@ -7,6 +7,7 @@
 <home>/private.db      the register of people and the keys held for them; exists nowhere else
 <home>/ledger.db       the certified accounts of the federation, and the orders given here
 <home>/votes.db        what this node promised as a witness, with its key; never leaves the machine
+<home>/letters.db      sealed letters: those to be sent, and those to members
 <home>/access.db       tokens, sessions and passkeys, as hashes; answers to repeated requests
 <home>/api.sock        the local API while the node runs
 <home>/node.lock       held while the node runs
@@ -107,6 +108,10 @@ class Home:
     @property
     def access(self) -> Path:
         return self.path / "access.db"
+
+    @property
+    def letters(self) -> Path:
+        return self.path / "letters.db"
 
     @property
     def socket(self) -> Path:

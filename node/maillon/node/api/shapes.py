@@ -40,6 +40,14 @@ class SyncCounts(Struct):
     last_at: int
 
 
+class LetterCounts(Struct, frozen=True):
+    sending: int = 0
+    sending_oldest_s: int = 0
+    waiting: int = 0
+    waiting_oldest_s: int = 0
+    bytes: int = 0
+
+
 class Status(Struct):
     name: str
     coop: str
@@ -66,6 +74,7 @@ class Status(Struct):
     profile_until: int
     clock_skew_s: int | None
     notices: list[str]
+    letters: LetterCounts = LetterCounts()
 
 
 class Peer(Struct):

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from maillon.node import clock
 from maillon.node.home import AlreadyExists, Home, write_atomic
 from maillon.node.i18n import _
 from maillon.node.store.database import (
@@ -17,6 +18,7 @@ from maillon.node.store.database import (
     require_whole,
     translated,
 )
+from maillon.node.store.lettersdisk import mark_copy
 
 if TYPE_CHECKING:
     import sqlite3
@@ -57,6 +59,12 @@ def write_backup(home: Home, target: Path, *, records: bool) -> dict[str, Any]:
                 # What can be fetched again is not worth the minutes that a whole reading takes.
                 _copy_database(path, partial / path.name, examine=path != home.database)
                 files.append(path.name)
+        if home.letters.exists():
+            _copy_database(home.letters, partial / home.letters.name, examine=True)
+            # Whoever starts from the copy gives no number a second time, and asks for what came
+            # after it.
+            mark_copy(partial / home.letters.name, clock.now())
+            files.append(home.letters.name)
         size = sum((partial / name).stat().st_size for name in files)
         with contextlib.suppress(FileNotFoundError):
             target.rmdir()

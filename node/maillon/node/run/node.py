@@ -48,6 +48,8 @@ from maillon.node.run.interface import Interface
 from maillon.node.run.logs import get_log, set_up_logging
 from maillon.node.run.newcomer import read_records
 from maillon.node.run.people import People
+from maillon.node.run.post import PROTOCOL as LETTERS
+from maillon.node.run.post import Post
 from maillon.node.run.process import first_local, notify_systemd, version
 from maillon.node.run.profile import outdated, profile_draft, profile_fields
 from maillon.node.run.register import Register
@@ -148,6 +150,7 @@ class Node:
         self.interface = Interface(self)
         self.events = self.interface.events
         self.ledger = Ledger(self, password)
+        self.post = Post(self, password)
         self._poke = trio.Event()
         self._publish_send, self._publish_receive = trio.open_memory_channel[bytes](
             PUBLISH_QUEUE_MAX
@@ -177,6 +180,7 @@ class Node:
         """Close the databases."""
         self.searching.close()
         self.interface.close()
+        self.post.close()
         self.ledger.close()
         self.store.close()
         self.register.close()
@@ -218,8 +222,10 @@ class Node:
                 self.network.set_handler(INTRODUCE, self._answer_introduction, strangers=True)
                 self.network.set_handler(timekeeping.PROTOCOL, self.timekeeping.answer)
                 self.network.set_handler(accounts.PROTOCOL, self.ledger.serve)
+                self.network.set_handler(LETTERS, self.post.serve)
                 # Before the network: what was asked goes on being asked, and answers at once.
                 nursery.start_soon(self.ledger.run)
+                nursery.start_soon(self.post.run)
                 self._dial_configured()
                 serve = partial(
                     self.interface.serve, NodeService(self), listener, self._stop.wait
@@ -335,11 +341,13 @@ class Node:
                 log.info("peer connected", peer=peer)
                 self.run_effects(self.engine.connected(peer, self.now()))
                 self.ledger.connected(peer)
+                self.post.connections_changed()
                 if self._nursery is not None:
                     self._nursery.start_soon(self._introduce, peer)
             case PeerDisconnected(peer):
                 log.info("peer disconnected", peer=peer)
                 self.run_effects(self.engine.disconnected(peer, self.now()))
+                self.post.connections_changed()
             case HostRestarted(fault):
                 self.faults.note("network restarted", fault)
             case ListenFailed(address, fault):
@@ -414,6 +422,7 @@ class Node:
         if data:
             self.run_effects(self.engine.introduced(peer, data, self.now(), self.pool.verify_now))
             self.network.admission_changed()
+            self.post.connections_changed()
 
     async def _answer_join(self, stream: FrameStream) -> None:
         await join.answer_join(stream, NodeDoor(self), self.attempts)

@@ -61,6 +61,18 @@ def status(node: Node) -> shapes.Status:
         profile_until=0 if profile is None else profile.signed.header.until,
         clock_skew_s=node.timekeeping.skew_s,
         notices=notices(node, engine),
+        letters=_letters(node),
+    )
+
+
+def _letters(node: Node) -> shapes.LetterCounts:
+    figures = node.post.figures()
+    return shapes.LetterCounts(
+        sending=figures["sending"],
+        sending_oldest_s=figures["sending_oldest_s"],
+        waiting=figures["waiting"],
+        waiting_oldest_s=figures["waiting_oldest_s"],
+        bytes=figures["kept_bytes"],
     )
 
 
@@ -182,6 +194,8 @@ def metrics(node: Node) -> str:
     gauge("database_bytes", now.database_bytes, "Size of node.db.")
     for name, measure in sorted(node.ledger.metrics().items()):
         gauge(f"ledger_{name}", measure, "A measure of the accounts.")
+    for name, measure in sorted(node.post.figures().items()):
+        gauge(f"letters_{name}", measure, "A measure of letters.")
     for name, value in sorted(node.network.metrics().items()):
         if isinstance(value, int | float):
             clean = "".join(c if c.isalnum() else "_" for c in name)
