@@ -319,29 +319,6 @@ async def cosign(
     return await service.exchange.cosign(demand, data, caller)
 
 
-# --- letters for devices ------------------------------------------------------------------------
-
-
-@get("/v1/letters", opt=needs("exchange"), sync_to_thread=False)
-def letters(
-    service: Node,
-    caller: Who,
-    key: Annotated[str, QueryParameter(pattern="^[0-9a-f]{64}$")],
-    limit: Rows = 50,
-    after: Text = "",
-) -> shapes.Letters:
-    """List the sealed letters for a sealing key whose secret is on a device, in order."""
-    return service.exchange.letters(key, limit, after, caller)
-
-
-@post("/v1/letters/taken", status_code=200, opt=needs("exchange"), sync_to_thread=False)
-def letters_taken(
-    service: Node, caller: Who, data: JSONBody[requests.LettersTaken]
-) -> shapes.LettersTakenOut:
-    """Say that a device has some letters: the node need not keep them."""
-    return service.exchange.letters_taken(data, caller)
-
-
 EXCHANGE_ROUTES = (
     exchanges,
     open_exchange,
@@ -372,6 +349,4 @@ EXCHANGE_ROUTES = (
     commit_bundle,
     cosigners,
     cosign,
-    letters,
-    letters_taken,
 )

@@ -103,12 +103,14 @@ class SignedOrder(Request):
 
 
 class SignedSteps(Request):
-    """Records of exchanges: signed on a device here, or opened by it out of letters.
+    """Records of exchanges that a device signed, and those that it opened out of its letters.
 
-    An evaluation comes with its `attestations`, an order with the exchange it is of.
+    `received` were told to all concerned already; `records` are told now. An evaluation comes with
+    its `attestations`, an order with the exchange it is of.
     """
 
     records: Annotated[list[Hex], Meta(max_length=64)] = []
+    received: Annotated[list[Hex], Meta(max_length=64)] = []
     attestations: Annotated[list[Hex], Meta(max_length=8)] = []
     orders: Annotated[list[SignedOrder], Meta(max_length=8)] = []
     exchange: Hex32 | None = None
@@ -220,9 +222,3 @@ class CommitRequest(Acting, kw_only=True):
 
 class CosignRequest(Acting, kw_only=True):
     """Stand behind a demand of somebody else."""
-
-
-class LettersTaken(Request):
-    """A device has these letters and the node need not keep them."""
-
-    ids: Annotated[list[Hex32], Meta(min_length=1, max_length=256)]

@@ -137,11 +137,3 @@ class ExchangeService(Protocol):
     async def cosign(
         self, demand: str, request: requests.CosignRequest, caller: Caller
     ) -> shapes.Cosigners: ...
-
-    # letters for devices
-
-    def letters(self, key: str, limit: int, after: str, caller: Caller) -> shapes.Letters: ...
-
-    def letters_taken(
-        self, request: requests.LettersTaken, caller: Caller
-    ) -> shapes.LettersTakenOut: ...

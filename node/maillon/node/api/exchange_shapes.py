@@ -437,24 +437,3 @@ class Cosigners(Struct):
     title: str
     cosigners: list[Cosigner]
     next: str | None = None
-
-
-# --- letters for devices ------------------------------------------------------------------------
-
-
-class LetterOut(Struct):
-    """A sealed letter for a key of a device; the node cannot read it."""
-
-    id: str
-    at: int
-    from_coop: str
-    letter: str
-
-
-class Letters(Struct):
-    letters: list[LetterOut]
-    next: str | None
-
-
-class LettersTakenOut(Struct):
-    taken: int

@@ -1,0 +1,686 @@
+"""Take steps in, and let follow what follows from them (spec/08).
+
+One way in for all: a step that somebody here signs passes what a stranger's does, and one check
+more, that it fits now. A step, the letters that tell it, and what it sets off are one transaction:
+before anything is answered all of it is durable, or none was done. What the world has to do then
+(hand letters to the post, orders to the ledger, attestations to the engine) is named in notes that
+stay until it is done, so a node that is killed in between goes on where it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Final, cast
+
+from maillon.node.engine.exchange import bounds, notes
+from maillon.node.engine.exchange.addressing import Addressing, concerned, coop_of
+from maillon.node.engine.exchange.bundling import Bundling
+from maillon.node.engine.exchange.funding import Funding
+from maillon.node.engine.exchange.notes import KeptAttestation, WaitingStep
+from maillon.node.engine.exchange.outbox import Outbox
+from maillon.node.engine.exchange.ports import (
+    Directory,
+    Effect,
+    ExchangeStore,
+    Fault,
+    Happened,
+    Keys,
+    Ledger,
+    Note,
+    Post,
+    Query,
+    Records,
+    StepRow,
+)
+from maillon.node.engine.exchange.projecting import project
+from maillon.node.engine.exchange.settling import Settling
+from maillon.node.engine.exchange.transcripts import (
+    NoSuchExchange,
+    Transcripts,
+    step_from_row,
+)
+from maillon.node.engine.exchange.writing import Signer, Writer
+from maillon.protocol.envelope import Draft, Signed, decode_record, sign
+from maillon.protocol.errors import LocalError, MaillonError, NotAllowed, RemoteError
+from maillon.protocol.exchange import Exchange
+from maillon.protocol.keys import SigningKey
+from maillon.protocol.letters import ITEM_STEP, ITEM_VOUCHER, Item
+from maillon.protocol.records.exchange import STEP_KINDS, exchanges_of
+from maillon.protocol.validation import Standing, check_stateless, check_step
+from maillon.protocol.view import coop_author
+
+NEW: Final = "new"
+KNOWN: Final = "known"
+WAITS: Final = "waits"
+
+
+class ExchangesFull(LocalError):
+    """The node keeps as many exchanges, or one exchange as many steps, as it can."""
+
+    code = "quota"
+    sentence = "There is no room for more steps of this exchange."
+
+
+class NotConcerned(RemoteError):
+    """Nobody here has a part in the exchange, or whoever signed the step has none."""
+
+    code = "not_allowed"
+    excusable = True
+    sentence = "This exchange is between others."
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What the core is given. `random` gives secret random bytes."""
+
+    fed: bytes
+    coop: bytes
+    store: ExchangeStore
+    directory: Directory
+    ledger: Ledger
+    keys: Keys
+    records: Records
+    random: Callable[[int], bytes]
+    automatic: bool = True
+    """Reserve, pay and publish without being asked, where the key that it takes is here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of a step: NEW, KNOWN or WAITS; `exchanges` are those it stands in."""
+
+    id: bytes
+    exchanges: tuple[bytes, ...]
+    outcome: str
+
+
+class ExchangeCore:
+    """The exchanges of one node."""
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
+        self.store = setup.store
+        self.addressing = Addressing(setup.coop, setup.directory, setup.keys)
+        self.transcripts = Transcripts(setup.store, setup.directory, setup.ledger)
+        self.writer = Writer(setup.fed, setup.directory, setup.random)
+        self.outbox = Outbox(setup, self.addressing, self.transcripts)
+        self.settling = Settling(setup, self.addressing)
+        self.bundling = Bundling(setup, self.transcripts)
+        self.funding = Funding(setup, self.addressing)
+        self._effects: list[Effect] = []
+        self._depth = 0
+
+    # --- reading --------------------------------------------------------------------------------
+
+    def state(self, exchange: bytes, now: int) -> Exchange:
+        """Return the state of an exchange. Raises: NoSuchExchange."""
+        return self.transcripts.fold(exchange, now)
+
+    def newest(self, exchange: bytes) -> int:
+        """Return the latest time of a step of an exchange."""
+        return max(
+            (signed.header.at for _, signed in self.transcripts.records(exchange)), default=0
+        )
+
+    # --- own steps ------------------------------------------------------------------------------
+
+    def draft(
+        self,
+        kind: str,
+        fields: Mapping[str, Any],
+        signer: Signer,
+        exchange: bytes | None,
+        now: int,
+    ) -> tuple[Draft, Standing]:
+        """Draft a step that may be taken now, for a key here or on a device.
+
+        Raises: StepRefused (`step`) with the phase and what is possible; FieldError;
+        NoSuchExchange; what says that nobody vouches for the signer.
+        """
+        if exchange is None:
+            made, standing = self.writer.draft(kind, fields, signer, None, now)
+            self._require_party(made.header.kind, made.payload, standing)
+            return made, standing
+        state = self.state(exchange, now)
+        made, standing = self.writer.draft(
+            kind, fields, signer, state, now, newest=self._newest(exchange, now)
+        )
+        self.writer.require(made, standing, self._at(state, made.header.at))
+        return made, standing
+
+    def _newest(self, exchange: bytes, now: int) -> int:
+        """Return the time that a step of ours may not be before, if it is not far ahead of us."""
+        newest = self.newest(exchange)
+        return newest if newest <= now + bounds.CLOCK_SLACK_S else 0
+
+    @staticmethod
+    def _at(state: Exchange, at: int) -> Exchange:
+        return state if at == state.now else state.at(at)
+
+    @staticmethod
+    def _require_party(kind: str, payload: Mapping[str, Any], standing: Standing) -> None:
+        if kind != "opening":
+            raise NoSuchExchange("Say which exchange it is a step of.")
+        if standing.author not in (payload["requester"], payload["provider"]):
+            raise NotAllowed("Who opens an exchange is one of its two parties.", rule="party")
+
+    def act(
+        self,
+        kind: str,
+        fields: Mapping[str, Any],
+        signer: Signer,
+        key: SigningKey,
+        exchange: bytes | None,
+        now: int,
+    ) -> tuple[Taken, list[Effect]]:
+        """Draft, sign and take a step. Raises: as `draft` and `take`."""
+        made, _standing = self.draft(kind, fields, signer, exchange, now)
+        return self.take(sign(made, key), now)
+
+    def take(
+        self, signed: Signed, now: int, *, attestation: Signed | None = None
+    ) -> tuple[Taken, list[Effect]]:
+        """Take in a step that somebody here signed, if it fits now; tell it to all concerned.
+
+        An evaluation may bring the attestation that it commits to, which is kept back.
+
+        Raises: what validation raises; StepRefused; ExchangesFull. Nothing was changed then.
+        """
+        with self._transaction():
+            taken = self._take(signed, now, own=True, strict=True)
+            if attestation is not None:
+                self._keep(attestation, signed, now)
+        return taken, self._flush()
+
+    def take_all(
+        self, steps: Sequence[Signed], now: int, *, attestations: Sequence[Signed] = ()
+    ) -> tuple[list[Taken], list[Effect]]:
+        """Take in several steps of people here as one: all or none. Raises: as `take`."""
+        with self._transaction():
+            taken = [self._take(signed, now, own=True, strict=True) for signed in steps]
+            by_id: dict[bytes, Signed] = {signed.id: signed for signed in attestations}
+            for signed in steps:
+                named = (signed.payload or {}).get("attestation")
+                if signed.header.kind == "evaluation" and isinstance(named, bytes):
+                    if named in by_id:
+                        self._keep(by_id[named], signed, now)
+        return taken, self._flush()
+
+    def hand_in(self, signed: Signed, now: int) -> tuple[Taken, list[Effect]]:
+        """Take in what a device opened out of its letters: it was told to all already."""
+        with self._transaction():
+            taken = self._take(signed, now, self.setup.coop)
+        return taken, self._flush()
+
+    def _keep(self, attestation: Signed, step: Signed, now: int) -> None:
+        payload = cast("Mapping[str, Any]", step.payload)
+        if payload.get("attestation") != attestation.id:
+            raise NotAllowed("The evaluation commits to another attestation.", rule="attestation")
+        exchange: bytes = payload["exchange"]
+        author = next(row.author for row in self.store.transcript(exchange) if row.id == step.id)
+        kept = KeptAttestation(attestation.id, exchange, now, author, attestation.encode())
+        self.store.put_note(kept.note())
+        # Both may be in with this one: what is released is published at once.
+        self._react(exchange, now)
+
+    # --- letters --------------------------------------------------------------------------------
+
+    def receive(
+        self, items: Sequence[Item], from_coop: bytes, reader: bytes, now: int
+    ) -> tuple[list[MaillonError], list[Effect]]:
+        """Take in what a letter to `reader` holds; return what was refused, which nobody is told.
+
+        What vouches for keys is handed to the engine first. What is not understood yet waits.
+        """
+        refused: list[MaillonError] = []
+        for item in items:
+            if item.kind == ITEM_VOUCHER:
+                try:
+                    self.setup.records.publish(item.data)
+                except MaillonError as fault:
+                    refused.append(fault)
+        steps: list[Signed] = []
+        for item in items:
+            if item.kind == ITEM_STEP:
+                try:
+                    steps.append(decode_record(item.data))
+                except RemoteError as fault:
+                    refused.append(fault)
+        with self._transaction():
+            for signed in steps:
+                try:
+                    self._take(signed, now, from_coop, reader=reader)
+                except MaillonError as fault:
+                    if _of_store(fault):
+                        raise
+                    refused.append(fault)
+        return refused, self._flush()
+
+    # --- taking ---------------------------------------------------------------------------------
+
+    def _take(
+        self,
+        signed: Signed,
+        now: int,
+        sent_by: bytes = b"",
+        *,
+        own: bool = False,
+        strict: bool = False,
+        reader: bytes = b"",
+    ) -> Taken:
+        """Take in one step. Everything that can refuse it comes before the first change.
+
+        `own`: somebody here signed it, and all concerned are to be told; `strict`: it has to fit
+        now; `reader`: whose letter brought it.
+        """
+        header, payload = signed.header, signed.payload
+        if payload is None:
+            raise NotAllowed("A step comes with its content.", rule="erased")
+        if self.store.has_step(signed.id) and (
+            header.kind != "bundle_decision" or self._stands_everywhere(signed)
+        ):
+            return Taken(signed.id, tuple(self.store.exchanges_of(signed.id)), KNOWN)
+        checked = check_stateless(signed, fed=self.setup.fed, now=now, private=True)
+        try:
+            standing = check_step(checked, self.setup.directory)
+        except RemoteError as fault:
+            if not fault.pending or strict:
+                raise
+            return self._wait(signed, now, sent_by, own)
+        if header.kind == "funding_request":
+            self.funding.requested(signed, standing, reader, now)
+            return Taken(signed.id, (), NEW)
+        if header.kind not in STEP_KINDS:
+            raise NotAllowed(
+                "This record is no step of an exchange.", kind=header.kind, rule="step"
+            )
+        places = exchanges_of(header.kind, signed.id, payload)
+        stranger = False
+        if header.kind == "opening":
+            stranger = self._require_opening(signed, standing, now, own=own)
+        here = [place for place in places if place == signed.id or self._known(place)]
+        if not here:
+            if strict:
+                raise NoSuchExchange("There is no such exchange here.")
+            return self._wait(signed, now, sent_by, own)
+        for place in here:
+            if place == signed.id:
+                continue
+            state = self.state(place, now)
+            self._require_room(place, own=own)
+            if strict:
+                self._require_fits(signed, standing, self._at(state, header.at))
+            else:
+                self._require_part(header.kind, standing, state)
+        if stranger:
+            self.store.put_note(Note(notes.STRANGER, signed.id, signed.id, now, sent_by))
+        for place in here:
+            self._add(place, signed, standing, now, own=own)
+        return Taken(signed.id, tuple(here), NEW)
+
+    def _known(self, exchange: bytes) -> bool:
+        return self.store.count_steps(exchange) > 0
+
+    def _stands_everywhere(self, signed: Signed) -> bool:
+        places = set(self.store.exchanges_of(signed.id))
+        wanted = exchanges_of(signed.header.kind, signed.id, signed.payload or {})
+        return all(place in places or not self._known(place) for place in wanted)
+
+    def _require_fits(self, signed: Signed, standing: Standing, state: Exchange) -> None:
+        self.writer.require(Draft(signed.header, signed.payload or {}), standing, state)
+
+    def _require_room(self, exchange: bytes, *, own: bool) -> None:
+        most = bounds.OWN_STEPS_MAX if own else bounds.STEPS_MAX
+        if self.store.count_steps(exchange) >= most:
+            raise ExchangesFull(limit=most)
+
+    @staticmethod
+    def _require_part(kind: str, standing: Standing, state: Exchange) -> None:
+        """Refuse what strangers write into an exchange; what does not fit its parties is void."""
+        author = standing.author
+        if kind in ("bundle_decision", "funding"):
+            return
+        parts = {state.requester, state.provider, state.first_provider, state.payer}
+        parts |= {state.mediator or b"", *state.participants}
+        parts |= {handover.to for handover in state.handovers}
+        parts |= {handover.by for handover in state.handovers}
+        if author not in parts:
+            raise NotConcerned(author=author)
+
+    def _require_opening(self, signed: Signed, standing: Standing, now: int, *, own: bool) -> bool:
+        """Refuse what there is no room for; tell whether it concerns nobody here yet."""
+        payload = cast("Mapping[str, Any]", signed.payload)
+        self._require_party("opening", payload, standing)
+        if sum(self.store.counts().values()) >= bounds.EXCHANGES_MAX:
+            raise ExchangesFull("The node keeps as many exchanges as it can.")
+        if own:
+            return False
+        parties: list[bytes] = [payload["requester"], payload["provider"]]
+        readers = [*parties, *payload.get("participants", ())]
+        if "bundle" in payload:
+            readers.append(coop_author(coop_of(payload["requester"])))
+        if any(self.addressing.reads_here(author, now) for author in readers):
+            query = Query(
+                authors=(standing.author,), phases=("opened",), limit=bounds.OPENINGS_MAX + 1
+            )
+            if len(self.store.find(query)) > bounds.OPENINGS_MAX:
+                raise ExchangesFull("Too many exchanges of this author wait for an answer.")
+            return False
+        # A mediator, or who takes a service over, gets the whole transcript: what says so stands
+        # at its end.
+        if self.store.count_notes(notes.STRANGER) >= bounds.STRANGERS_MAX:
+            raise NotConcerned()
+        return True
+
+    def _wait(self, signed: Signed, now: int, sent_by: bytes, own: bool) -> Taken:
+        """Keep a step until what it rests on is known."""
+        places = exchanges_of(signed.header.kind, signed.id, signed.payload or {})
+        if self.store.count_notes(notes.WAITING) >= bounds.WAITING_MAX:
+            raise ExchangesFull("Too many steps wait for others already.")
+        place = places[0] if places else b""
+        self.store.put_note(
+            WaitingStep(signed.id, place, now, sent_by, own, signed.encode()).note()
+        )
+        return Taken(signed.id, places, WAITS)
+
+    # --- what follows ---------------------------------------------------------------------------
+
+    def _add(
+        self, exchange: bytes, signed: Signed, standing: Standing, now: int, *, own: bool
+    ) -> None:
+        row = StepRow(exchange, signed.id, standing.author, standing.role, now, signed.encode())
+        self.store.add_step(row)
+        self.transcripts.changed(exchange)
+        state = self.state(exchange, now)
+        kind = signed.header.kind
+        self._note_orders(exchange, signed, now)
+        if own:
+            self.outbox.tell(state, step_from_row(row, signed), signed, now)
+        project(self.store, state, now)
+        self._tell(state, "opened" if kind == "opening" else "step", kind)
+        if self.store.note(notes.STRANGER, exchange) is not None and any(
+            self.addressing.reads_here(author, now) for author in concerned(state)
+        ):
+            self.store.drop_note(notes.STRANGER, exchange)
+        if kind == "opening":
+            self._take_waiting(exchange, now)
+        self._react(exchange, now)
+
+    def _tell(self, state: Exchange, what: str, kind: str) -> None:
+        authors = tuple(
+            author
+            for author in dict.fromkeys((state.requester, state.provider, state.first_provider))
+            if self.addressing.is_here(author)
+        )
+        self._effects.append(Happened(state.id, what, kind, state.phase, authors))
+
+    def _note_orders(self, exchange: bytes, signed: Signed, now: int) -> None:
+        named = _ORDERS.get(signed.header.kind)
+        order = (signed.payload or {}).get(named) if named is not None else None
+        if isinstance(order, bytes):
+            notes.name_order(self.store, order, exchange, now)
+            self.settling.order_told(order, signed.id)
+
+    def _take_waiting(self, exchange: bytes, now: int) -> None:
+        """Take in the steps that waited for the opening of an exchange, or for one another."""
+        for note in self.store.notes(notes.WAITING, exchange=exchange):
+            self._again(notes.waiting_step(note), now)
+
+    def _again(self, waiting: WaitingStep, now: int) -> None:
+        """Try a step once more. What is refused for good does not wait any longer."""
+        self.store.drop_note(notes.WAITING, waiting.id)
+        try:
+            signed = decode_record(waiting.record)
+            taken = self._take(signed, now, waiting.sent_by, own=waiting.own)
+        except MaillonError as fault:
+            if _of_store(fault):
+                raise
+            return
+        if taken.outcome == WAITS:
+            # It keeps its age.
+            self.store.put_note(waiting.note())
+
+    def _react(self, exchange: bytes, now: int) -> None:
+        """Let follow what follows from the state of an exchange, until nothing more does."""
+        if self._depth >= bounds.REACTIONS_MAX:
+            return
+        self._depth += 1
+        try:
+            state = self.state(exchange, now)
+            for (kind, fields), signer in list(self.settling.steps(state, now)):
+                if self._follow(kind, fields, signer, exchange, now):
+                    # What follows from that step has followed already.
+                    return
+            self._effects.extend(self.settling.order(state, now))
+            self._effects.extend(self.settling.release(state, now))
+            decision = self.bundling.decide(state, now)
+            if decision is not None:
+                self._decided(decision, now)
+            request = self.funding.request(state)
+            if request is not None:
+                self._ask_payer(state, request, now)
+        finally:
+            self._depth -= 1
+
+    def _follow(
+        self, kind: str, fields: Mapping[str, Any], signer: Signer, exchange: bytes, now: int
+    ) -> bool:
+        """Take a step that follows by itself, signed with a key held here; False when refused."""
+        secret = self.setup.keys.held(signer.key)
+        if secret is None:
+            return False
+        try:
+            made, _ = self.draft(kind, fields, signer, exchange, now)
+            self._take(sign(made, secret), now, own=True, strict=True)
+        except MaillonError as fault:
+            if _of_store(fault):
+                raise
+            self._effects.append(Fault(exchange, f"{kind}: {fault}"))
+            return False
+        return True
+
+    def _decided(self, decision: Mapping[str, Any], now: int) -> None:
+        """Write the one decision about a bundle into all its transcripts at once."""
+        node = self.setup.keys.node
+        made, _ = self.writer.draft(
+            "bundle_decision",
+            decision,
+            Signer(node.public, self.setup.coop),
+            None,
+            now,
+            refs=tuple(cast("Sequence[bytes]", decision.get("agreements", ()))),
+        )
+        signed = sign(made, node)
+        exchanges = cast("list[bytes]", decision["exchanges"])
+        self.bundling.decided(exchanges, signed.id, now)
+        self._take(signed, now, own=True)
+
+    def _ask_payer(self, state: Exchange, fields: Mapping[str, Any], now: int) -> None:
+        signer = self.settling.signer_for(state.requester)
+        secret = None if signer is None else self.setup.keys.held(signer.key)
+        if signer is None or secret is None:
+            return
+        made, standing = self.writer.draft("funding_request", fields, signer, state, now)
+        signed = sign(made, secret)
+        self.funding.asked(state, cast("int", fields["amount"]), signed.id, now)
+        if self.addressing.is_here(state.payer):
+            self.funding.requested(signed, standing, state.payer, now)
+        self.outbox.send_to((state.payer,), state.id, (signed,), standing.author, now)
+
+    # --- time and the world ---------------------------------------------------------------------
+
+    def tick(self, now: int) -> list[Effect]:
+        """Do what time asks for; call it again at once while it returns something."""
+        for exchange in self.store.due(now, bounds.DUE_SLICE):
+            try:
+                with self._transaction():
+                    self._passed(exchange, now)
+            except Exception as fault:
+                # One exchange that breaks us must not hold up the others for ever.
+                self._postpone(exchange, now)
+                self._effects.append(Fault(exchange, repr(fault)))
+        for note in self.store.notes(notes.STRANGER, limit=bounds.DUE_SLICE):
+            if note.at + bounds.STRANGER_S < now:
+                self.store.forget(note.key)
+                self.transcripts.changed(note.key)
+        return self._flush()
+
+    def _passed(self, exchange: bytes, now: int) -> None:
+        state = self.state(exchange, now)
+        project(self.store, state, now)
+        self._tell(state, "deadline", "")
+        self._react(exchange, now)
+
+    def _postpone(self, exchange: bytes, now: int) -> None:
+        row = self.store.row(exchange)
+        if row is not None:
+            self.store.put_row(replace(row, wake=now + bounds.RETRY_S))
+
+    def next_wake(self) -> int | None:
+        """Return when something happens by itself next, in Unix seconds."""
+        return self.store.next_wake()
+
+    def resume(self, now: int) -> list[Effect]:
+        """Name what was begun and is not known to be done: after a start, and now and then."""
+        effects: list[Effect] = []
+        if self.store.notes(notes.OUT, limit=1):
+            effects.append(Post())
+        effects += self.settling.unfinished()
+        return effects
+
+    def look_at_ledger(self, now: int) -> list[Effect]:
+        """Compare what is under way with the ledger, and let follow what became certain."""
+        for exchange in self.settling.changed(now):
+            with self._transaction():
+                self._look(exchange, now)
+        return self._flush()
+
+    def _look(self, exchange: bytes, now: int) -> None:
+        if not self._known(exchange):
+            return
+        self.transcripts.changed(exchange)
+        state = self.state(exchange, now)
+        project(self.store, state, now)
+        self._tell(state, "payment", "")
+        self._react(exchange, now)
+
+    def funded(self, request: bytes, now: int) -> list[Effect]:
+        """Look again at what a payer was asked: an order for it was signed, or became certain."""
+        with self._transaction():
+            self._fund(request, now)
+        return self._flush()
+
+    def _fund(self, request: bytes, now: int) -> None:
+        answer = self.funding.answer(request)
+        if answer is None:
+            return
+        fields, signer, readers = answer
+        secret = self.setup.keys.held(signer.key)
+        if secret is None:
+            return
+        made, standing = self.writer.draft("funding", fields, signer, None, now)
+        signed = sign(made, secret)
+        self.funding.answered(request, signed.id)
+        if self._known(fields["exchange"]):
+            self._take(signed, now)
+        self.outbox.send_to(readers, fields["exchange"], (signed,), standing.author, now)
+
+    def look_at_fundings(self, now: int) -> list[Effect]:
+        """Answer for what payers here have funded meanwhile."""
+        for request in self.funding.changed():
+            with self._transaction():
+                self._fund(request, now)
+        return self._flush()
+
+    def identity_changed(self, now: int) -> list[Effect]:
+        """Be told that keys, mandates or coops changed: steps that waited may count, others not."""
+        self.transcripts.changed()
+        waits = self.store.notes(notes.WAITING)
+        if waits:
+            with self._transaction():
+                for note in waits:
+                    waiting = notes.waiting_step(note)
+                    if waiting.at + bounds.WAITING_S < now:
+                        self.store.drop_note(notes.WAITING, waiting.id)
+                    elif self.store.note(notes.WAITING, waiting.id) is not None:
+                        self._again(waiting, now)
+        return self._flush()
+
+    def published(self, attestation: bytes) -> None:
+        """Be told that a released attestation was published."""
+        note = self.store.note(notes.KEPT, attestation)
+        with self.store.batch():
+            if note is not None:
+                kept = replace(notes.kept_attestation(note), status="published")
+                self.store.put_note(kept.note())
+            self.store.drop_note(notes.RELEASED, attestation)
+
+    def posted(self, tickets: Sequence[bytes]) -> None:
+        """Be told that the post office has some letters."""
+        with self.store.batch():
+            for ticket in tickets:
+                self.store.drop_note(notes.OUT, ticket)
+
+    def ordered(self, order: bytes, status: str, reason: str = "", detail: str = "") -> None:
+        """Be told what the ledger said when an order was handed to it."""
+        note = self.store.note(notes.ORDER, order)
+        if note is not None:
+            self.store.put_note(notes.order_note(note).became(status, reason, detail).note())
+
+    def forget_finished(self, before: int, limit: int = bounds.DUE_SLICE) -> int:
+        """Delete exchanges that were finished before a time; return how many."""
+        gone = self.store.finished_before(before, limit)
+        with self.store.batch():
+            for exchange in gone:
+                self.store.forget(exchange)
+                self.transcripts.changed(exchange)
+        return len(gone)
+
+    # --- transactions ---------------------------------------------------------------------------
+
+    @contextmanager
+    def _transaction(self) -> Generator[None]:
+        """Make a batch of the store; what is undone there is forgotten here as well."""
+        before = list(self._effects)
+        try:
+            with self.store.batch():
+                yield
+        except BaseException:
+            self._effects = before
+            self._depth = 0
+            self.transcripts.changed()
+            raise
+
+    def _flush(self) -> list[Effect]:
+        effects, self._effects = self._effects, []
+        if self.store.notes(notes.OUT, limit=1):
+            effects.append(Post())
+        return list(dict.fromkeys(effects))
+
+
+_ORDERS: Final = {
+    "payment": "transfer",
+    "hold": "order",
+    "agreement": "hold",
+    "funding": "order",
+}
+"""Kinds whose steps name an order, and in which field."""
+
+
+def _of_store(fault: MaillonError) -> bool:
+    """Tell whether the disk refused, which undoes everything, and not a rule."""
+    return fault.code.startswith(("store", "disk"))
+
+
+__all__ = [
+    "KNOWN",
+    "NEW",
+    "WAITS",
+    "ExchangeCore",
+    "ExchangesFull",
+    "NotConcerned",
+    "Setup",
+    "Taken",
+]

@@ -1,0 +1,118 @@
+"""Write the letters that tell a step, into the same transaction as the step (spec/08-letters).
+
+Who reads the transcript already gets the step alone; who does not yet, because they are mediator
+from now on, a new device, a helper of today, gets all of it. Each letter brings along what vouches
+for whoever signed: a reader that gossip has not reached yet understands it all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from maillon.node.engine.exchange import bounds, notes
+from maillon.node.engine.exchange.addressing import Addressee, Addressing, concerned
+from maillon.node.engine.exchange.notes import OutLetter
+from maillon.node.engine.exchange.ports import Note
+from maillon.node.engine.exchange.transcripts import Transcripts
+from maillon.protocol.envelope import Signed
+from maillon.protocol.exchange import Exchange, Step
+from maillon.protocol.letters import ITEM_STEP, ITEM_VOUCHER, Item
+from maillon.protocol.limits import LETTER_ITEMS_MAX
+
+if TYPE_CHECKING:
+    from maillon.node.engine.exchange.core import Setup
+
+
+class Outbox:
+    """The letters that wait for the post office."""
+
+    def __init__(self, setup: Setup, addressing: Addressing, transcripts: Transcripts) -> None:
+        self._setup = setup
+        self._store = setup.store
+        self._addressing = addressing
+        self._transcripts = transcripts
+
+    def tell(self, state: Exchange, step: Step, signed: Signed, now: int) -> None:
+        """Write the letters that bring a step of ours to all who read the exchange."""
+        whole: list[Signed] | None = None
+        for addressee in self._addressing.all(concerned(state, step), now):
+            key = state.id + addressee.key
+            if self._store.note(notes.SENT, key) is None:
+                if whole is None:
+                    whole = [found for _, found in self._transcripts.records(state.id)]
+                self._store.put_note(Note(notes.SENT, key, state.id, now, b""))
+                self._write(addressee, state.id, whole, step.author, now)
+            else:
+                self._write(addressee, state.id, (signed,), step.author, now)
+
+    def send_to(
+        self,
+        authors: Iterable[bytes],
+        exchange: bytes,
+        records: Sequence[Signed],
+        owner: bytes,
+        now: int,
+    ) -> None:
+        """Write letters with some records to people who need not read the exchange."""
+        for addressee in self._addressing.all(authors, now):
+            self._write(addressee, exchange, records, owner, now)
+
+    def _write(
+        self,
+        addressee: Addressee,
+        exchange: bytes,
+        records: Sequence[Signed],
+        owner: bytes,
+        now: int,
+    ) -> None:
+        for items in self._letters(records):
+            letter = OutLetter(
+                notes.ticket_of(addressee.key, items),
+                exchange,
+                now,
+                addressee.coop,
+                addressee.key,
+                owner,
+                now + bounds.LETTER_S,
+                items,
+            )
+            self._store.put_note(letter.note())
+
+    def _letters(self, records: Sequence[Signed]) -> list[tuple[Item, ...]]:
+        """Divide records among letters, what vouches for them before them."""
+        letters: list[tuple[Item, ...]] = []
+        items: list[Item] = []
+        vouched: set[bytes] = set()
+        size = 0
+        for record in records:
+            new = [*self._vouchers(record, vouched), Item(ITEM_STEP, record.encode())]
+            length = sum(len(item.data) for item in new)
+            full = size + length > bounds.LETTER_ITEMS_BYTES
+            if items and (full or len(items) + len(new) > LETTER_ITEMS_MAX):
+                letters.append(tuple(items))
+                items, size = [], 0
+            items += new
+            size += length
+        if items:
+            letters.append(tuple(items))
+        return letters
+
+    def _vouchers(self, record: Signed, vouched: set[bytes]) -> list[Item]:
+        """Return the membership and mandate that a record rests on, unless they went before."""
+        header = record.header
+        directory = self._setup.directory
+        member = directory.membership(header.coop, header.by)
+        mandate = directory.mandate(header.as_) if header.as_ else None
+        ids = [] if member is None else [bytes(member.record)]
+        if mandate is not None:
+            principal = directory.membership(mandate.principal_coop, mandate.principal_key)
+            ids += [] if principal is None else [bytes(principal.record)]
+            ids.append(bytes(mandate.record))
+        found: list[Item] = []
+        for id in ids:
+            kept = None if id in vouched else self._setup.records.record(id)
+            if kept is not None:
+                vouched.add(id)
+                found.append(Item(ITEM_VOUCHER, kept.encode()))
+        return found

@@ -1,0 +1,215 @@
+"""Decide what an exchange asks of the ledger: reserve, pay, confirm, give back (spec/08).
+
+A pure function of the state, of what was ordered before, and of what the ledger says. Each node
+acts for its own people only: the payer's reserves and pays, the payee's gives back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from maillon.node.engine.exchange.addressing import coop_of
+from maillon.node.engine.exchange.bounds import HOLD_MARGIN_S, HOLD_S_MAX
+from maillon.node.engine.exchange.notes import OrderNote
+from maillon.node.engine.exchange.ports import Directory, Transfer, Wanted
+from maillon.protocol.exchange import Exchange
+from maillon.protocol.splitting import shares
+
+RESERVING: tuple[str, ...] = ("agreed", "scheduled", "under_way", "done")
+"""Phases in which an amount is reserved: nothing is due yet."""
+
+OVER: tuple[str, ...] = ("paid", "evaluated", "cancelled", "declined", "expired")
+"""Phases in which nothing that is reserved will be asked for any more."""
+
+UNDER_WAY: frozenset[str] = frozenset({"ordered", "waiting", "certified", "held"})
+
+MONTH_S = 30 * 86_400
+
+Here = Callable[[bytes], bool]
+
+
+def wanted(
+    state: Exchange,
+    orders: Sequence[OrderNote],
+    holds: Iterable[Transfer],
+    *,
+    here: Here,
+    own_coop: bytes,
+    directory: Directory,
+    now: int,
+) -> list[Wanted]:
+    """Return what is to be ordered now by this node, in order.
+
+    `orders` are those of this exchange that were ordered here, `holds` all reservations that its
+    steps or orders name, as the ledger knows them.
+    """
+    known = list(holds)
+    if state.agreement is None or state.reserved or state.terms is None:
+        return []
+    found: list[Wanted] = []
+    if here(state.payer) and state.payer == state.requester:
+        found += _reserve(state, orders, known, directory, now)
+    if state.due.amount > 0:
+        if here(state.due.payer):
+            found += _pay(state, orders, known)
+        elif coop_of(state.requester) == own_coop and state.payer != state.requester:
+            # The third party has left it to the requester's coop to say when.
+            found += _confirm(state, orders, known)
+    if state.mediator is not None and state.mediated and here(state.mediator):
+        found += _confirm(state, orders, known)
+    found += _give_back(state, orders, known, here)
+    return list(dict.fromkeys(found))
+
+
+def hold_expiry(state: Exchange, now: int) -> int:
+    """Return until when an amount stays reserved: past the last deadline before it is paid."""
+    terms = state.terms
+    assert terms is not None
+    last = max((slot.end for slot in state.slots), default=now + MONTH_S)
+    within = ("begin_within_s", "accept_within_s", "complain_within_s", "mediate_within_s")
+    until = max(last, now) + sum(int(terms[name]) for name in within) + HOLD_MARGIN_S
+    return min(until, now + HOLD_S_MAX)
+
+
+def arbiter_of(state: Exchange, directory: Directory) -> bytes:
+    """Return the node key that may confirm a reservation besides the payer, or b"".
+
+    That of the mediator; with a third-party payer, which does not know when the service was given,
+    that of the requester's coop.
+    """
+    coop = None
+    if state.payer != state.requester:
+        coop = coop_of(state.requester)
+    elif state.mediator is not None:
+        coop = coop_of(state.mediator)
+    info = None if coop is None else directory.coop(coop)
+    return b"" if info is None or info.node_key is None else info.node_key
+
+
+def _reserve(
+    state: Exchange,
+    orders: Sequence[OrderNote],
+    holds: Sequence[Transfer],
+    directory: Directory,
+    now: int,
+) -> Iterator[Wanted]:
+    terms = state.terms
+    assert terms is not None and state.payment_ref is not None
+    amount = terms.get("amount", 0)
+    if terms["settle"] != "hold" or not amount or state.phase not in RESERVING:
+        return
+    if any(
+        order.what == "hold" and order.status in UNDER_WAY and order.payee == state.provider
+        for order in orders
+    ):
+        return
+    if any(
+        hold.status in ("held", "certified", "posted") and hold.payee == state.provider
+        for hold in holds
+    ):
+        return
+    yield Wanted(
+        "hold",
+        state.payer,
+        state.provider,
+        terms["unit"],
+        amount,
+        state.payment_ref,
+        expiry=hold_expiry(state, now),
+        arbiter=arbiter_of(state, directory),
+    )
+
+
+def _on_its_way(orders: Sequence[OrderNote], payee: bytes) -> int:
+    """Return what was ordered for a payee and no step has told yet."""
+    return sum(
+        order.amount
+        for order in orders
+        if order.what in ("pay", "confirm")
+        and order.status in UNDER_WAY
+        and not order.step
+        and order.payee == payee
+    )
+
+
+def _usable(state: Exchange, holds: Sequence[Transfer], amount: int) -> Transfer | None:
+    """Return a reservation that pays exactly what is due, or None."""
+    due = state.due
+    if state.announced or len(payees(state)) > 1:
+        return None
+    for hold in holds:
+        if (
+            hold.status == "held"
+            and (hold.payer, hold.payee, hold.unit) == (due.payer, due.payee, due.unit)
+            and hold.amount == amount
+            and hold.ref == state.payment_ref
+        ):
+            return hold
+    return None
+
+
+def _confirming(hold: Transfer) -> Wanted:
+    return Wanted(
+        "confirm", hold.payer, hold.payee, hold.unit, hold.amount, hold.ref, order=hold.id
+    )
+
+
+def _confirm(
+    state: Exchange, orders: Sequence[OrderNote], holds: Sequence[Transfer]
+) -> Iterator[Wanted]:
+    hold = _usable(state, holds, state.due.amount)
+    if hold is not None and not any(
+        order.what == "confirm" and order.order == hold.id and order.status in UNDER_WAY
+        for order in orders
+    ):
+        yield _confirming(hold)
+
+
+def _pay(
+    state: Exchange, orders: Sequence[OrderNote], holds: Sequence[Transfer]
+) -> Iterator[Wanted]:
+    due = state.due
+    assert state.payment_ref is not None
+    hold = _usable(state, holds, due.amount)
+    if hold is not None:
+        yield from _confirm(state, orders, holds)
+        return
+    for payee, amount in payees(state):
+        rest = amount - _on_its_way(orders, payee)
+        if rest > 0:
+            yield Wanted("pay", due.payer, payee, due.unit, rest, state.payment_ref)
+
+
+def payees(state: Exchange) -> list[tuple[bytes, int]]:
+    """Return who gets how much of what is due: the provider, or those whom the terms name."""
+    due = state.due
+    split = (state.terms or {}).get("split")
+    if not split or due.payee != state.provider:
+        coming = state.announced if due.payee == state.provider else -state.announced
+        return [(due.payee, due.amount - coming)]
+    # What was paid already counts for who got it, so that a part left over goes to who lacks it.
+    got: dict[bytes, int] = {}
+    for payment in state.payments:
+        if payment.status != "void":
+            got[payment.payee] = got.get(payment.payee, 0) + payment.amount
+    whole = shares(state.owed, [(entry["author"], entry["share"]) for entry in split])
+    return [(author, amount - got.get(author, 0)) for author, amount in whole]
+
+
+def _give_back(
+    state: Exchange, orders: Sequence[OrderNote], holds: Sequence[Transfer], here: Here
+) -> Iterator[Wanted]:
+    for hold in holds:
+        if hold.status != "held" or not here(hold.payee) or hold.ref != state.payment_ref:
+            continue
+        over = state.phase in OVER and state.due.amount <= 0
+        if not over and hold.payee == state.provider:
+            continue
+        if any(
+            order.what == "release" and order.order == hold.id and order.status in UNDER_WAY
+            for order in orders
+        ):
+            continue
+        yield Wanted(
+            "release", hold.payer, hold.payee, hold.unit, hold.amount, hold.ref, order=hold.id
+        )

@@ -1,0 +1,241 @@
+"""Have exchanges paid and evaluations published: what follows from a state by itself (spec/08).
+
+An order is signed and written down before it is handed to the ledger, under its own id, which the
+ledger's queue knows it by: handing it over again does nothing. It is told in a step once it is
+certain. So whatever is cut off in between is done once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from maillon.node.engine.exchange import bounds, notes
+from maillon.node.engine.exchange.addressing import Addressing, coop_of, is_person
+from maillon.node.engine.exchange.notes import OrderNote
+from maillon.node.engine.exchange.paying import wanted
+from maillon.node.engine.exchange.ports import Ask, Effect, Note, Release, Transfer, Wanted
+from maillon.node.engine.exchange.writing import Signer
+from maillon.protocol.errors import MaillonError
+from maillon.protocol.exchange import Exchange
+
+if TYPE_CHECKING:
+    from maillon.node.engine.exchange.core import Setup
+
+Own = tuple[tuple[str, Mapping[str, Any]], Signer]
+
+CERTAIN: Final = frozenset({"certified", "posted"})
+FINAL: Final = frozenset({"certified", "void", "returned", "refused", "dead"})
+
+
+class Settling:
+    """What exchanges ask of the ledger and of the public records."""
+
+    def __init__(self, setup: Setup, addressing: Addressing) -> None:
+        self._setup = setup
+        self._store = setup.store
+        self._ledger = setup.ledger
+        self._addressing = addressing
+
+    # --- who signs ------------------------------------------------------------------------------
+
+    def signer_for(self, author: bytes) -> Signer | None:
+        """Return a key held here that speaks for an author in its own name, or None."""
+        if not self._addressing.is_here(author):
+            return None
+        if not is_person(author):
+            return Signer(self._setup.keys.node.public, self._setup.coop)
+        for info in self._setup.directory.keys_of(author):
+            if info.status == "active" and self._setup.keys.holds(info.key):
+                return Signer(info.key, coop_of(author))
+        return None
+
+    # --- what is told ---------------------------------------------------------------------------
+
+    def steps(self, state: Exchange, now: int) -> Iterator[Own]:
+        """Yield the steps that tell what the ledger did, where the key that takes is here."""
+        if state.agreement is None or state.reserved:
+            return
+        signer = self.signer_for(state.requester) or self.signer_for(state.payer)
+        for order in notes.orders_of(self._store, state.id):
+            if order.step or order.what == "release":
+                continue
+            told = signer
+            if order.payer not in (state.requester, state.payer):
+                told = self.signer_for(order.payer)
+            if told is None:
+                continue
+            if order.what == "hold" and order.status == "held":
+                if state.hold is None or state.hold.order != order.id:
+                    yield self._hold_step(state, order.id, order.amount, order.unit), told
+            elif order.what in ("pay", "confirm") and order.status == "certified":
+                if not self._told(state, order.transfer):
+                    fields: dict[str, Any] = {
+                        "transfer": order.transfer,
+                        "amount": order.amount,
+                        "unit": order.unit,
+                    }
+                    if order.amount < state.due.amount:
+                        fields["part"] = True
+                    yield ("payment", fields), told
+        if signer is not None and state.hold is None:
+            for funding in state.fundings:
+                found = None if funding.order is None else self._ledger.transfer(funding.order)
+                if found is not None and found.status == "held":
+                    yield self._hold_step(state, found.id, found.amount, found.unit), signer
+
+    @staticmethod
+    def _told(state: Exchange, transfer: bytes) -> bool:
+        return any(payment.transfer == transfer for payment in state.payments)
+
+    @staticmethod
+    def _hold_step(
+        state: Exchange, order: bytes, amount: int, unit: str
+    ) -> tuple[str, Mapping[str, Any]]:
+        fields: dict[str, Any] = {"order": order, "amount": amount, "unit": unit}
+        if state.hold is not None:
+            fields["replaces"] = state.hold.order
+        return "hold", fields
+
+    # --- what is ordered ------------------------------------------------------------------------
+
+    def holds(self, state: Exchange) -> list[Transfer]:
+        """Return the reservations that steps or orders of an exchange name."""
+        ids = [note.key for note in self._store.notes(notes.REFERS, exchange=state.id)]
+        ids += [o.id for o in notes.orders_of(self._store, state.id) if o.what == "hold"]
+        found = [self._ledger.transfer(id) for id in dict.fromkeys(ids)]
+        return [hold for hold in found if hold is not None and hold.expiry]
+
+    def wanted(self, state: Exchange, now: int) -> list[Wanted]:
+        """Return what is to be ordered now by this node, whether or not a key for it is here."""
+        if not self._ledger.enabled:
+            return []
+        return wanted(
+            state,
+            notes.orders_of(self._store, state.id),
+            self.holds(state),
+            here=self._addressing.is_here,
+            own_coop=self._setup.coop,
+            directory=self._setup.directory,
+            now=now,
+        )
+
+    def order(self, state: Exchange, now: int) -> Iterator[Effect]:
+        """Sign and write down what is to be ordered, where it can be signed here."""
+        if not self._setup.automatic:
+            return
+        for one in self.wanted(state, now):
+            if self._ledger.may_sign(one) and not self._refused_lately(state.id, one, now):
+                try:
+                    yield self.place(state.id, one, now)
+                except MaillonError as fault:
+                    if fault.code.startswith("store"):
+                        raise
+                    # It is shown among what is possible, and tried again with the next change.
+                    continue
+
+    def place(
+        self, exchange: bytes, one: Wanted, now: int, *, delegate: bytes | None = None
+    ) -> Ask:
+        """Sign and write down one order. Raises: LocalError, LedgerError from signing."""
+        signed = self._ledger.sign(one, delegate=delegate)
+        return self.write_down(exchange, one, signed.id, signed.data, now)
+
+    def write_down(self, exchange: bytes, one: Wanted, id: bytes, data: bytes, now: int) -> Ask:
+        """Keep a signed order until something became of it."""
+        note = OrderNote(
+            id, exchange, now, one.what, one.payer, one.payee, one.unit, one.amount, one.ref,
+            one.order, data, one.expiry,
+        )  # fmt: skip
+        self._store.put_note(note.note())
+        self._store.put_note(Note(notes.ORDER_OPEN, id, exchange, now, b""))
+        return Ask(id)
+
+    def _refused_lately(self, exchange: bytes, one: Wanted, now: int) -> bool:
+        return any(
+            order.what == one.what
+            and order.payee == one.payee
+            and order.status in ("refused", "returned", "dead")
+            and order.at + bounds.RETRY_S > now
+            for order in notes.orders_of(self._store, exchange)
+        )
+
+    def order_told(self, transfer: bytes, step: bytes) -> None:
+        """Note that a step has told an order."""
+        for name in (transfer, notes.about_hold("confirm", transfer)):
+            note = self._store.note(notes.ORDER, name)
+            if note is not None:
+                self._store.put_note(replace(notes.order_note(note), step=step).note())
+
+    # --- what became of it ----------------------------------------------------------------------
+
+    def changed(self, now: int) -> list[bytes]:
+        """Compare what is under way with the ledger; return the exchanges that are concerned."""
+        if not self._ledger.enabled:
+            return []
+        exchanges: dict[bytes, None] = {}
+        with self._store.batch():
+            for note in self._store.notes(notes.ORDER_OPEN, limit=bounds.ORDERS_LOOKED_AT):
+                kept = self._store.note(notes.ORDER, note.key)
+                if kept is None:
+                    self._store.drop_note(notes.ORDER_OPEN, note.key)
+                    continue
+                order = notes.order_note(kept)
+                after = became(order, self._ledger.transfer(order.transfer))
+                if after != order:
+                    self._store.put_note(after.note())
+                    exchanges[order.exchange] = None
+                if after.status in FINAL:
+                    self._store.drop_note(notes.ORDER_OPEN, note.key)
+            for note in self._store.notes(notes.REFERS_OPEN, limit=bounds.ORDERS_LOOKED_AT):
+                found = self._ledger.transfer(note.key)
+                status = b"" if found is None else found.status.encode()
+                if status != note.value:
+                    self._store.put_note(replace(note, value=status))
+                    exchanges[note.exchange] = None
+                if found is not None and found.status in ("certified", "posted", "void"):
+                    self._store.drop_note(notes.REFERS_OPEN, note.key)
+        return list(exchanges)
+
+    def unfinished(self) -> list[Effect]:
+        """Return what was begun and is not known to be done."""
+        found: list[Effect] = []
+        for note in self._store.notes(notes.ORDER_OPEN, limit=bounds.ORDERS_LOOKED_AT):
+            kept = self._store.note(notes.ORDER, note.key)
+            if kept is not None and notes.order_note(kept).status == "ordered":
+                found.append(Ask(note.key))
+        found += [Release(note.key) for note in self._store.notes(notes.RELEASED)]
+        return found
+
+    # --- evaluations ----------------------------------------------------------------------------
+
+    def release(self, state: Exchange, now: int) -> Iterator[Effect]:
+        """Let attestations out that were kept back, once both sides have spoken or time is over."""
+        if not state.released:
+            return
+        counted = {evaluation.attestation for evaluation in state.evaluations}
+        for note in self._store.notes(notes.KEPT, exchange=state.id):
+            kept = notes.kept_attestation(note)
+            if kept.status == "kept" and kept.id in counted:
+                self._store.put_note(replace(kept, status="released").note())
+                self._store.put_note(Note(notes.RELEASED, kept.id, state.id, now, b""))
+                yield Release(kept.id)
+
+
+def became(order: OrderNote, found: Transfer | None) -> OrderNote:
+    """Return an order with what the ledger says became of it."""
+    if found is None:
+        return order
+    if order.what in ("confirm", "release"):
+        done, undone = ("posted", "void") if order.what == "confirm" else ("void", "posted")
+        if found.status in (done, undone):
+            return order.became("certified" if found.status == done else "dead")
+        return order
+    status = "certified" if found.status == "posted" else found.status
+    if order.status == "held" and status == "certified":
+        # What was reserved is paid: the payment is another order.
+        return order.became(status)
+    if status == order.status:
+        return order
+    return order.became(status, found.reason, found.detail)
