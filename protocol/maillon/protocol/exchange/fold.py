@@ -96,7 +96,7 @@ def _judged(state: State, step: Step, place: int, known: int) -> str | None:
     if gate is None or rule is None:
         return "exchange"
     reason = gate(state, step.author, state.phase())
-    if reason == "phase" and _late_but_known(state, step, place):
+    if reason == "phase" and _crossed(state, step, place):
         reason = None
     if reason is not None:
         return reason
@@ -107,9 +107,23 @@ def _judged(state: State, step: Step, place: int, known: int) -> str | None:
     return None
 
 
-def _late_but_known(state: State, step: Step, place: int) -> bool:
-    """Tell whether a step is concurrent with what changed the phase, and so still judged."""
-    return False
+def _crossed(state: State, step: Step, place: int) -> bool:
+    """Tell whether a step crossed the one that made it impossible, and is judged all the same.
+
+    A cancellation that crossed the check-ins of all that it would have called off ends nothing, and
+    is heard as dissent; a check-in or check-out that crossed another one adds a second measure.
+    """
+    if state.fixed and not state.recurring or not state.arranged.aside(place):
+        return False
+    if step.kind in ("check_in", "check_out"):
+        return state.dispute is None and not state.ended
+    if step.kind != "cancellation" or state.dispute is not None:
+        return False
+    known = state.arranged.past[place]
+    begun = [slot for slot in state.slots.values() if slot.status in ("in", "out")]
+    return bool(begun) and all(
+        earlier >= 0 and not known >> earlier & 1 for slot in begun for earlier, _ in slot.ins
+    )
 
 
 def exchange_at(state: State, now: int) -> Exchange:

@@ -1,4 +1,4 @@
-"""Say who may take which step in which phase, before its content is looked at (spec/08, "Steps")."""
+"""Say who may take which step in which phase, before its content is read (spec/08, "Steps")."""
 
 from __future__ import annotations
 
@@ -106,34 +106,52 @@ def _handover(state: State, author: bytes, phase: str) -> str | None:
 
 
 def _taking_over(state: State, author: bytes, phase: str) -> str | None:
-    waiting = [entry for entry in state.handovers.values() if entry.status == "consented"]
-    if not any(entry.to == author for entry in state.handovers.values()):
+    offered = [entry for entry in state.handovers.values() if entry.to == author]
+    if not offered:
         return "role"
-    return None if any(entry.to == author for entry in waiting) else "phase"
+    consented = any(entry.status == "consented" for entry in offered)
+    return None if consented and not state.ended else "phase"
+
+
+def _check_in(state: State, author: bytes, phase: str) -> str | None:
+    if not _either(state, author):
+        return "role"
+    if phase not in WORKING:
+        return "phase"
+    statuses = {slot.status for slot in state.slots.values()} - {"cancelled"}
+    return None if "planned" in statuses or not statuses else "phase"
+
+
+def _check_out(state: State, author: bytes, phase: str) -> str | None:
+    if not _either(state, author):
+        return "role"
+    return None if any(slot.status == "in" for slot in state.slots.values()) else "phase"
 
 
 def _acceptance(state: State, author: bytes, phase: str) -> str | None:
     if not _requester(state, author):
         return "role"
-    if phase not in WORKING | {"disputed"}:
+    dispute = state.dispute
+    if dispute is not None:
+        return "phase" if dispute.kind == "fee" else None
+    if phase not in WORKING:
         return "phase"
-    if state.dispute is not None and state.dispute.kind == "cancellation":
-        return "phase"
-    if state.recurring and state.dispute is None and not any(True for _ in state.open_slots()):
-        return "phase"
-    return None
+    if state.recurring:
+        return None if any(True for _ in state.open_slots()) else "phase"
+    return "phase" if state.by_time and phase != "done" else None
 
 
 def _complaint(state: State, author: bytes, phase: str) -> str | None:
     if not _either(state, author):
         return "role"
+    if state.dispute is not None:
+        return "phase"
     if phase in ("under_way", "done"):
         return None
-    if state.mediated or state.dispute is not None:
+    if phase not in ("scheduled", "accepted", "paid", "evaluated", "cancelled"):
         return "phase"
-    return None if phase in ("accepted", "paid", "evaluated", "cancelled") and state.fixed else (
-        "phase"
-    )
+    decided = not state.fixed or state.fixed[-1].how in ("mediated", "settled", "fee_settled")
+    return "phase" if decided else None
 
 
 def _mediation(state: State, author: bytes, phase: str) -> str | None:
@@ -167,7 +185,7 @@ def _cancellation(state: State, author: bytes, phase: str) -> str | None:
     if state.ended:
         return "phase"
     if phase in BEFORE:
-        # A reserved quote binds its provider until the decision; so does an agreement its requester.
+        # A reserved quote binds its provider until the decision, an agreement to it its requester.
         if state.waits_for_bundle:
             return "reserved"
         held = any(quote.reserved and quote.status == "open" for quote in state.quotes.values())
@@ -175,7 +193,7 @@ def _cancellation(state: State, author: bytes, phase: str) -> str | None:
     if phase in AHEAD:
         return None
     planned = any(slot.status == "planned" for slot in state.slots.values())
-    return None if phase in ("under_way", "done") and planned and not state.stopped else "phase"
+    return None if phase in ("under_way", "done") and planned else "phase"
 
 
 def _evaluation(state: State, author: bytes, phase: str) -> str | None:
@@ -218,8 +236,8 @@ GATES: Final[dict[str, Gate]] = {
     "contact": _gate(_either, BOUND),
     "appointment": _gate(_either, AHEAD | {"under_way", "done"}),
     "consent": _consent,
-    "check_in": _gate(_either, WORKING),
-    "check_out": _gate(_either, frozenset({"under_way"})),
+    "check_in": _check_in,
+    "check_out": _check_out,
     "acceptance": _acceptance,
     "complaint": _complaint,
     "mediation": _mediation,

@@ -16,7 +16,7 @@ from maillon.protocol.exchange.steps import Step
 from maillon.protocol.records.exchange import STEP_KINDS, exchanges_of
 
 ALL: Final = -1
-"""The mask of a step that has seen everything: a step about to be signed."""
+"""The mask of who has seen everything, such as a step about to be signed."""
 
 OUTSIDERS: Final = frozenset({"bundle_decision", "funding"})
 """Kinds whose authors hold no transcript: refs that are not found do not keep them waiting."""
@@ -78,18 +78,22 @@ class Arranged:
             self.steps[place].id,
         )
 
-    def beaten(self, place: int, eligible: Callable[[int], bool]) -> bool:
-        """Tell whether a concurrent rival counts rather than this one.
+    def aside(self, place: int) -> list[int]:
+        """Return the places of the steps concurrent with one, but those that gave way.
 
-        `eligible` says which places are its rivals.
+        A step about to be signed has seen all there is.
         """
         if place >= len(self.steps):
-            return False
-        rivals = [
+            return []
+        return [
             other
             for other in range(len(self.steps))
-            if other not in self.lost and self.concurrent(place, other) and eligible(other)
+            if other not in self.lost and self.concurrent(place, other)
         ]
+
+    def beaten(self, place: int, rival: Callable[[int], bool]) -> bool:
+        """Tell whether a concurrent step counts rather than this one, of those that are rivals."""
+        rivals = [other for other in self.aside(place) if rival(other)]
         if not rivals:
             return False
         mine = self.rank(place)
@@ -125,10 +129,7 @@ def arrange(given: Iterable[Step]) -> Arranged:
             ours[step.id] = step
         else:
             foreign.append(step)
-    refs = {
-        step.id: [ref for ref in step.refs if step.kind not in OUTSIDERS or ref in ours]
-        for step in ours.values()
-    }
+    refs = {step.id: _refs(step, exchange, ours) for step in ours.values()}
     time, depth = _depths(ours, refs, exchange)
     ordered = sorted((time[id], depth[id], id) for id in time)
     steps = [ours[id] for _, _, id in ordered]
@@ -160,6 +161,19 @@ def arrange(given: Iterable[Step]) -> Arranged:
     return arranged
 
 
+def _refs(step: Step, exchange: bytes, ours: Mapping[bytes, Step]) -> list[bytes]:
+    """Return what a step comes after."""
+    if step.kind not in OUTSIDERS:
+        return list(step.refs)
+    known = [ref for ref in step.refs if ref in ours]
+    if step.kind == "bundle_decision" and step.payload is not None:
+        agreements = step.payload.get("agreements", ())
+        at = step.payload["exchanges"].index(exchange)
+        # A commitment comes after the agreement that it names, and waits for it.
+        known += [id for id in agreements[at : at + 1] if id not in known]
+    return known
+
+
 def _depths(
     ours: Mapping[bytes, Step], refs: Mapping[bytes, list[bytes]], exchange: bytes
 ) -> tuple[dict[bytes, int], dict[bytes, int]]:
@@ -171,7 +185,7 @@ def _depths(
         waits_for[id] = len(named)
         for ref in named:
             referring.setdefault(ref, []).append(id)
-        # A step without refs that is not the opening belongs to nothing, but an outsider's may be so.
+        # Without refs a step that is not the opening belongs to nothing; an outsider's may be so.
         if not named and (id == exchange or ours[id].kind in OUTSIDERS):
             ready.append(id)
     time: dict[bytes, int] = {}

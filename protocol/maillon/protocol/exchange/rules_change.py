@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from maillon.protocol.exchange.clock import resolve
+from maillon.protocol.exchange.effects import carry_out
 from maillon.protocol.exchange.gates import No
-from maillon.protocol.exchange.state import (
-    ChangeState,
-    HandoverState,
-    SlotState,
-    State,
-    TaskState,
-)
-from maillon.protocol.exchange.steps import Step
-
-
-def _payload(step: Step) -> Mapping[str, Any]:
-    assert step.payload is not None  # `fold` voids steps without it
-    return step.payload
+from maillon.protocol.exchange.rules_open import takes_over
+from maillon.protocol.exchange.state import ChangeState, HandoverState, State
+from maillon.protocol.exchange.steps import Step, content
 
 
 def after_agreement(state: State, known: int) -> None:
@@ -30,18 +17,18 @@ def after_agreement(state: State, known: int) -> None:
 
 def _propose(state: State, step: Step) -> None:
     state.changes[step.id] = ChangeState(
-        step.id, step.kind, step.author, state.time, _payload(step)
+        step.id, step.kind, step.author, state.time, content(step)
     )
 
 
 def appointment(state: State, step: Step, place: int, known: int) -> None:
     """Propose slots, moved slots and slots that fall away."""
     after_agreement(state, known)
-    for named in _payload(step).get("cancels", ()):
+    for named in content(step).get("cancels", ()):
         slot = state.slots.get(named)
         if slot is None or slot.status != "planned":
             raise No("slot")
-    for proposed in _payload(step).get("slots", ()):
+    for proposed in content(step).get("slots", ()):
         slot = state.slots.get(proposed["slot"])
         if slot is not None and slot.status not in ("planned", "cancelled"):
             raise No("slot")
@@ -51,7 +38,7 @@ def appointment(state: State, step: Step, place: int, known: int) -> None:
 def amendment(state: State, step: Step, place: int, known: int) -> None:
     """Propose a task besides those agreed."""
     after_agreement(state, known)
-    adds = _payload(step)["adds"]
+    adds = content(step)["adds"]
     if adds.get("amount") and (state.terms or {}).get("kind") != "amount":
         raise No("amount")
     _propose(state, step)
@@ -59,7 +46,7 @@ def amendment(state: State, step: Step, place: int, known: int) -> None:
 
 def consent(state: State, step: Step, place: int, known: int) -> None:
     """Answer a proposal of the other party."""
-    payload = _payload(step)
+    payload = content(step)
     change = state.changes.get(payload["to"])
     if change is None or not state.arranged.sees(known, change.id):
         raise No("decided" if state.arranged.sees(known, payload["to"]) else "unknown_step")
@@ -84,61 +71,10 @@ def consent(state: State, step: Step, place: int, known: int) -> None:
         state.handovers[change.id].consent = step.id
 
 
-def carry_out(state: State, id: bytes, yes: bool, at: int) -> None:
-    """Give a proposal its answer."""
-    change = state.changes.pop(id)
-    match change.kind:
-        case "appointment" if yes:
-            _appoint(state, change.payload)
-        case "amendment" if yes:
-            _add(state, change)
-        case "handover":
-            handover = state.handovers[id]
-            handover.status = "consented" if yes else "gone"
-        case "complaint" if yes:
-            if state.dispute is not None and state.dispute.step == id:
-                resolve(state, change.payload["proposes"], at, "settled", id)
-        case "cancellation" if yes:
-            for entry in state.fixed:
-                if entry.step == id:
-                    entry.amount = change.payload["fee"]
-        case _:
-            pass
-
-
-def _appoint(state: State, payload: Mapping[str, Any]) -> None:
-    for named in payload.get("cancels", ()):
-        slot = state.slots.get(named)
-        if slot is not None and slot.status == "planned":
-            slot.status = "cancelled"
-    for proposed in payload.get("slots", ()):
-        slot = state.slots.get(proposed["slot"])
-        if slot is not None and slot.status not in ("planned", "cancelled"):
-            # Work on it began meanwhile: it is where it is.
-            continue
-        state.slots[proposed["slot"]] = SlotState(
-            proposed["slot"], proposed["start"], proposed["end"], proposed.get("place", "")
-        )
-
-
-def _add(state: State, change: ChangeState) -> None:
-    adds = change.payload["adds"]
-    task = TaskState(
-        change.id, adds.get("text", ""), int(adds.get("amount", 0)), int(adds.get("minutes", 0))
-    )
-    state.tasks[change.id] = task
-    _appoint(state, {"slots": adds.get("when", ())})
-    covered = state.fixed[-1] if state.fixed else None
-    if covered is not None and covered.whole and not state.recurring:
-        # Both signed the task in ignorance of the acceptance, which accepted all there was.
-        covered.amount += task.amount
-        task.fixed = True
-
-
 def handover(state: State, step: Step, place: int, known: int) -> None:
     """Propose that another provider does it, or one task of it."""
     after_agreement(state, known)
-    payload = _payload(step)
+    payload = content(step)
     task = payload.get("task")
     if task is not None:
         found = state.tasks.get(task)
@@ -157,7 +93,7 @@ def handover(state: State, step: Step, place: int, known: int) -> None:
 def handover_acceptance(state: State, step: Step, place: int, known: int) -> None:
     """Take a service over, or one task of it, on the terms agreed."""
     arranged = state.arranged
-    named = state.handovers.get(_payload(step)["handover"])
+    named = state.handovers.get(content(step)["handover"])
     if named is None or not arranged.sees(known, named.id):
         raise No("unknown_step")
     if named.to != step.author:
@@ -174,7 +110,11 @@ def handover_acceptance(state: State, step: Step, place: int, known: int) -> Non
         return
     if state.provider != named.by:
         raise No("decided")
-    if arranged.beaten(place, lambda other: _takes_over(state, other)):
+
+    def rival(other: int) -> bool:
+        return takes_over(arranged, other) or begins(state, other, named.by)
+
+    if arranged.beaten(place, rival):
         raise No("rival")
     named.status = "done"
     state.provider = step.author
@@ -186,15 +126,13 @@ def handover_acceptance(state: State, step: Step, place: int, known: int) -> Non
             entry.status = "gone"
 
 
-def _takes_over(state: State, place: int) -> bool:
+def begins(state: State, place: int, provider: bytes) -> bool:
+    """Tell whether a step is a provider's check-in, by what its author had seen."""
     arranged = state.arranged
     step = arranged.steps[place]
-    if step.kind != "handover_acceptance" or step.payload is None:
-        return False
-    named = state.handovers.get(step.payload["handover"])
     return (
-        named is not None
-        and named.task is None
-        and named.to == step.author
-        and arranged.sees(arranged.past[place], named.id)
+        step.kind == "check_in"
+        and step.payload is not None
+        and step.author == provider
+        and arranged.sees(arranged.past[place], state.agreement)
     )

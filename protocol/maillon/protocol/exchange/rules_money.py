@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from maillon.protocol.exchange.gates import No
 from maillon.protocol.exchange.rules_change import after_agreement
 from maillon.protocol.exchange.state import PayState, State
-from maillon.protocol.exchange.steps import Step
-
-
-def _payload(step: Step) -> Mapping[str, Any]:
-    assert step.payload is not None  # `fold` voids steps without it
-    return step.payload
+from maillon.protocol.exchange.steps import Step, content
 
 
 def hold(state: State, step: Step, place: int, known: int) -> None:
     """Name the order that reserves the amount."""
-    payload = _payload(step)
+    payload = content(step)
     after_agreement(state, known)
     terms = state.terms or {}
     if payload["unit"] != terms.get("unit"):
@@ -30,7 +22,7 @@ def hold(state: State, step: Step, place: int, known: int) -> None:
 
 def payment(state: State, step: Step, place: int, known: int) -> None:
     """Name the transfer that pays, or say how it was settled without one."""
-    payload = _payload(step)
+    payload = content(step)
     after_agreement(state, known)
     terms = state.terms or {}
     if "transfer" not in payload:
@@ -42,8 +34,25 @@ def payment(state: State, step: Step, place: int, known: int) -> None:
         state.payments.append(PayState(step.id, state.time, None, how, 0, step.author))
         return
     order = payload["transfer"]
+    arranged = state.arranged
+
+    def rival(other: int) -> bool:
+        candidate = arranged.steps[other]
+        return (
+            candidate.kind == "payment"
+            and candidate.payload is not None
+            and candidate.payload.get("transfer") == order
+            and candidate.author == step.author
+            and arranged.sees(arranged.past[other], state.agreement)
+        )
+
     if any(other.order == order for other in state.payments):
         raise No("decided")
+    if arranged.beaten(place, rival):
+        raise No("rival")
+    fixed = state.fixed[-1].step
+    if fixed is not None and not arranged.sees(known, fixed):
+        raise No("unknown_step")
     if payload["unit"] != terms.get("unit"):
         raise No("unit")
     fact = state.facts.transfer(order)
@@ -76,7 +85,7 @@ def _receivers(state: State, author: bytes) -> set[bytes]:
 
 def funding(state: State, step: Step, place: int, known: int) -> None:
     """A third party says that it pays."""
-    state.fundings.append((step.id, step.author, _payload(step)))
+    state.fundings.append((step.id, step.author, content(step)))
 
 
 def evaluation(state: State, step: Step, place: int, known: int) -> None:
@@ -84,7 +93,7 @@ def evaluation(state: State, step: Step, place: int, known: int) -> None:
     until = state.evaluate_until()
     if until is not None and state.time > until:
         raise No("late")
-    state.evaluations[step.author] = (step.id, _payload(step)["attestation"], state.time)
+    state.evaluations[step.author] = (step.id, content(step)["attestation"], state.time)
 
 
 def guarantee_claim(state: State, step: Step, place: int, known: int) -> None:
@@ -95,7 +104,7 @@ def guarantee_claim(state: State, step: Step, place: int, known: int) -> None:
 
 def guarantee_closed(state: State, step: Step, place: int, known: int) -> None:
     """Close a claim under the guarantee."""
-    named = _payload(step)["claim"]
+    named = content(step)["claim"]
     if named not in state.claims or not state.arranged.sees(known, named):
         raise No("unknown_step")
     at, closed = state.claims[named]

@@ -7,13 +7,16 @@ from typing import Any, cast
 
 from maillon.protocol.exchange.gates import No
 from maillon.protocol.exchange.order import Arranged
-from maillon.protocol.exchange.state import ChangeState, Fixed, QuoteState, SlotState, State
-from maillon.protocol.exchange.steps import Step
-
-
-def _payload(step: Step) -> Mapping[str, Any]:
-    assert step.payload is not None  # `fold` voids steps without it
-    return step.payload
+from maillon.protocol.exchange.state import (
+    WALK_IN,
+    ChangeState,
+    Fixed,
+    QuoteState,
+    SlotState,
+    State,
+)
+from maillon.protocol.exchange.steps import Step, content
+from maillon.protocol.limits import CHECK_IN_EARLY_S
 
 
 def message(state: State, step: Step, place: int, known: int) -> None:
@@ -22,7 +25,7 @@ def message(state: State, step: Step, place: int, known: int) -> None:
 
 def quote(state: State, step: Step, place: int, known: int) -> None:
     """Add terms that the requester may agree to."""
-    payload = _payload(step)
+    payload = content(step)
     state.quotes[step.id] = QuoteState(
         step.id, step.at, step.author, payload["terms"], payload["valid_until"],
         payload.get("reserved", False),
@@ -30,7 +33,7 @@ def quote(state: State, step: Step, place: int, known: int) -> None:
 
 
 def _quote(state: State, step: Step, known: int) -> QuoteState:
-    named = state.quotes.get(_payload(step)["quote"])
+    named = state.quotes.get(content(step)["quote"])
     if named is None or not state.arranged.sees(known, named.id):
         raise No("unknown_step")
     return named
@@ -65,19 +68,20 @@ def _takes_back(step: Step, quoted: bytes) -> bool:
     if step.payload is None:
         return False
     if step.kind in ("quote_withdrawal", "decline"):
-        return step.payload.get("quote", quoted) == quoted
+        return bool(step.payload.get("quote", quoted) == quoted)
     return step.kind == "cancellation"
 
 
-def _agreed_elsewhere(arranged: Arranged, place: int, quoted: bytes | None) -> bool:
-    """Tell whether an agreement stands that had not seen the step at `place`, and so outranks it."""
+def _agreed_aside(state: State, place: int, quoted: bytes | None) -> bool:
+    """Tell whether an agreement stands whose author had not seen the step at `place`, nor it that.
+
+    `quoted` narrows it to agreements to one quote.
+    """
+    arranged = state.arranged
     return any(
-        not arranged.past[other] >> place & 1
-        and not (place < len(arranged.steps) and arranged.past[place] >> other & 1)
-        and eligible_agreement(arranged, other)
-        and quoted in (None, cast("Mapping[str, Any]", arranged.steps[other].payload)["quote"])
-        for other in range(len(arranged.steps))
-        if other != place
+        eligible_agreement(arranged, other)
+        and quoted in (None, content(arranged.steps[other])["quote"])
+        for other in arranged.aside(place)
     )
 
 
@@ -86,37 +90,32 @@ def quote_withdrawal(state: State, step: Step, place: int, known: int) -> None:
     named = _quote(state, step, known)
     if named.reserved:
         raise No("reserved")
-    if _is_signed(state, place) and _agreed_elsewhere(state.arranged, place, named.id):
+    if _agreed_aside(state, place, named.id):
         raise No("outranked")
     if named.status != "open":
         raise No("decided")
     named.status = "withdrawn"
 
 
-def _is_signed(state: State, place: int) -> bool:
-    # A step that is about to be signed has seen everything: nothing is concurrent with it.
-    return place < len(state.arranged.steps)
-
-
 def decline(state: State, step: Step, place: int, known: int) -> None:
     """Refuse a quote, or end the exchange before an agreement."""
-    payload = _payload(step)
+    payload = content(step)
     if "quote" in payload:
         named = _quote(state, step, known)
-        if _is_signed(state, place) and _agreed_elsewhere(state.arranged, place, named.id):
+        if _agreed_aside(state, place, named.id):
             raise No("outranked")
         if named.status != "open":
             raise No("decided")
         named.status = "declined"
         return
-    if _is_signed(state, place) and _agreed_elsewhere(state.arranged, place, None):
+    if _agreed_aside(state, place, None):
         raise No("outranked")
     state.ended, state.ended_by, state.ended_at = "declined", step.author, state.time
 
 
 def agreement(state: State, step: Step, place: int, known: int) -> None:
     """Bind both: the requester to the quote, the provider to what was quoted."""
-    arranged, payload = state.arranged, _payload(step)
+    arranged, payload = state.arranged, content(step)
     named = _quote(state, step, known)
     if state.time > named.valid_until:
         raise No("late")
@@ -127,11 +126,10 @@ def agreement(state: State, step: Step, place: int, known: int) -> None:
     named.status = "agreed"
     state.agreement, state.agreement_payload = step.id, payload
     state.agreed_at, state.terms = state.time, named.terms
-    state.waits_for_bundle = "bundle" in state.opening and state.bundle_decided != "commit"
-    if state.bundle_decided == "abort":
-        _aborted(state)
+    state.waits_for_bundle = "bundle" in state.opening
     if "hold" in payload:
-        state.hold = (payload["hold"], int(named.terms.get("amount", 0)), named.terms.get("unit", ""))
+        terms = named.terms
+        state.hold = (payload["hold"], int(terms.get("amount", 0)), terms.get("unit", ""))
     if "contact" in payload:
         state.contacts[step.author] = payload["contact"]
     for slot in named.terms.get("when", ()):
@@ -140,41 +138,38 @@ def agreement(state: State, step: Step, place: int, known: int) -> None:
         )
 
 
-def _aborted(state: State) -> None:
-    state.waits_for_bundle = False
-    state.ended, state.ended_at = "cancelled", state.time
-
-
 def bundle_decision(state: State, step: Step, place: int, known: int) -> None:
     """Make a bundle's part count, or free everybody."""
-    payload, arranged = _payload(step), state.arranged
+    payload, arranged = content(step), state.arranged
     if payload["bundle"] != state.opening["bundle"] or step.signer_role != "node":
         raise No("role")
-    if payload["outcome"] == "abort":
-        commits = [
-            other
-            for other in arranged.steps
-            if other.kind == "bundle_decision"
-            and other.payload is not None
-            and other.payload["outcome"] == "commit"
-            and other.author == step.author
-            and other.payload["bundle"] == payload["bundle"]
-        ]
-        if commits:
-            raise No("outranked")
-        state.bundle_decided = "abort"
-        if state.agreement is not None:
-            _aborted(state)
-        elif not state.ended:
-            state.ended, state.ended_by, state.ended_at = "cancelled", step.author, state.time
+    if payload["outcome"] == "commit":
+        if not _commits(state, step, state.time):
+            raise No("late")
+        state.bundle_decided, state.waits_for_bundle = "commit", False
         return
-    places = [at for at, id in enumerate(payload["exchanges"]) if id == arranged.exchange]
-    if state.agreement is None or payload["agreements"][places[0]] != state.agreement:
-        raise No("unknown_step")
-    if state.time > state.quotes[_agreed_quote(state)].valid_until:
-        raise No("late")
-    state.bundle_decided = "commit"
-    state.waits_for_bundle = False
+    if any(
+        other.author == step.author and _commits(state, other, arranged.time[at])
+        for at, other in enumerate(arranged.steps)
+    ):
+        raise No("outranked")
+    state.bundle_decided, state.waits_for_bundle = "abort", False
+    if not state.ended:
+        state.ended, state.ended_by, state.ended_at = "cancelled", step.author, state.time
+
+
+def _commits(state: State, step: Step, time: int) -> bool:
+    """Tell whether a step commits the agreement that counts, in time."""
+    if step.kind != "bundle_decision" or step.payload is None or state.agreement is None:
+        return False
+    payload = step.payload
+    return (
+        payload["outcome"] == "commit"
+        and payload["bundle"] == state.opening["bundle"]
+        and payload["agreements"][payload["exchanges"].index(state.arranged.exchange)]
+        == state.agreement
+        and time <= state.quotes[_agreed_quote(state)].valid_until
+    )
 
 
 def _agreed_quote(state: State) -> bytes:
@@ -187,20 +182,22 @@ def contact(state: State, step: Step, place: int, known: int) -> None:
     """Say how to be found, after the agreement."""
     if not state.arranged.sees(known, state.agreement):
         raise No("unknown_step")
-    state.contacts[step.author] = _payload(step)["contact"]
+    state.contacts[step.author] = content(step)["contact"]
 
 
 def cancellation(state: State, step: Step, place: int, known: int) -> None:
     """End the exchange before an agreement, or take an agreement back."""
     arranged = state.arranged
     if state.agreement is None or not arranged.sees(known, state.agreement):
-        if state.agreement is not None or (
-            _is_signed(state, place) and _agreed_elsewhere(arranged, place, None)
-        ):
+        if state.agreement is not None or _agreed_aside(state, place, None):
             raise No("outranked")
         state.ended, state.ended_by, state.ended_at = "cancelled", step.author, state.time
         return
-    begun = _begun_meanwhile(state, place)
+    if step.author == state.provider and any(
+        takes_over(arranged, other) for other in arranged.aside(place)
+    ):
+        raise No("outranked")
+    begun = _begun_aside(state, place)
     fee = _fee(state, step, place)
     for slot in state.slots.values():
         if slot.status == "planned" and slot.id not in begun:
@@ -214,44 +211,77 @@ def cancellation(state: State, step: Step, place: int, known: int) -> None:
         return
     state.ended, state.ended_by, state.ended_at = "cancelled", step.author, state.time
     state.changes.clear()
-    if fee:
-        entry = Fixed(fee, state.time, "fee", step.id, state.time)
-        entry.payer, entry.payee = step.author, state.other(step.author)
-        state.fixed.append(entry)
-    offered = _payload(step).get("fee")
+    for handover in state.handovers.values():
+        if handover.status in ("proposed", "consented"):
+            handover.status = "gone"
+    most = int((state.terms or {}).get("cancel_fee", 0))
+    if not most:
+        return
+    state.fixed.append(Fixed(fee, most, state.time, "fee", step.id, state.time, step.author))
+    offered = content(step).get("fee")
     if offered is not None and offered < fee:
-
         state.changes[step.id] = ChangeState(
-            step.id, "cancellation", step.author, state.time, _payload(step)
+            step.id, "cancellation", step.author, state.time, content(step)
         )
 
 
-def _begun_meanwhile(state: State, place: int) -> set[bytes]:
-    """Return the slots on which somebody checked in without having seen the step at `place`."""
+def takes_over(arranged: Arranged, place: int) -> bool:
+    """Tell whether a step takes the whole service over, by what its author had seen.
+
+    That is the handover, and the requester's consent to it.
+    """
+    step, known = arranged.steps[place], arranged.past[place]
+    if step.kind != "handover_acceptance" or step.payload is None or place in arranged.lost:
+        return False
+    named = step.payload["handover"]
+    at = arranged.place.get(named)
+    if at is None or not known >> at & 1:
+        return False
+    proposed = arranged.steps[at]
+    if proposed.kind != "handover" or proposed.payload is None or "task" in proposed.payload:
+        return False
+    requester = content(arranged.opening)["requester"]
+    return proposed.payload["to"] == step.author and any(
+        known >> other & 1
+        and answer.kind == "consent"
+        and answer.author == requester
+        and answer.payload is not None
+        and answer.payload["to"] == named
+        and answer.payload["yes"]
+        for other, answer in enumerate(arranged.steps[:place])
+    )
+
+
+def _begun_aside(state: State, place: int) -> set[bytes]:
+    """Return the slots on which a party checked in without having seen the step at `place`."""
     arranged = state.arranged
-    if place >= len(arranged.steps):
-        return set()
     begun: set[bytes] = set()
-    for other, step in enumerate(arranged.steps):
+    for other in arranged.aside(place):
+        step = arranged.steps[other]
         if (
-            step.kind == "check_in"
-            and step.payload is not None
-            and other not in arranged.lost
-            and arranged.concurrent(place, other)
-            and arranged.sees(arranged.past[other], state.agreement)
-            and step.author in (state.requester, state.provider)
+            step.kind != "check_in"
+            or step.payload is None
+            or not _works(state, other)
+            or not arranged.sees(arranged.past[other], state.agreement)
         ):
-            named = step.payload.get("slot")
-            slot = state.slots.get(named) if named is not None else None
-            if named is None:
-                begun.update(slot.id for slot in state.slots.values())
-                begun.add(b"")
-            elif slot is not None and not too_early(arranged.time[other], slot):
-                begun.add(named)
+            continue
+        named = step.payload.get("slot")
+        slot = state.slots.get(WALK_IN if named is None else named)
+        if named is None:
+            begun.update((WALK_IN, *state.slots))
+        elif slot is not None and not too_early(arranged.time[other], slot):
+            begun.add(named)
     return begun
 
 
-CHECK_IN_EARLY_S = 86_400
+def _works(state: State, place: int) -> bool:
+    """Tell whether the author of a step is the requester, or a provider by what they had seen."""
+    arranged = state.arranged
+    author, known = arranged.steps[place].author, arranged.past[place]
+    return author in (state.requester, state.provider) or any(
+        known >> other & 1 and step.author == author and takes_over(arranged, other)
+        for other, step in enumerate(arranged.steps[:place])
+    )
 
 
 def too_early(time: int, slot: SlotState) -> bool:

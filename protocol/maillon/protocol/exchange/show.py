@@ -89,7 +89,7 @@ def shown(state: State, now: int) -> Exchange:
         payments=_payments(state),
         deadlines=tuple(deadlines(state)),
         complaint=None if state.dispute is None else state.dispute.step,
-        mediated=state.mediated,
+        mediated=any(entry.how == "mediated" for entry in state.fixed),
         handover=next(
             (
                 Handover(entry.id, entry.by, entry.to, entry.task, entry.status)
@@ -156,7 +156,8 @@ def _slots(state: State) -> tuple[Slot, ...]:
 def _due(state: State, amount: int) -> Due:
     unit = (state.terms or {}).get("unit", "")
     requester, provider = state.payer, state.provider
-    if state.fixed and state.fixed[-1].how == "fee":
+    if state.fixed and state.fixed[-1].how.startswith("fee"):
+        # A third party pays for services, not for what was called off.
         requester = state.requester
     if amount >= 0:
         return Due(amount, unit, requester, provider)

@@ -85,20 +85,20 @@ class TaskState:
 class Fixed:
     """An amount that became due. `how` is accepted, silence, mediated, settled or fee.
 
-    `step` is None for silence; `accept_until` the deadline that silence would have met; `whole`
-    says that it covers tasks agreed in ignorance of it.
+    `full` is the most that it could have been. `step` is None for silence; `accept_until` the
+    deadline that silence would have met; `whole` says that it covers tasks agreed in ignorance of
+    it, `part` that its author accepted less than `full`.
     """
 
     amount: int
+    full: int
     at: int
     how: str
     step: bytes | None
     accept_until: int
-    slots: tuple[bytes, ...] = ()
+    payer: bytes
     whole: bool = False
     part: bool = False
-    payer: bytes = b""
-    payee: bytes = b""
 
 
 @dataclass(slots=True)
@@ -135,6 +135,7 @@ class HandoverState:
     at: int
     status: str = "proposed"
     consent: bytes | None = None
+    consented_at: int = 0
 
 
 @dataclass(slots=True)
@@ -158,10 +159,8 @@ class State:
     slots: dict[bytes, SlotState] = field(default_factory=dict[bytes, SlotState])
     changes: dict[bytes, ChangeState] = field(default_factory=dict[bytes, ChangeState])
     tasks: dict[bytes, TaskState] = field(default_factory=dict[bytes, TaskState])
-    last: bool = False
     fixed: list[Fixed] = field(default_factory=list[Fixed])
     dispute: Dispute | None = None
-    mediated: bool = False
     dissent: bytes | None = None
     payments: list[PayState] = field(default_factory=list[PayState])
     hold: tuple[bytes, int, str] | None = None
@@ -231,6 +230,11 @@ class State:
         """Tell whether each session is accepted and paid for itself."""
         return self.terms is not None and "recurrence" in self.terms
 
+    @property
+    def by_time(self) -> bool:
+        """Tell whether the price goes by the measured time."""
+        return self.terms is not None and "per_hour" in self.terms
+
     def other(self, author: bytes) -> bytes:
         """Return the other one of requester and provider."""
         return self.provider if author == self.requester else self.requester
@@ -263,22 +267,22 @@ class State:
 
         `minutes` stands for the measured time when the requester states it.
         """
-        if self.terms is None:
+        if self.terms is None or self.ended or (self.fixed and not self.recurring):
             return 0
-        done = [slot for slot in self.open_slots() if self._known_done(slot, known)]
-        if minutes is None:
-            measured = [slot.minutes(known) for slot in done]
-            minutes = sum(each for each in measured if each is not None) if measured else None
-        sessions = len(done) if self.recurring and done else 1
+        measured = [slot.minutes(known) for slot in self.open_slots()]
+        seen = [each for each in measured if each is not None]
+        if self.recurring and not seen:
+            return 0
+        if minutes is None and seen:
+            minutes = sum(seen)
         tasks = [task for task in self.tasks.values() if task.to is None and not task.fixed]
-        return self.base(minutes, sessions) + sum(task.amount for task in tasks)
-
-    def _known_done(self, slot: SlotState, known: int) -> bool:
-        return slot.minutes(known) is not None
+        return self.base(minutes, len(seen) if self.recurring else 1) + sum(
+            task.amount for task in tasks
+        )
 
     @property
     def owed(self) -> int:
-        """Return what the requester's side owes by all that is fixed, fees of the provider apart."""
+        """Return what the requester's side owes by all that is fixed; a provider's fee is less."""
         return sum(
             -entry.amount if entry.payer == self.provider else entry.amount for entry in self.fixed
         )
@@ -288,15 +292,14 @@ class State:
         return None if payment.order is None else self.facts.transfer(payment.order)
 
     def flows(self) -> tuple[int, int]:
-        """Return what was paid and what is announced, from the requester's side to the provider's."""
+        """Return what was paid and what is announced, to the provider's side."""
         paid = announced = 0
         for payment in self.payments:
             if payment.order is None:
                 # Money outside of the accounts is not counted here.
                 continue
             fact = self.fact(payment)
-            back = payment.author in self.arranged.providers and payment.author != self.requester
-            sign = -1 if back else 1
+            sign = -1 if self._back(payment) else 1
             if fact is not None and fact.status == "certified":
                 paid += sign * fact.amount
             elif fact is None or fact.status != "void":
@@ -308,28 +311,34 @@ class State:
         return any(payment.order is None for payment in self.payments)
 
     def covered(self) -> bool:
-        """Tell whether nothing is left to be paid, what is announced counted as paid."""
+        """Tell whether nothing is left to be paid, what the ledger has begun counted as paid."""
         if self.terms is not None and self.terms["kind"] == "outside":
             return self.settled_outside()
-        paid, announced = self.flows()
-        return paid + announced >= self.owed
+        begun = 0
+        for payment in self.payments:
+            fact = self.fact(payment)
+            if fact is not None and fact.status != "void":
+                begun += -fact.amount if self._back(payment) else fact.amount
+        return begun >= self.owed
 
-    def between(self) -> bool:
-        """Tell whether a certified transfer stands between requester and provider."""
+    def _back(self, payment: PayState) -> bool:
+        return payment.author in self.arranged.providers
+
+    def between(self) -> PayState | None:
+        """Return the first payment whose certified transfer is between requester and provider."""
         for payment in self.payments:
             fact = self.fact(payment)
             if fact is not None and fact.status == "certified" and fact.amount > 0:
-                parties = {fact.payer, fact.payee}
-                if parties == {self.requester, self.provider}:
-                    return True
-        return False
+                if {fact.payer, fact.payee} == {self.requester, self.provider}:
+                    return payment
+        return None
 
     def evaluate_until(self) -> int | None:
         """Return the last second of the evaluation, or None while there is nothing to evaluate."""
-        if self.terms is None or not self.payments or self.ended or not self.between():
+        if self.terms is None or self.ended:
             return None
-        latest = max(payment.at for payment in self.payments)
-        return latest + int(self.terms["evaluate_within_s"])
+        first = self.between()
+        return None if first is None else first.at + int(self.terms["evaluate_within_s"])
 
     def guaranteed_until(self) -> int | None:
         """Return the last second in which the guarantee can be claimed, or None without one."""
@@ -358,16 +367,17 @@ class State:
         statuses = [slot.status for slot in self.slots.values() if slot.status != "cancelled"]
         if "in" in statuses:
             return "under_way"
-        if self._consented() is not None:
+        if self.consented() is not None:
             return "handed_over"
-        planned = "planned" in statuses and not self.last
+        planned = "planned" in statuses
         if "out" in statuses:
             return "under_way" if planned and not self.recurring else "done"
-        if self.fixed and not (planned and self.recurring and not self.stopped):
+        if self.fixed and not (planned and self.recurring):
             return self._phase_after()
         return "scheduled" if planned else "agreed"
 
-    def _consented(self) -> HandoverState | None:
+    def consented(self) -> HandoverState | None:
+        """Return the handover of everything that waits for the new provider."""
         for handover in self.handovers.values():
             if handover.status == "consented" and handover.task is None:
                 return handover
@@ -391,7 +401,7 @@ class State:
             else self.flows()[0] == self.owed
         )
         if not done:
-            return "settled" if entry.how in ("mediated", "settled") else "accepted"
+            return "settled" if entry.how in ("mediated", "settled", "fee_settled") else "accepted"
         if self.released():
             return "evaluated"
         return "paid"

@@ -1,4 +1,4 @@
-"""Say what one step of an exchange is to the state machine, and what it asks of the ledger (spec/08).
+"""Say what one step of an exchange is, and what the state machine asks of the ledger (spec/08).
 
 A step is a signed record of a private kind. Its signature, its form and who may sign it were judged
 before (spec/03); here only what it says, who says it, and what its author had seen is left.
@@ -65,6 +65,12 @@ def step_of(valid: Valid) -> Step:
     return step_from(valid.signed, Standing(valid.author, valid.role, valid.signed.header.until))
 
 
+def content(step: Step) -> Mapping[str, Any]:
+    """Return a step's payload; `fold` judges none without it."""
+    assert step.payload is not None
+    return step.payload
+
+
 @dataclass(frozen=True, slots=True)
 class TransferFact:
     """What the ledger says of an order: between whom, how much, and how far it is.
@@ -82,7 +88,7 @@ class TransferFact:
 
 
 class Facts(Protocol):
-    """What is known outside of the transcript: transfers of the ledger, by the id of their order."""
+    """What is known outside of the transcript: transfers of the ledger, by their order's id."""
 
     def transfer(self, order: bytes, /) -> TransferFact | None:
         """Return what the ledger says of an order (32-byte id), or None when it is not known."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ class Funding:
 
 @dataclass(frozen=True, slots=True)
 class Void:
-    """A step that does not count, and why: a code of spec/08, "Why a step does not count"."""
+    """A step that does not count, and why: a code of spec/08, "Why a step is void"."""
 
     id: bytes
     kind: str
@@ -251,7 +251,7 @@ class Exchange:
     waiting: tuple[bytes, ...]
     heads: tuple[bytes, ...]
     order: tuple[bytes, ...]
-    _state: State
+    _state: State = field(repr=False, compare=False)
 
     def at(self, now: int) -> Exchange:
         """Return the same transcript's state at another time."""
