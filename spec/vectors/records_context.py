@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from community_context import community
 from maillon.protocol.envelope import Checked, Signed
 from maillon.protocol.errors import RemoteError
 from maillon.protocol.records import DAY_S, build, tag
@@ -41,12 +42,13 @@ class Book:
         live = live_set(known, self.world.founding, self.world.now, self.transfers)
         for valid in live.values():
             view.add(valid)
-        got, author = "ok", None
+        got, author, rule = "ok", None, None
         try:
             valid = check_context(Checked(self.records[record]), view, self.world.now)
             author = valid.author
         except RemoteError as error:
-            got = error.code
+            got, rule = error.code, error.facts.get("rule")
+        assert facts.get("rule") in (None, rule), f"{name}: {rule} instead of {facts}"
         assert got == expect, f"{name}: {got} instead of {expect}"
         case: dict[str, object] = {
             "name": name, "given": list(given), "record": record, "expect": expect,
@@ -75,6 +77,7 @@ def context() -> dict[str, object]:
     _answers(book)
     _sets(book)
     _edges(book)
+    community(book)
     return {
         "about": "spec/03: the view is what the live set of `given` says; judge `record` against "
         "it. In `sets`, the live ones of `records`, whatever the order.",

@@ -107,6 +107,8 @@ def test_a_record_among_others_is_answered_as_the_vector_expects(vector: dict[st
         with pytest.raises(RemoteError) as caught:
             check_context(checked, view, NOW)
         assert caught.value.code == vector["expect"]
+        if "rule" in vector:
+            assert caught.value.facts["rule"] == vector["rule"]
 
 
 @pytest.mark.parametrize("vector", cases("records-context.json", "sets"))
