@@ -1,22 +1,26 @@
 """What a transfer costs: inside one coop, and certified by the witnesses of four and of ten nodes.
 
 Real nodes in processes of their own, over libp2p on the loopback interface, each with its databases
-in FULL synchronisation. The transfers go through the local interface, one after the other, as a
-person's do. The floor is the same two rounds of the same signatures over plain TCP between as many
-processes (`plain_tcp.py`), measured in the same run.
+in FULL synchronisation. The transfers go through the local interface: one after the other, as a
+person's do, for the time that one takes; and a hundred a call from several clients at once, for how
+many the nodes certify. The floor is the same two rounds of the same signatures over plain TCP
+between as many processes (`plain_tcp.py`), measured in the same run.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import statistics
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import httpx
 from nacl.exceptions import BadSignatureError
 
 from harness import Harness, Sample
@@ -31,6 +35,10 @@ NAME = "transfer"
 DESCRIPTION = "transfers inside a coop and between coops, certified, against plain TCP"
 
 BATCH = 100
+CLIENTS = (1, 2, 4)
+CALLS = 2
+"""Of each client a round."""
+JSON = {"content-type": "application/json"}
 
 
 def run(h: Harness) -> None:
@@ -126,61 +134,156 @@ def _federation(h: Harness, n: int) -> None:
         _batches(h, n, nodes, plain)
 
 
-def _batches(h: Harness, n: int, nodes: list[TestNode], plain: Certifier) -> None:
-    """Certify BATCH transfers at a time, each signed on a member's device."""
-    fed = bytes.fromhex(nodes[0].get("/v1/federation")["fed"])
-    chain = bytes.fromhex(nodes[0].get("/v1/status")["coop"])
-    accounts: list[bytes] = []
-    key = SigningKey.from_seed(b"d" * 32)
-    for limit in ("100000h", "1h"):
+class Device:
+    """A client of its own: a connection to the node, and an account whose key it holds."""
+
+    def __init__(self, node: TestNode, number: int) -> None:
+        self.key = SigningKey.from_seed(bytes([100 + number]) * 32)
+        self.fed = bytes.fromhex(node.get("/v1/federation")["fed"])
+        self.chain = bytes.fromhex(node.get("/v1/status")["coop"])
+        self.payer, self.payee = (self._open(node, number, limit) for limit in ("100000h", "1h"))
+        self.http = httpx.Client(
+            transport=httpx.HTTPTransport(uds=str(node.home / "api.sock")),
+            base_url="http://node",
+            timeout=120,
+        )
+        self._numbers = itertools.count(1)
+        self.ready: list[bytes] = []
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.http.close()
+
+    def _open(self, node: TestNode, number: int, limit: str) -> bytes:
         placed = post(
-            nodes[0],
+            node,
             "/v1/accounts",
             kind="organisation",
-            name="a device",
-            key=key.public.hex(),
+            name=f"device {number}",
+            key=self.key.public.hex(),
             positions=[{"limit": limit}],
             wait_s=30,
         )
-        accounts.append(bytes.fromhex(placed["account"]))
-    payer, payee = accounts
-    numbers = itertools.count(1)
+        return bytes.fromhex(placed["account"])
 
-    def orders() -> list[str]:
+    def prepare(self, calls: int) -> None:
+        """Sign BATCH orders for each of so many calls, before anything is measured."""
         until = int(time.time()) + 3_600
-        pay_one = PayAction(chain, payee, 0, 1, bytes(32), "")
-        return [
-            sign_order(key, fed, payer, next(numbers), chain, until, pay_one).encode().hex()
-            for _ in range(BATCH)
-        ]
+        one = PayAction(self.chain, self.payee, 0, 1, bytes(32), "")
+        chain, fed = self.chain, self.fed
+        for _ in range(calls):
+            orders = [
+                sign_order(self.key, fed, self.payer, next(self._numbers), chain, until, one)
+                for _ in range(BATCH)
+            ]
+            body = {"orders": [order.encode().hex() for order in orders], "wait_s": 60}
+            self.ready.append(json.dumps(body).encode())
 
-    ready = [orders() for _ in range(64)]
-    hundred = member_orders(BATCH)
+    def call(self) -> None:
+        """Have the next BATCH orders certified. Raises: AssertionError when one is not."""
+        answer = self.http.post("/v1/transfers/signed", content=self.ready.pop(0), headers=JSON)
+        if not answer.is_success or answer.content.count(b'"certified"') != BATCH:
+            raise AssertionError(answer.text[:2_000])
+
+
+def _at_once(devices: list[Device]) -> Sample:
+    """Let every client make its calls, each when the last is answered; tell this process's CPU as
+    well, for a driver that is busy all the time measures itself."""
+
+    def calls(device: Device) -> None:
+        for _ in range(CALLS):
+            device.call()
+
+    cpu, wall = time.process_time(), perf_counter()
+    with ThreadPoolExecutor(len(devices)) as pool:
+        list(pool.map(calls, devices))  # raises what a call raised
+    cpu, wall = time.process_time() - cpu, perf_counter() - wall
+    return Sample(cpu, wall, len(devices) * CALLS * BATCH)
+
+
+def _blocks(node: TestNode, chain: bytes) -> int:
+    heads = node.get("/v1/ledger/heads")["heads"]
+    return next(int(head["h"]) for head in heads if head["chain"] == chain.hex())
+
+
+def _batches(h: Harness, n: int, nodes: list[TestNode], plain: Certifier) -> None:
+    """Certify BATCH transfers a call, each signed on a device, for several clients at once.
+
+    One client that waits for each answer leaves the node idle between its calls, and measures
+    itself. With more, the node does what it can; that it is the node which is measured shows where
+    twice as many clients get no more out of it.
+    """
+    rounds = 9
+    devices = [Device(nodes[0], number) for number in range(CLIENTS[-1])]
+    for place, device in enumerate(devices):
+        turns = sum(place < clients for clients in CLIENTS)
+        # Once more to see how many a block holds, and a warm-up where every variant runs once.
+        device.prepare(((2 if h.quick else rounds) + 1) * CALLS * turns + CALLS)
+    chain = devices[0].chain
+    blocks, done = 0, 0
+
+    def clients(count: int) -> Callable[[], Sample]:
+        def work() -> Sample:
+            nonlocal blocks, done
+            before = _blocks(nodes[0], chain)
+            sample = _at_once(devices[:count])
+            if count == CLIENTS[-1]:
+                blocks += _blocks(nodes[0], chain) - before
+                done += int(sample.units)
+            return sample
+
+        return work
+
+    clients(CLIENTS[-1])()
+    # What comes while a block is certified shares the next: the floor certifies as many at a time.
+    together = max(1, round(done / max(1, blocks)))
+    members = member_orders(together)
     messages = items(h, 1_000)
 
-    def batch() -> int:
-        done = post(nodes[0], "/v1/transfers/signed", orders=ready.pop(0), wait_s=60)["transfers"]
-        if any(placed["status"] != "certified" for placed in done):
-            raise AssertionError(done)
-        return BATCH
-
     def plain_batch() -> int:
-        plain.certify(hundred)
-        return BATCH
+        plain.certify(members)
+        return together
 
-    rounds = h.rounds({
-        "V": lambda: bare(messages), "plain": plain_batch, "maillon": batch
-    }, rounds=15)  # fmt: skip
-    h.row(f"{n} nodes: transfers a second, {BATCH} a block", rounds.rate("maillon", "wall"), "/s")
+    many = f"{CLIENTS[-1]} clients"
+    ran = h.rounds(
+        {"V": lambda: bare(messages), "plain": plain_batch}
+        | {f"{count} clients": clients(count) for count in CLIENTS},
+        rounds=rounds,
+    )
+    for count in CLIENTS:
+        rate = ran.rate(f"{count} clients", "wall")
+        h.row(f"{n} nodes: transfers a second, {BATCH} a call, clients: {count}", rate, "/s")
+    h.row(f"{n} nodes: transfers a block then", done / max(1, blocks))
+    twice = ran.ratio(many, f"{CLIENTS[-2]} clients", "wall")
+    h.ratio_row(f"{n} nodes: {CLIENTS[-1]} clients / {CLIENTS[-2]}", twice)
+    driver = [s.cpu / s.wall for s in ran.samples[many]]
+    h.row(f"{n} nodes: CPU of the driver, of a core", statistics.median(driver))
     # Every node verifies every member's signature, on the two cores that all of them share.
     floor = 2 / (n * 1.04)
-    share = [value / floor for value in rounds.ratio("maillon", "V", "wall")]
+    share = [value / floor for value in ran.ratio(many, "V", "wall")]
     h.ratio_row(
         f"{n} nodes: / (V × cores / (n × 1.04))", (share[0], share[1], share[2]), least=0.8
     )
-    h.ratio_row(
-        f"{n} nodes: / plain TCP, {BATCH} a block", rounds.ratio("maillon", "plain", "wall")
-    )
+    h.ratio_row(f"{n} nodes: / plain TCP, {together} a block", ran.ratio(many, "plain", "wall"))
+    _control_batch(h, n, devices[0])
+    for device in devices:
+        device.close()
+
+
+def _control_batch(h: Harness, n: int, device: Device) -> None:
+    """A call with one order whose signature is not its member's must not look certified."""
+    device.prepare(1)
+    body = json.loads(device.ready.pop())
+    order = bytearray.fromhex(body["orders"][BATCH // 2])
+    order[-1] ^= 1
+    body["orders"][BATCH // 2] = order.hex()
+    device.ready.append(json.dumps(body).encode())
+    try:
+        device.call()
+    except AssertionError:
+        h.control(f"{n} nodes: a flipped signature among {BATCH} orders", True)
+    else:
+        h.control(f"{n} nodes: a flipped signature among {BATCH} orders", False)
 
 
 def _control(h: Harness, plain: Certifier) -> None:
