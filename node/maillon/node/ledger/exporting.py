@@ -56,11 +56,10 @@ async def _export(runner: LedgerRunner, folder: Path, founding: bytes) -> shapes
     for chain, top in tops.items():
         name = None if chain == book.fed else chain
         at = writer.height(name)
-        if at and not _same(book, chain, folder, at):
+        if at and not await _same(book, chain, folder, at, runner.export_slice):
             # Entries were erased since, or a pinned block took another's place.
-            writer.rewrite(name, _encoded(book, chain, 1, top))
-            blocks += top
-            continue
+            writer.rewrite(name, ())
+            at = 0
         while True:
             high = min(top, at + runner.export_slice)
             blocks += writer.append(name, _encoded(book, chain, at + 1, high))
@@ -91,22 +90,28 @@ def _encoded(book: Book, chain: bytes, low: int, high: int) -> Iterator[bytes]:
         yield block.encode()
 
 
-def _same(book: Book, chain: bytes, folder: Path, at: int) -> bool:
-    """Tell whether the blocks of an export that is carried on are still the ones kept here."""
+async def _same(book: Book, chain: bytes, folder: Path, at: int, slice_blocks: int) -> bool:
+    """Tell whether the blocks of an export that is carried on are still the ones kept here.
+
+    The ledger goes on between two slices of so many blocks.
+    """
     if at > book.head(chain).h:
         return False
     path = folder / (CHARTER if chain == book.fed else chain_path(chain))
     ours, size = hashlib.sha256(), 0
-    for data in _encoded(book, chain, 1, at):
-        framed = frame(data)
-        ours.update(framed)
-        size += len(framed)
+    for low in range(1, at + 1, slice_blocks):
+        for data in _encoded(book, chain, low, min(at, low + slice_blocks - 1)):
+            framed = frame(data)
+            ours.update(framed)
+            size += len(framed)
+        await trio.lowlevel.checkpoint()
     theirs = hashlib.sha256()
     with path.open("rb") as file:
         left = size
         while left and (part := file.read(min(left, 1 << 20))):
             theirs.update(part)
             left -= len(part)
+            await trio.lowlevel.checkpoint()
     return ours.digest() == theirs.digest()
 
 

@@ -252,6 +252,14 @@ def _row(id: bytes, place: Place, entry: Intra | Out | Hold, status: int) -> Tra
     )
 
 
+def _place_of(data: bytes) -> Place:
+    return Place(*cast("list[Any]", decode(data, bytes_max=ROW_BYTES_MAX)))
+
+
+def _arrived_at(data: bytes) -> Place:
+    return Place(*decode_arrival(data).place)
+
+
 class Index:
     """Read certified blocks, in order, and answer where things stand."""
 
@@ -305,6 +313,10 @@ class Index:
         for space in ("line", "recent", "balance", "closed", "settled", "settled as", "indexed"):
             gone = [Write(space, key, None) for key, _ in self._disk.scan(space, chain)]
             self._disk.commit(gone)
+        # What it took of other chains is kept under the message's id.
+        for space, place in (("arrival", _arrived_at), ("back", _place_of)):
+            taken = [id for id, data in self._disk.scan(space) if place(data).chain == chain]
+            self._disk.commit([Write(space, id, None) for id in taken])
         self._indexed.pop(chain, None)
 
     def _put(self, space: str, key: bytes, value: bytes) -> None:
