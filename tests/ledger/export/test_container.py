@@ -91,6 +91,31 @@ def test_what_an_interrupted_export_left_does_not_count_and_is_cleared_away(
     assert blocks_of(ExportReader(tmp_path)) == [b"one", b"other"]
 
 
+def test_an_export_written_in_pieces_is_the_one_written_at_once(tmp_path: Path) -> None:
+    blocks = [f"block {n}".encode() for n in range(7)]
+    whole = ExportReader(written(tmp_path / "whole", blocks).folder)
+    written(tmp_path / "parts", blocks[:2])
+    writer = ExportWriter(tmp_path / "parts", FED)
+    writer.append(COOP, blocks[2:4])
+
+    def breaking_off() -> Iterator[bytes]:
+        yield blocks[4]
+        raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="full"):
+        writer.append(COOP, breaking_off())
+    writer.append(COOP, blocks[4:])
+    assert writer.commit(1_000, NODE) == whole.manifest
+    reader = ExportReader(tmp_path / "parts")
+    assert blocks_of(reader) == blocks
+    assert reader.digest(chain_path(COOP)) == whole.manifest.files[chain_path(COOP)].digest
+    # Anew, and on from there.
+    writer.rewrite(COOP, ())
+    writer.append(COOP, blocks[:5])
+    writer.append(COOP, blocks[5:])
+    assert writer.commit(1_000, NODE) == whole.manifest
+
+
 def test_a_folder_with_other_things_in_it_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("dear")
     with pytest.raises(LocalError):

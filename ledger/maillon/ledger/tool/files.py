@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 from maillon.ledger.export.bounds import (
     CHECKPOINT_BYTES_MAX,
@@ -119,6 +119,24 @@ def _read(path: Path, bytes_max: int) -> bytes:
     return data
 
 
+class _Digest(Protocol):
+    """What is hashed of a file so far: many appendings read it once."""
+
+    def update(self, data: bytes, /) -> None: ...
+
+    def digest(self) -> bytes: ...
+
+    def copy(self) -> _Digest: ...
+
+
+def _digest_of(path: Path) -> _Digest:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+    return digest
+
+
 class ExportWriter:
     """Write an export, or carry one on. Nothing counts before `commit`.
 
@@ -131,6 +149,7 @@ class ExportWriter:
         folder.mkdir(parents=True, exist_ok=True)
         self._fed = fed
         self._files: dict[str, FileEntry] = {}
+        self._digests: dict[str, _Digest] = {}
         try:
             found = decode_manifest(_read(folder / MANIFEST, MANIFEST_BYTES_MAX))
         except FileNotFoundError:
@@ -164,16 +183,18 @@ class ExportWriter:
         with open(target, "ab") as file:
             # Behind the length that counts stands at most what an interrupted writer left.
             file.truncate(old.size)
+            known = self._digests.get(path)
+            # A copy: what breaks off in the middle does not count.
+            digest = _digest_of(target) if known is None else known.copy()
             for block in blocks:
-                file.write(frame(block))
+                data = frame(block)
+                file.write(data)
+                digest.update(data)
                 count += 1
             _flush(file)
             size = file.tell()
+        self._digests[path] = digest
         if count or not old.size:
-            digest = hashlib.sha256()
-            with open(target, "rb") as file:
-                while chunk := file.read(CHUNK_BYTES):
-                    digest.update(chunk)
             self._files[path] = FileEntry(size, old.frames + count, digest.digest())
         return count
 
@@ -209,6 +230,7 @@ class ExportWriter:
                 count += 1
                 yield frame(part)
 
+        self._digests.pop(path, None)
         size, digest = _write_atomic(self.folder / path, framed())
         self._files[path] = FileEntry(size, count, digest)
 
