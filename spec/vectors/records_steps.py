@@ -124,11 +124,11 @@ def public(w: World) -> Iterator[Case]:
     yield "a step withdrawn", of_kind(w, "withdrawal", step), "not_allowed", "private"
     alice, there = w.make_member(0, "alice"), w.make_member(1, "alice there")
     home = w.make_member(0, "another")
-    for name, start, end, rule in (
+    for name, before, after, rule in (
         ("a move from another coop", there.author, there.author, "from_coop"),
         ("a move within a coop", alice.author, home.author, "to_coop"),
     ):
-        moved = _sample("move", **{"from": start, "to": end})
+        moved = _sample("move", **{"from": before, "to": after})
         yield name, of_kind(w, "move", moved), "schema", rule
     under = w.derive("mandate", 32)
     yield "a move under a mandate", of_kind(w, "move", _sample("move"), as_=under), "not_allowed", ""  # noqa: E501

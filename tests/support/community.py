@@ -64,7 +64,7 @@ def upon(
 def bid(w: World, by: Member | Coop, asked: Signed, owner: Member, amount: int = 60,
         **fields: Any) -> Signed:  # fmt: skip
     """Make an open bid an hour after the demand `asked`, unless `commit` makes it a sealed one."""
-    fields.setdefault("at", asked.header.at + HOUR)
+    fields.setdefault("at", min(asked.header.at + HOUR, w.now))
     if "commit" not in fields:
         fields["amount"] = amount
     return upon(w, "bid", by, asked, owner, **fields)

@@ -59,7 +59,7 @@ def group_shares(
         case "equal":
             parts = shares(amount, [(author, 1) for author, _ in members])
         case "performer":
-            if performer not in {author for author, _ in members} or performer is None:
+            if performer is None or performer not in {author for author, _ in members}:
                 raise LocalError("Who did the work is no member of the group.")
             parts = shares(amount, [(performer, 1)])
         case _:

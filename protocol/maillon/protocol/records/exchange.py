@@ -62,6 +62,11 @@ def _follows(header: Header, payload: Mapping[str, Any]) -> None:
         raise schema_error(header.kind, "refs", "step_refs", STEP_REFS_MAX)
 
 
+def _few_refs(header: Header, payload: Mapping[str, Any]) -> None:
+    if len(header.refs) > STEP_REFS_MAX:
+        raise schema_error(header.kind, "refs", "step_refs", STEP_REFS_MAX)
+
+
 def _valid_until_later(header: Header, payload: Mapping[str, Any]) -> None:
     _follows(header, payload)
     if not header.at < payload["valid_until"] <= header.until:
@@ -399,14 +404,9 @@ FUNDING: Final = _step(
     Field("request", ID, False, "id of the funding request"),
     signers=PARTY,
     # The payer may know no step but the request, so `refs` may be empty: `at` places it.
-    header_rule=lambda header, payload: _few_refs(header),
+    header_rule=_few_refs,
     header_rule_text=f"`refs` has at most {STEP_REFS_MAX} ids",
 )
-
-
-def _few_refs(header: Header) -> None:
-    if len(header.refs) > STEP_REFS_MAX:
-        raise schema_error(header.kind, "refs", "step_refs", STEP_REFS_MAX)
 
 
 def _decision_whole(payload: dict[str, Any]) -> bool:
@@ -434,7 +434,7 @@ BUNDLE_DECISION: Final = _step(
             {"outcome": "commit", "agreements": None},
         ),
     ),
-    header_rule=lambda header, payload: _few_refs(header),
+    header_rule=_few_refs,
     header_rule_text=f"`refs` has at most {STEP_REFS_MAX} ids: the agreements, where there are any",
     first=(SALT,),
 )
