@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from harness import Row
 
@@ -54,7 +54,7 @@ def load(path: Path) -> dict[str, Result]:
         raise ValueError(f"{path} holds no results by job")
     return {
         job: Result(one["machine"], tuple(Row(job, *row) for row in one["rows"]))
-        for job, one in data.items()
+        for job, one in cast("dict[str, Any]", data).items()
     }
 
 

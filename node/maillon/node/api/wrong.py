@@ -77,7 +77,7 @@ def _type(expected: str, got: str) -> str:
     )
 
 
-_READERS: tuple[tuple[re.Pattern[str], Callable[..., str]], ...] = (
+_READERS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
     (
         re.compile(r"Expected `str` matching regex (['\"])(?P<p>.*)\1"),
         lambda m: _of_pattern(m["p"].replace("\\\\", "\\")),
