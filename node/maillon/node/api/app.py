@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Litestar, MediaType, Request, get, post
+from litestar.datastructures import State
 from litestar.di import NamedDependency, Provide
 from litestar.exceptions import HTTPException
 from litestar.openapi.config import OpenAPIConfig
@@ -17,7 +18,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter, SkipV
 from litestar.response import Stream
 
 from maillon.node import bounds
-from maillon.node.api import own, problems, shapes
+from maillon.node.api import openapi, own, problems, shapes
 from maillon.node.api.access_app import ACCESS_ROUTES
 from maillon.node.api.caller import OPERATOR, PUBLIC, Who, guard, needs, provide_caller
 from maillon.node.api.ledger_app import LEDGER_ROUTES
@@ -300,7 +301,11 @@ async def admit(service: Node, data: JSONBody[shapes.AdmissionRequest]) -> shape
 @get("/v1/openapi.json", opt=needs(PUBLIC), include_in_schema=False, sync_to_thread=False)
 def describe(request: Request[Any, Any, Any]) -> dict[str, Any]:
     """Give the OpenAPI document of this interface."""
-    return request.app.openapi_schema.to_schema()
+    state = request.app.state
+    if "document" not in state:
+        state.document = openapi.describe(request.app, state.version)
+    document: dict[str, Any] = state.document
+    return document
 
 
 async def _lines(items: AsyncIterator[Any]) -> AsyncIterator[bytes]:
@@ -384,6 +389,7 @@ def make_app(service: Service, *, version: str) -> Litestar:
             *ACCESS_ROUTES,
             describe,
         ],
+        state=State({"version": version}),
         before_request=refuse_unknown_parameters,
         dependencies={"service": Provide(provide_service), "caller": provide_caller},
         guards=[guard],

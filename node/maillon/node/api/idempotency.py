@@ -42,7 +42,7 @@ _NOT_DONE: Final = frozenset({401, 403, 408, 413, 421, 429, 503, 507})
 # a cookie or a secret is given once.
 _KEPT_HEADERS: Final = frozenset({b"content-type", b"content-language", b"location"})
 # Their answers carry a secret, which nothing here may keep.
-_SECRET_PATHS: Final = ("/v1/auth/", "/v1/tokens")
+SECRET_PATHS: Final = ("/v1/auth/", "/v1/tokens")
 
 
 Settle = Callable[[int, tuple[tuple[str, str], ...], bytes | None], None]
@@ -109,7 +109,7 @@ class Idempotent:
             # Who is nobody has nothing that could be done twice, and no right to our memory.
             or not isinstance(caller, Caller)
             or caller.kind == "public"
-            or http["path"].startswith(_SECRET_PATHS)
+            or http["path"].startswith(SECRET_PATHS)
         ):
             await self._app(scope, receive, send)
             return

@@ -23,6 +23,29 @@ log = logging.getLogger("maillon.api")
 
 MEDIA_TYPE = "application/problem+json"
 
+SCHEMA: dict[str, Any] = {
+    "title": "Problem",
+    "description": "Why a request was refused (RFC 9457); further members are facts of the code.",
+    "type": "object",
+    "properties": {
+        "type": {"type": "string", "pattern": "^urn:maillon:problem:[a-z][a-z0-9_]*$"},
+        "title": {"type": "string"},
+        "status": {"type": "integer", "minimum": 400, "maximum": 599},
+        "code": {"type": "string", "pattern": "^[a-z][a-z0-9_]*$"},
+        "detail": {"type": "string"},
+        "hint": {"type": "string"},
+    },
+    "required": ["type", "title", "status", "code", "detail"],
+    "example": {
+        "type": "urn:maillon:problem:forbidden",
+        "title": "forbidden",
+        "status": 403,
+        "code": "forbidden",
+        "detail": "This needs the scope pay.",
+        "scope": "pay",
+    },
+}
+
 # A record that the rules refuse is a well-formed request with a content that is not accepted.
 _STATUS = {
     "unauthenticated": 401,
@@ -142,7 +165,11 @@ def on_http_error(request: Request[Any, Any, Any], fault: HTTPException) -> Resp
             detail = _("{path} does not answer to {method}.").format(
                 path=path, method=request.method
             )
-            return problem(405, "method_not_allowed", detail)
+            answer = problem(405, "method_not_allowed", detail)
+            # RFC 9110, 15.5.6 wants them named.
+            known = fault.headers or {}
+            answer.headers["Allow"] = known.get("allow") or known.get("Allow") or "OPTIONS"
+            return answer
         case 413:
             return problem(413, "too_large", _("The request is larger than this node reads."))
         case status if status >= 500:
