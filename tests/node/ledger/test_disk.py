@@ -187,8 +187,11 @@ def test_a_damaged_file_is_told_and_nothing_is_promised_on_it(tmp_path: Path) ->
     for at in range(8_192, len(data), 4_096):
         data[at : at + 64] = b"\xff" * 64
     file.write_bytes(data)
-    with pytest.raises(StoreDamaged):
+    with pytest.raises(StoreDamaged) as caught:
         SqliteDisk(tmp_path)
+    # An older copy would vote twice: nobody is told to look for one.
+    assert caught.value.hint is not None
+    assert "backup" not in caught.value.hint and "replace-key" in caught.value.hint
 
 
 def test_both_files_are_synced_in_full(tmp_path: Path) -> None:

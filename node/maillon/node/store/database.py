@@ -32,6 +32,9 @@ else:
 
 SQLITE_NEEDED: Final = (3, 43, 0)
 
+IRREPLACEABLE: Final = "votes.db"
+"""The one file that no copy may ever take the place of (spec/06, W8)."""
+
 
 class StoreError(LocalError):
     """A database of ours cannot be used as asked; nothing was lost by it."""
@@ -108,6 +111,12 @@ def damaged(path: Path | str, fault: str) -> StoreDamaged:
     return StoreDamaged(
         _("{path} is damaged: {fault}.").format(path=_where(path), fault=fault),
         hint=_(
+            "Move it aside, and put no copy in its place: a witness with an older one could "
+            "contradict itself. The node makes a new witness key when it starts, which the other "
+            "coops approve: maillon charter replace-key COOP --witness KEY"
+        )
+        if Path(path).name == IRREPLACEABLE
+        else _(
             "Move it aside and put your last backup in its place. node.db can also start "
             "empty: the node fetches the records again from the others."
         ),

@@ -26,6 +26,7 @@ from sqlite_utils import Database
 
 from maillon.node.i18n import _
 from maillon.node.store.database import (
+    IRREPLACEABLE,
     Schema,
     StoreError,
     damaged,
@@ -45,7 +46,7 @@ LEDGER_APPLICATION_ID: Final = 0x4D4C4544  # "MLED"
 VOTES_APPLICATION_ID: Final = 0x4D564F54  # "MVOT"
 CACHE_KIB: Final = 8_192
 LEDGER_FILE: Final = "ledger.db"
-VOTES_FILE: Final = "votes.db"
+VOTES_FILE: Final = IRREPLACEABLE
 
 VOTES_SPACES: Final = frozenset(("vote", "body", "self", "confirm"))
 # Long values in a table with rows of its own: in a clustered one they would fill the inner pages.
