@@ -6,7 +6,7 @@ What runs is the nodes' own code; what stands in is the network and the clock, a
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -17,8 +17,11 @@ from maillon.node.api.caller import THE_OPERATOR, Caller
 from maillon.node.engine import Engine
 from maillon.node.engine.view import IdentityView
 from maillon.node.events import Effect, Publish
+from maillon.node.persons import traces
 from maillon.node.persons.desk import PersonsDesk
+from maillon.node.persons.host import Holding
 from maillon.node.persons.settings import PersonsSettings, Retention
+from maillon.node.store.ledgerdisk import SqliteDisk
 from maillon.node.store.sqlite import SqliteStore
 from maillon.protocol.envelope import Draft, Signed, decode_record, draft
 from maillon.protocol.gossip import decode_batch
@@ -54,6 +57,7 @@ class PersonsTestNode(LedgerTestNode):
         self.engine.view.transfers = lambda id: None
         self.settings = PersonsSettings()
         self.retention = Retention()
+        self.others: dict[str, Holding] = {}
         self.persons = PersonsDesk(self)
 
     # PersonsHost
@@ -110,6 +114,14 @@ class PersonsTestNode(LedgerTestNode):
             assert isinstance(other, PersonsTestNode)
             ids = [id for _, id in other.store.iterate_live()]
             self.hear(other.store.encoded(ids))
+
+    @property
+    def holdings(self) -> Mapping[str, Holding]:
+        return self.others
+
+    def scrub_ledger(self) -> None:
+        assert isinstance(self.disk, SqliteDisk)
+        traces.scrub(self.disk)
 
     def scrub_store(self) -> None:
         self.store.scrub()

@@ -9,16 +9,21 @@ import trio
 
 from maillon.node.api import persons_shapes as shapes
 from maillon.node.api.caller import Caller
-from maillon.node.api.persons_service import VoucherOptions
+from maillon.node.api.persons_service import ActOptions, VoucherOptions
 from maillon.node.persons import bounds
 from maillon.node.persons.accounts import Accounts
+from maillon.node.persons.acts import Acts
 from maillon.node.persons.depositing import Depositing
+from maillon.node.persons.erasing import Privacy
+from maillon.node.persons.groups import Groups
 from maillon.node.persons.host import PersonsHost
 from maillon.node.persons.keychanges import KeyChanges
 from maillon.node.persons.keys import Keys
+from maillon.node.persons.moving import Moving
 from maillon.node.persons.once import Payments
 from maillon.node.persons.records import Writer
 from maillon.node.persons.recovering import Recovering
+from maillon.node.persons.retention import Keeping
 from maillon.node.persons.storage import PersonsDisk
 from maillon.node.persons.vouchers import Vouchers
 from maillon.node.ports import FrameStream
@@ -39,6 +44,13 @@ class PersonsDesk:
         self.writer = Writer(host)
         self.changes = KeyChanges(host, self.disk, self.accounts, self.payments, self.writer)
         self.keys = Keys(host, self.disk, self.accounts, self.changes, self.writer)
+        self.acting = Acts(host, self.accounts)
+        self.teams = Groups(
+            host, self.disk, self.accounts, self.payments, self.cheques, self.writer
+        )
+        self.moving = Moving(host, self.disk, self.accounts, self.payments, self.writer)
+        self.privacy = Privacy(host, self.disk, self.accounts, self.payments, self.writer)
+        self.keeping = Keeping(host, self.disk)
         self.recovering = Recovering(host, self.disk, self.accounts, self.changes, self.writer)
 
     def close(self) -> None:
@@ -55,9 +67,20 @@ class PersonsDesk:
 
     async def work(self) -> None:
         """Look once at everything that goes on by itself; one fault stops nothing else."""
-        jobs: list[Callable[[], Awaitable[None]]] = [self.recovering.work]
+        jobs: list[Callable[[], Awaitable[None]]] = [
+            self.recovering.work,
+            self.moving.work,
+            self.privacy.work,
+            self.keeping.work,
+        ]
         if self.accounts.kept:
-            jobs += [self.cheques.settle, self.depositing.retry, self.changes.work]
+            jobs += [
+                self.cheques.settle,
+                self.depositing.retry,
+                self.changes.work,
+                self.teams.work,
+                self.moving.bring,
+            ]
         for job in jobs:
             try:
                 await job()
@@ -128,3 +151,69 @@ class PersonsDesk:
         self, caller: Caller, recovery: str, request: shapes.ContestRequest
     ) -> shapes.Recovery:
         return self.recovering.contest(caller, recovery, request)
+
+    def acts(self, caller: Caller, person: str, options: ActOptions) -> shapes.Acts:
+        return self.acting.listed(caller, person, options)
+
+    def acts_receipt(self, caller: Caller, person: str, options: ActOptions) -> shapes.Receipt:
+        return self.acting.receipt(caller, person, options)
+
+    # --- groups ---------------------------------------------------------------------------------
+
+    async def found_group(self, caller: Caller, request: shapes.GroupRequest) -> shapes.Group:
+        return await self.teams.found(caller, request)
+
+    def groups(self, caller: Caller) -> shapes.Groups:
+        return self.teams.listed(caller)
+
+    def group(self, caller: Caller, group: str) -> shapes.Group:
+        return self.teams.show(caller, group)
+
+    def consent(self, caller: Caller, group: str, request: shapes.ConsentRequest) -> shapes.Group:
+        return self.teams.consent(caller, group, request)
+
+    async def propose_order(
+        self, caller: Caller, group: str, request: shapes.GroupOrderRequest
+    ) -> shapes.GroupOrder:
+        return await self.teams.propose(caller, group, request)
+
+    async def approve_order(
+        self, caller: Caller, group: str, order: str, request: shapes.ApproveRequest
+    ) -> shapes.GroupOrder:
+        return await self.teams.approve(caller, group, order, request)
+
+    def group_orders(self, caller: Caller, group: str) -> shapes.GroupOrders:
+        return self.teams.orders(caller, group)
+
+    def splits(self, caller: Caller, group: str) -> shapes.Splits:
+        return self.teams.splits(caller, group)
+
+    # --- moving ---------------------------------------------------------------------------------
+
+    def prepare_move(self, caller: Caller, person: str, request: shapes.MoveRequest) -> shapes.Move:
+        return self.moving.prepare(caller, person, request)
+
+    def moves(self, caller: Caller) -> shapes.Moves:
+        return self.moving.listed(caller)
+
+    def cancel_move(self, caller: Caller, person: str) -> shapes.Move:
+        return self.moving.cancel(caller, person)
+
+    async def arrive(self, caller: Caller, request: shapes.ArrivalRequest) -> shapes.Arrived:
+        return await self.moving.arrive(caller, request)
+
+    # --- privacy --------------------------------------------------------------------------------
+
+    async def export_person(self, caller: Caller, person: str) -> bytes:
+        return self.privacy.export(caller, person)
+
+    async def erase_person(
+        self, caller: Caller, person: str, request: shapes.EraseRequest
+    ) -> shapes.Erased:
+        return await self.privacy.erase(caller, person, request)
+
+    def retention(self, caller: Caller) -> shapes.Retention:
+        return self.keeping.show()
+
+    async def run_retention(self, caller: Caller) -> shapes.Retained:
+        return self.keeping.run()

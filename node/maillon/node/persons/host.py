@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -132,6 +132,11 @@ class PersonsHost(Host, Protocol):
     @property
     def retention_settings(self) -> Retention: ...
 
+    @property
+    def holdings(self) -> Mapping[str, Holding]:
+        """Return the other files that hold something about persons: exchanges, letters, access."""
+        ...
+
     def author(self, draft: Draft, key: SigningKey) -> Signed:
         """Sign and take in a record of ours. Raises: Refused."""
         ...
@@ -140,8 +145,39 @@ class PersonsHost(Host, Protocol):
         """Take in a record signed elsewhere. Raises: Refused."""
         ...
 
+    def scrub_ledger(self) -> None:
+        """Rewrite the files of the ledger and cut their logs."""
+        ...
+
     def scrub_store(self) -> None:
         """Cut what was erased out of the files of the records."""
         ...
 
     async def open_stream(self, peer: bytes, protocol: str) -> FrameStream: ...
+
+
+class Holding(Protocol):
+    """Another file of the node that holds something about persons.
+
+    `author` is the person (49 bytes), `keys` their public keys, `sealing` their sealing keys.
+    """
+
+    def erase_person(
+        self, author: bytes, keys: Sequence[bytes], sealing: Sequence[bytes], /
+    ) -> int:
+        """Erase what is kept about a person; return how many rows it was."""
+        ...
+
+    def export_person(
+        self, author: bytes, keys: Sequence[bytes], sealing: Sequence[bytes], /
+    ) -> object:
+        """Return what is kept about a person, as JSON can carry it, bytes as hexadecimal text."""
+        ...
+
+    def forget_before(self, at: int, /) -> int:
+        """Remove what ended before a time (Unix seconds); return how many rows it was."""
+        ...
+
+    def scrub(self) -> object:
+        """Cut what was erased out of the file, its free pages and its log."""
+        ...

@@ -130,14 +130,16 @@ class Writer:
 
     def withdraw_membership(self, info: MembershipInfo) -> None:
         """Publish that the coop takes its word on a key back: nothing it signed counts any more."""
-        host = self._host
-        old = host.store.get(info.record)
-        if old is None:
-            return
-        header = old.header
+        old = self._host.store.get(info.record)
+        if old is not None:
+            self.withdraw(old)
+
+    def withdraw(self, old: Signed) -> None:
+        """Withdraw a record that the coop's node key signed, or may."""
+        host, header = self._host, old.header
         made = self._made(
             "withdrawal",
-            build("withdrawal", salt=host.random(16), kind_="membership"),
+            build("withdrawal", salt=host.random(16), kind_=header.kind),
             host.node_key.public,
             max(host.time(), header.at),
             header.until,

@@ -33,7 +33,6 @@ class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Steps of exchanges that are closed: three years, as disputes about services lapse."""
     letters: Days = 30
     """Letters that were fetched, and those nobody fetched."""
-    drafts: Days = 30
     memos: Days = 3_650
     """What transfers were for: ten years, as accounts are kept."""
     vouchers: Days = 1_095
