@@ -14,6 +14,7 @@ from msgspec import Meta
 from maillon.node.home import Home
 from maillon.node.i18n import _
 from maillon.node.naming import why_not
+from maillon.node.persons.settings import PersonsSettings, Retention
 from maillon.protocol.errors import LocalError
 
 # As in the coop's profile (spec/03).
@@ -119,6 +120,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     api: Api = msgspec.field(default_factory=Api)
     work: Work = msgspec.field(default_factory=Work)
     log: Log = msgspec.field(default_factory=Log)
+    persons: PersonsSettings = msgspec.field(default_factory=PersonsSettings)
+    retention: Retention = msgspec.field(default_factory=Retention)
 
 
 def parse_config(text: bytes) -> Config:
@@ -287,6 +290,25 @@ announce = {_toml(announce)}
 #verify_threads = 2
 # Beyond this many records the node takes no more from others.
 #records_max = 5000000
+
+[persons]
+# How long a new key that your coop vouches for can be contested, in days.
+#contest_days = 14
+# What providers of a status are not given, beside what no volunteer is given anywhere (a credit,
+# money): [persons.forbidden]
+#          volunteer = ["hours"]
+
+[retention]
+# Days for which what has served is kept; 0 keeps it for ever.
+#exchanges = 1095      # exchanges that are closed
+#letters = 30          # letters that were fetched or have expired
+#memos = 3650          # what transfers were for
+#vouchers = 1095       # paper cheques, after they have expired
+#deposits = 365        # cheques of other coops that were deposited here
+#claims = 30           # codes to claim an account
+#recoveries = 1095     # lost keys that were replaced
+#moves = 365           # people who moved to another coop
+#invitations = 90
 
 [log]
 #level = "info"        # debug, info, warning, error

@@ -22,6 +22,7 @@ from maillon.node.api import openapi, own, problems, shapes
 from maillon.node.api.access_app import ACCESS_ROUTES
 from maillon.node.api.caller import OPERATOR, PUBLIC, Who, guard, needs, provide_caller
 from maillon.node.api.ledger_app import LEDGER_ROUTES
+from maillon.node.api.persons_app import PERSONS_ROUTES
 from maillon.node.api.service import ListOptions, SearchOptions, Service
 from maillon.node.i18n import _
 from maillon.protocol.errors import LocalError, MaillonError
@@ -387,6 +388,7 @@ def make_app(service: Service, *, version: str) -> Litestar:
             admit,
             *LEDGER_ROUTES,
             *ACCESS_ROUTES,
+            *PERSONS_ROUTES,
             describe,
         ],
         state=State({"version": version}),

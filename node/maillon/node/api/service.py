@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from maillon.node.api import shapes
 from maillon.node.api.access_service import AccessService
 from maillon.node.api.ledger_service import LedgerService
+from maillon.node.api.persons_service import PersonsService
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,11 @@ class Service(Protocol):
     @property
     def ledger(self) -> LedgerService:
         """Return the accounts of the node."""
+        ...
+
+    @property
+    def persons(self) -> PersonsService:
+        """Return the affairs of persons: cheques, keys, groups, moving, privacy."""
         ...
 
     def status(self) -> shapes.Status: ...

@@ -22,7 +22,7 @@ _TABLES: Final = {
 }
 # Only what can never be paid any more: the cheque is expired, and was not being paid.
 _VOUCHERS: Final = "book IN (SELECT id FROM book WHERE expires < ?) AND status != 'presented'"
-_HELD: Final = {"exchanges": "exchanges", "letters": "letters", "sessions": "access"}
+_HELD: Final = {"exchanges": "exchanges", "letters": "letters"}
 
 
 class Keeping:

@@ -44,5 +44,3 @@ class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     recoveries: Days = 1_095
     moves: Days = 365
     invitations: Days = 90
-    sessions: Days = 30
-    """Sessions and tokens that have ended."""

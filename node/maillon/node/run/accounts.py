@@ -116,6 +116,11 @@ class Ledger:
         self.desk = Desk(host, self.runner, node.home.founding.read_bytes)
         node.engine.view.transfers = self._transfer
 
+    @property
+    def disk(self) -> SqliteDisk | None:
+        """Return the files of the accounts, None without accounts."""
+        return self._disk
+
     def _transfer(self, id: bytes) -> TransferInfo | None:
         """Return the parties of a certified transfer; a reservation is none before it is paid."""
         assert self.runner is not None

@@ -36,7 +36,7 @@ from maillon.node.home import Home, listen_socket, write_atomic
 from maillon.node.i18n import _
 from maillon.node.net import Libp2pNetwork, NetSettings, load_libraries, parse_address
 from maillon.node.ports import FrameStream
-from maillon.node.run import accounts, join, sync, timekeeping
+from maillon.node.run import accounts, join, persons, sync, timekeeping
 from maillon.node.run.accounts import Ledger
 from maillon.node.run.arrivals import Arrivals
 from maillon.node.run.authoring import Authoring
@@ -48,6 +48,7 @@ from maillon.node.run.interface import Interface
 from maillon.node.run.logs import get_log, set_up_logging
 from maillon.node.run.newcomer import read_records
 from maillon.node.run.people import People
+from maillon.node.run.persons import Persons
 from maillon.node.run.post import PROTOCOL as LETTERS
 from maillon.node.run.post import Post
 from maillon.node.run.process import first_local, notify_systemd, version
@@ -151,6 +152,7 @@ class Node:
         self.events = self.interface.events
         self.ledger = Ledger(self, password)
         self.post = Post(self, password)
+        self.persons = Persons(self)
         self._poke = trio.Event()
         self._publish_send, self._publish_receive = trio.open_memory_channel[bytes](
             PUBLISH_QUEUE_MAX
@@ -181,6 +183,7 @@ class Node:
         self.searching.close()
         self.interface.close()
         self.post.close()
+        self.persons.close()
         self.ledger.close()
         self.store.close()
         self.register.close()
@@ -223,9 +226,11 @@ class Node:
                 self.network.set_handler(timekeeping.PROTOCOL, self.timekeeping.answer)
                 self.network.set_handler(accounts.PROTOCOL, self.ledger.serve)
                 self.network.set_handler(LETTERS, self.post.serve)
+                self.network.set_handler(persons.PROTOCOL, self.persons.serve)
                 # Before the network: what was asked goes on being asked, and answers at once.
                 nursery.start_soon(self.ledger.run)
                 nursery.start_soon(self.post.run)
+                nursery.start_soon(self.persons.run)
                 self._dial_configured()
                 serve = partial(
                     self.interface.serve, NodeService(self), listener, self._stop.wait

@@ -13,6 +13,7 @@ from maillon.node import clock
 from maillon.node.api import shapes
 from maillon.node.api.access_service import AccessService
 from maillon.node.api.ledger_service import LedgerService
+from maillon.node.api.persons_service import PersonsService
 from maillon.node.api.service import ListOptions, SearchOptions
 from maillon.node.i18n import _
 from maillon.node.run.admission import admission_draft, missing_founders
@@ -40,6 +41,10 @@ class NodeService:
     @property
     def ledger(self) -> LedgerService:
         return self._node.ledger.desk
+
+    @property
+    def persons(self) -> PersonsService:
+        return self._node.persons.desk
 
     # --- the node -------------------------------------------------------------------------------
 
