@@ -8,14 +8,16 @@ from pathlib import Path
 import pytest
 
 from maillon.ledger import catchup
+from maillon.ledger.charter_entries import SetRule
 from maillon.ledger.errors import OverLimit
-from maillon.ledger.messages import AskHeads, Blocks
+from maillon.ledger.messages import AskHeads, Blocks, ProposalHint
 from maillon.ledger.orders import Order, PayAction, sign_order
 from maillon.ledger.signing import inline_verify
 from maillon.node.ledger import bounds
 from maillon.node.ledger.happenings import Event, FromGuest, FromPeer, Setup
 from maillon.node.ledger.machine import Machine
 from maillon.node.ledger.queue import REFUSED, OrderQueue
+from maillon.node.ledger.signatures import CachedVerify
 from maillon.node.ledger.staging import StagedDisk
 from maillon.node.store.ledgerdisk import SqliteDisk
 from maillon.protocol.keys import SigningKey
@@ -93,6 +95,27 @@ def test_what_is_asked_again_and_again_waits_for_the_writer_once(tmp_path: Path)
         machine.submit(id, NOW)
     assert list(machine.backlog) == [id]
     disk.close()
+
+
+def test_what_is_known_of_a_proposal_is_not_carried_further(tmp_path: Path) -> None:
+    disk = SqliteDisk(tmp_path)
+    machine = machine_of(disk, writes=True)
+    machine.run(NOW)
+    gathered = machine.changes.propose([SetRule("accounts_max", 77)], "fewer accounts")
+    hint = ProposalHint(gathered.proposal.encode(), gathered.approvals)
+    assert len(machine.changes.news) == 1
+    # Not even while its news wait to leave with the next run.
+    assert not machine.told(hint, b"p" * 32, NOW)
+    disk.close()
+
+
+def test_only_so_many_signatures_are_remembered_one_s_own_included() -> None:
+    known = CachedVerify(inline_verify, limit=3)
+    # Never verified: what answers that they are good is the memory of them.
+    checks = [(DEVICE.public, bytes([n]), bytes(64)) for n in range(5)]
+    for check in checks:
+        known.add(check)
+    assert known(checks) == [False, False, True, True, True]
 
 
 @pytest.fixture

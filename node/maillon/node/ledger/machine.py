@@ -493,8 +493,9 @@ class Machine:
         Raises: what is wrong with it.
         """
         if isinstance(message, ProposalHint):
+            before = len(self.changes.news)
             self.changes.take(message)
-            return bool(self.changes.news)
+            return len(self.changes.news) > before
         step = self.witness.handle(peer, message, now)
         for send in step.sends:
             if isinstance(send.message, Failure):

@@ -37,14 +37,17 @@ class CachedVerify:
             for place, good in zip(unknown, told, strict=True):
                 answers[place] = good
                 if good:
-                    self._good[names[place]] = None
-            while len(self._good) > self._limit:
-                self._good.popitem(last=False)
+                    self._remember(names[place])
         return answers
 
     def add(self, check: Check) -> None:
         """Remember a signature that this node made itself."""
-        self._good[_name(check)] = None
+        self._remember(_name(check))
+
+    def _remember(self, name: bytes) -> None:
+        self._good[name] = None
+        if len(self._good) > self._limit:
+            self._good.popitem(last=False)
 
 
 def _name(check: Check) -> bytes:
