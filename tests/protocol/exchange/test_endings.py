@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+
+from maillon.protocol.exchange import TransferFact
 from support.transcripts import (
     COORDINATOR,
     DAY,
@@ -18,8 +22,6 @@ from support.transcripts import (
     Play,
     slot,
 )
-
-from maillon.protocol.exchange import TransferFact
 
 FIXED = {"per_hour": None, "amount": 90}
 FEE = {"cancel_fee": 30, "cancel_free_before_s": DAY}
@@ -439,7 +441,7 @@ def test_a_bundles_part_counts_with_the_decision_and_not_before() -> None:
         agreement = play.agreed(reserved=True)
         assert (play.state().phase, play.state().reserved) == ("quoted", True)
         assert play.state().next(PROVIDER, play.at).kinds == ("message",)
-        named = {"agreements": [agreement.id, b"\x0d" * 32]} if outcome == "commit" else {}
+        named: dict[str, Any] = {"agreements": [agreement.id, b"\x0d" * 32]} if outcome == "commit" else {}
         play.add(
             "bundle_decision", COORDINATOR, refs=(), bundle=b"\x0b" * 32, outcome=outcome,
             exchanges=[play.opening.id, b"\x0c" * 32], **named,

@@ -17,10 +17,12 @@ somebody who may not have read them."""
 
 def deadlines(state: State) -> list[Deadline]:
     """Return what is waited for now, the next first."""
-    return sorted(_deadlines(state), key=lambda entry: (entry.at, entry.what))
+    found = [*_that_change(state), *_that_tell(state)]
+    return sorted(found, key=lambda entry: (entry.at, entry.what))
 
 
-def _deadlines(state: State) -> Iterator[Deadline]:
+def _that_change(state: State) -> Iterator[Deadline]:
+    """Yield the deadlines that change the state when they pass."""
     terms = state.terms
     if terms is None or state.waits_for_bundle:
         yield from _of_offers(state)
@@ -35,9 +37,10 @@ def _deadlines(state: State) -> Iterator[Deadline]:
     if state.dispute is not None:
         yield Deadline("mediate", state.dispute.at + terms["mediate_within_s"], silence["mediate"])
         return
-    if not state.ended:
+    if not state.ended and not (state.fixed and not state.recurring):
         yield from _of_work(state)
-    yield from _of_money(state)
+    if silence["pay"] == "mediated":
+        yield from _of_payment(state)
 
 
 def _of_offers(state: State) -> Iterator[Deadline]:
@@ -54,8 +57,6 @@ def _of_offers(state: State) -> Iterator[Deadline]:
 def _of_work(state: State) -> Iterator[Deadline]:
     terms = state.terms
     assert terms is not None  # there is an agreement
-    if state.fixed and not state.recurring:
-        return
     silence = terms["silence"]
     planned: list[int] = []
     done: list[int] = []
@@ -79,19 +80,27 @@ def _of_work(state: State) -> Iterator[Deadline]:
         yield Deadline("accept", max(done) + terms["accept_within_s"], outcome)
 
 
-def _of_money(state: State) -> Iterator[Deadline]:
+def _of_payment(state: State) -> Iterator[Deadline]:
     terms = state.terms
     assert terms is not None  # there is an agreement
-    if not state.fixed:
+    if not state.fixed or not state.owed or state.covered():
+        return
+    entry = state.fixed[-1]
+    outcome = terms["silence"]["pay"] if entry.how in ("accepted", "silence") else "overdue"
+    yield Deadline("pay", entry.at + terms["pay_within_s"], outcome)
+
+
+def _that_tell(state: State) -> Iterator[Deadline]:
+    """Yield the deadlines that only say until when something is possible."""
+    terms = state.terms
+    if terms is None or state.waits_for_bundle or state.dispute is not None or not state.fixed:
         return
     entry = state.fixed[-1]
     until = entry.at + terms["complain_within_s"]
     if entry.how in ("accepted", "silence", "fee") and state.time <= until and entry.full:
         yield Deadline("complain", until, "final")
-    until = entry.at + terms["pay_within_s"]
-    outcome = terms["silence"]["pay"] if entry.how in ("accepted", "silence") else "overdue"
-    if state.owed and not state.covered():
-        yield Deadline("pay", until, outcome)
+    if terms["silence"]["pay"] != "mediated":
+        yield from _of_payment(state)
     evaluate = state.evaluate_until()
     if evaluate is not None and not state.released():
         yield Deadline("evaluate", evaluate, "released")
@@ -102,8 +111,9 @@ def advance(state: State, now: int) -> None:
     while True:
         passed = [
             (entry.at, entry.what, entry)
-            for entry in _deadlines(state)
-            if entry.at < now and _changes(entry)
+            for entry in _that_change(state)
+            # One that leads to mediation has no more to change once there was one.
+            if entry.at < now and (entry.what, entry.outcome) != ("pay", "overdue")
         ]
         if not passed:
             break
@@ -111,13 +121,6 @@ def advance(state: State, now: int) -> None:
         state.time = max(state.time, entry.at + 1)
         _fire(state, entry)
     state.time = max(state.time, now)
-
-
-def _changes(entry: Deadline) -> bool:
-    """Tell whether a deadline changes more than what it says itself when it passes."""
-    if entry.what == "pay":
-        return entry.outcome == "mediated"
-    return entry.what not in ("complain", "evaluate")
 
 
 def _fire(state: State, entry: Deadline) -> None:

@@ -130,7 +130,7 @@ def exchange_at(state: State, now: int) -> Exchange:
     """Return what a folded transcript comes to at a time."""
     copy = state.copy()
     advance(copy, now)
-    return shown(copy, now)
+    return shown(copy, now, state)
 
 
 def possible(state: State, author: bytes, now: int) -> Possible:

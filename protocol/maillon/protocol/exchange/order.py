@@ -26,8 +26,9 @@ OUTSIDERS: Final = frozenset({"bundle_decision", "funding"})
 class Arranged:
     """The steps of one exchange in their order, with what each had seen.
 
-    `past[i]` has bit j set when step i refers to step j, directly or through others. `lost` are the
-    places of steps that gave way to another by the same key.
+    `past[i]` has bit j set when step i refers to step j, directly or through others; `crossed[i]`
+    when neither refers to the other, and is absent where there is none. `lost` are the places of
+    steps that gave way to another by the same key.
     """
 
     exchange: bytes
@@ -41,16 +42,13 @@ class Arranged:
     waiting: tuple[bytes, ...]
     heads: tuple[bytes, ...]
     providers: frozenset[bytes]
+    crossed: dict[int, int]
     lost: frozenset[int] = frozenset()
 
     def sees(self, known: int, id: object) -> bool:
         """Tell whether a step is among what a mask has seen."""
         place = self.place.get(cast("bytes", id))
         return place is not None and bool(known >> place & 1)
-
-    def concurrent(self, a: int, b: int) -> bool:
-        """Tell whether neither of two places had seen the other."""
-        return not (self.past[a] >> b & 1 or self.past[b] >> a & 1 or a == b)
 
     def side(self, author: bytes) -> str:
         """Return "p" for a provider, past or proposed, "r" for the requester, "m" for others."""
@@ -83,12 +81,13 @@ class Arranged:
 
         A step about to be signed has seen all there is.
         """
-        if place >= len(self.steps):
+        mask = self.crossed.get(place, 0)
+        if not mask:
             return []
         return [
             other
-            for other in range(len(self.steps))
-            if other not in self.lost and self.concurrent(place, other)
+            for other in range(mask.bit_length())
+            if mask >> other & 1 and other not in self.lost
         ]
 
     def beaten(self, place: int, rival: Callable[[int], bool]) -> bool:
@@ -156,6 +155,7 @@ def arrange(given: Iterable[Step]) -> Arranged:
         tuple(sorted(missing)),
         tuple(step.id for at, step in enumerate(steps) if not referred >> at & 1),
         _providers(opening, steps),
+        _crossed(past),
     )
     arranged.lost = _equivocations(arranged)
     return arranged
@@ -206,6 +206,19 @@ def _depths(
     return time, depth
 
 
+def _crossed(past: list[int]) -> dict[int, int]:
+    """Return for each place the mask of those that it had not seen and that had not seen it."""
+    crossed: dict[int, int] = {}
+    for place, known in enumerate(past):
+        unseen = ((1 << place) - 1) & ~known
+        if unseen:
+            crossed[place] = crossed.get(place, 0) | unseen
+            for other in range(unseen.bit_length()):
+                if unseen >> other & 1:
+                    crossed[other] = crossed.get(other, 0) | 1 << place
+    return crossed
+
+
 def _providers(opening: Step, steps: Iterable[Step]) -> frozenset[bytes]:
     payload = cast("Mapping[str, Any]", opening.payload)
     providers = {payload["provider"]}
@@ -230,7 +243,8 @@ def _equivocations(arranged: Arranged) -> frozenset[int]:
             continue
         kept: list[int] = []
         for place in sorted(places, key=arranged.rank):
-            if any(arranged.concurrent(place, other) for other in kept):
+            aside = arranged.crossed.get(place, 0)
+            if any(aside >> other & 1 for other in kept):
                 lost.add(place)
             else:
                 kept.append(place)

@@ -55,7 +55,7 @@ def payment(state: State, step: Step, place: int, known: int) -> None:
         raise No("unknown_step")
     if payload["unit"] != terms.get("unit"):
         raise No("unit")
-    fact = state.facts.transfer(order)
+    fact = state.transfer(order)
     amount = int(payload["amount"])
     if fact is not None:
         theirs = _receivers(state, step.author)

@@ -30,8 +30,8 @@ _SLOT_STATUS = {
 }
 
 
-def shown(state: State, now: int) -> Exchange:
-    """Return the state as a frozen value."""
+def shown(state: State, now: int, folded: State) -> Exchange:
+    """Return the state as a frozen value; `folded` is what it was before the clock went on."""
     opening = state.opening
     origin = opening.get("origin")
     phase = state.phase()
@@ -122,7 +122,7 @@ def shown(state: State, now: int) -> Exchange:
         waiting=state.arranged.waiting,
         heads=state.arranged.heads,
         order=tuple(step.id for step in state.arranged.steps),
-        _state=state,
+        _state=folded,
     )  # fmt: skip
 
 
@@ -168,7 +168,7 @@ def _hold(state: State) -> Hold | None:
     if state.hold is None:
         return None
     order, amount, unit = state.hold
-    fact = state.facts.transfer(order)
+    fact = state.transfer(order)
     return Hold(order, amount, unit, "announced" if fact is None else fact.status)
 
 

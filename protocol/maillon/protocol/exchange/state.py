@@ -156,6 +156,9 @@ class State:
     bundle_decided: str = ""
     terms: Mapping[str, Any] | None = None
     refs: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
+    asked: dict[bytes, TransferFact | None] = field(
+        default_factory=dict[bytes, TransferFact | None]
+    )
     slots: dict[bytes, SlotState] = field(default_factory=dict[bytes, SlotState])
     changes: dict[bytes, ChangeState] = field(default_factory=dict[bytes, ChangeState])
     tasks: dict[bytes, TaskState] = field(default_factory=dict[bytes, TaskState])
@@ -289,7 +292,15 @@ class State:
 
     def fact(self, payment: PayState) -> TransferFact | None:
         """Return what the ledger says of a payment."""
-        return None if payment.order is None else self.facts.transfer(payment.order)
+        return None if payment.order is None else self.transfer(payment.order)
+
+    def transfer(self, order: bytes) -> TransferFact | None:
+        """Return what the ledger says of an order; it is asked once."""
+        try:
+            return self.asked[order]
+        except KeyError:
+            found = self.asked[order] = self.facts.transfer(order)
+            return found
 
     def flows(self) -> tuple[int, int]:
         """Return what was paid and what is announced, to the provider's side."""

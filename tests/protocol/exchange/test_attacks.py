@@ -1,0 +1,448 @@
+"""Claims about parties that keep steps back, date them back, sign twice, or pose as others.
+
+In each the attacker's step is good as a record: it is the exchange that does not let it have its way.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from maillon.protocol.errors import LocalError
+from maillon.protocol.exchange import Exchange, Step, StepRefused, check_next, fold
+from support.transcripts import (
+    COORDINATOR,
+    DAY,
+    HOUR,
+    MEDIATOR,
+    OTHER,
+    PROVIDER,
+    REQUESTER,
+    SLOT,
+    START,
+    STRANGER,
+    THIRD,
+    Play,
+    slot,
+)
+
+BUNDLE = b"\x0b" * 32
+FEE = {"cancel_fee": 30, "cancel_free_before_s": DAY}
+
+
+def why(play: Play, step: Step) -> str | None:
+    return {entry.id: entry.reason for entry in play.state().void}.get(step.id)
+
+
+def refused(play: Play, kind: str, author: bytes, **payload: object) -> str:
+    """Return why a desk refuses a step; the transcript stays as it is."""
+    before, steps = play.state(play.at + 1), list(play.steps)
+    with pytest.raises(StepRefused) as error:
+        play.do(kind, author, **payload)
+    assert play.steps == steps and play.state(before.now) == before
+    assert (error.value.phase, error.value.kind) == (before.phase, kind)
+    assert error.value.possible == before.next(author, before.now).kinds
+    assert kind in str(error.value) and before.phase in str(error.value)
+    reason: str = error.value.reason
+    return reason
+
+
+# --- kept back and dated back ---------------------------------------------------------------------
+
+
+def test_a_withdrawal_kept_back_does_not_undo_an_agreement() -> None:
+    play = Play()
+    quote = play.quoted()
+    play.do("agreement", REQUESTER, quote=quote.id)
+    for at in (quote.at, play.at + DAY):
+        withdrawal = play.add(
+            "quote_withdrawal", PROVIDER, device=1, refs=[quote], at=at, quote=quote.id
+        )
+        assert why(play, withdrawal) in ("outranked", "phase")
+        assert play.state().phase == "scheduled"
+        play.steps.remove(withdrawal)
+
+
+def test_ending_everything_behind_an_agreements_back_does_not_undo_it() -> None:
+    for kind, author in (("cancellation", PROVIDER), ("decline", REQUESTER)):
+        play = Play()
+        quote = play.quoted()
+        play.do("agreement", REQUESTER, quote=quote.id)
+        ended = play.add(kind, author, device=1, refs=[quote], at=quote.at)
+        assert (why(play, ended), play.state().phase) == ("outranked", "scheduled")
+
+
+def test_an_agreement_that_had_seen_the_withdrawal_does_not_count() -> None:
+    play = Play()
+    quote = play.quoted()
+    withdrawal = play.do("quote_withdrawal", PROVIDER, quote=quote.id)
+    agreement = play.add("agreement", REQUESTER, refs=[withdrawal], at=quote.at, quote=quote.id)
+    assert why(play, agreement) in ("phase", "decided")
+    assert play.state().agreement is None
+
+
+def test_an_agreement_is_no_earlier_than_what_it_refers_to() -> None:
+    play = Play()
+    quote = play.quoted(valid_until=START + DAY)
+    play.until(START + 2 * DAY)
+    message = play.do("message", PROVIDER, text="Too late now.", lang="en")
+    agreement = play.add("agreement", REQUESTER, refs=[message], at=START + 10, quote=quote.id)
+    assert why(play, agreement) in ("phase", "late")
+
+
+def test_a_cancellation_dated_back_before_the_check_in_ends_nothing_and_is_heard() -> None:
+    play = Play()
+    agreement = play.agreed(silence={"accept": "accepted"})
+    out = play.worked()
+    for at in (agreement.at, out.at):
+        back = play.add("cancellation", REQUESTER, device=1, refs=[agreement], at=at, reason="No")
+        assert play.state().phase == "done"
+        assert why(play, back) is None
+        # Neither side is believed alone: silence is no acceptance any more.
+        assert play.state(out.at + 7 * DAY + 1).phase == "disputed"
+        play.steps.remove(back)
+    assert play.state(out.at + 7 * DAY + 1).phase == "accepted"
+
+
+def test_a_check_in_kept_back_does_not_make_a_cancelled_service_payable_by_silence() -> None:
+    play = Play()
+    agreement = play.agreed()
+    play.do("cancellation", REQUESTER, reason="away", lang="en")
+    assert play.state().phase == "cancelled"
+    start = slot()["start"]
+    came = play.add("check_in", PROVIDER, refs=[agreement], at=start, slot=SLOT, time=start)
+    play.until(start + HOUR)
+    gone = play.add("check_out", PROVIDER, refs=[came], time=start + HOUR, slot=SLOT, minutes=60)
+    assert play.state(gone.at).phase == "done"
+    state = play.state(gone.at + 7 * DAY + 1)
+    assert (state.phase, state.due.amount) == ("disputed", 0)
+
+
+def test_a_check_in_days_ahead_does_not_stop_a_cancellation() -> None:
+    play = Play()
+    agreement = play.agreed(when=[slot(day=20)])
+    play.do("cancellation", REQUESTER)
+    early = play.add("check_in", PROVIDER, refs=[agreement], slot=SLOT, time=play.at)
+    assert play.state().phase == "cancelled"
+    assert why(play, early) in ("phase", "early", "slot")
+
+
+def test_a_part_accepted_in_secret_is_not_final_before_the_provider_heard_of_it() -> None:
+    play = Play()
+    play.agreed()
+    out = play.worked()
+    secret = play.add(
+        "acceptance", REQUESTER, device=1, refs=[out], at=out.at, amount=1, part=True, reason="R"
+    )
+    play.until(out.at + 200 * DAY)
+    assert play.state().owed == 1
+    play.do("complaint", PROVIDER, text="I never heard.", lang="en")
+    assert play.state().phase == "disputed"
+    play.do("mediation", MEDIATOR, amount=60, text="Nor did we.", lang="en", closes=True)
+    assert play.state().owed == 60
+    assert why(play, secret) is None
+
+
+def test_a_complaint_in_time_counts_though_it_arrives_after_silence_was_taken_for_yes() -> None:
+    play = Play()
+    play.agreed()
+    out = play.worked()
+    before = play.state(out.at + 7 * DAY + 1)
+    assert before.phase == "accepted"
+    play.add("complaint", REQUESTER, refs=[out], at=out.at + DAY, text="No.", lang="en")
+    assert play.state(out.at + 7 * DAY + 1).phase == "disputed"
+
+
+def test_a_smaller_measure_kept_back_does_not_shrink_what_was_accepted() -> None:
+    play = Play()
+    play.agreed()
+    play.worked(minutes=90)
+    [came] = [step for step in play.steps if step.kind == "check_in"]
+    play.do("acceptance", REQUESTER)
+    assert play.state().owed == 90
+    play.add(
+        "check_out", REQUESTER, device=1, refs=[came], at=came.at, time=came.at, minutes=1,
+        slot=SLOT,
+    )  # fmt: skip
+    assert play.state().owed == 90
+
+
+def test_the_lesser_of_two_measures_counts_until_the_requester_says_otherwise() -> None:
+    play = Play()
+    play.agreed()
+    play.worked(minutes=90)
+    [came] = [step for step in play.steps if step.kind == "check_in"]
+    play.add("check_out", REQUESTER, refs=[came], slot=SLOT, time=play.at, minutes=70)
+    assert play.state().expected == 70
+    play.do("acceptance", REQUESTER, minutes=80)
+    assert play.state().owed == 80
+
+
+def test_an_evaluation_after_its_time_does_not_count() -> None:
+    play = Play()
+    play.agreed()
+    play.worked()
+    play.do("acceptance", REQUESTER)
+    play.paid()
+    play.do("evaluation", REQUESTER, attestation=b"\x01" * 32)
+    until = play.state().evaluate_until
+    assert until is not None and play.state(until).released is False
+    play.until(until)
+    assert play.state(until + 1).released
+    assert refused(play, "evaluation", PROVIDER, attestation=b"\x02" * 32) == "late"
+
+
+def test_paying_again_does_not_open_the_evaluation_again() -> None:
+    play = Play()
+    play.agreed()
+    play.worked()
+    play.do("acceptance", REQUESTER)
+    play.paid(30)
+    play.do("evaluation", REQUESTER, attestation=b"\x01" * 32)
+    until = play.state().evaluate_until
+    assert until is not None
+    play.until(until + DAY)
+    assert play.state().released
+    play.paid(30)
+    assert play.state().released
+    assert refused(play, "evaluation", PROVIDER, attestation=b"\x02" * 32) == "late"
+
+
+# --- twice ----------------------------------------------------------------------------------------
+
+
+def test_of_two_agreements_from_two_devices_the_one_the_provider_refers_to_counts() -> None:
+    for first in (0, 1):
+        play = Play()
+        cheap = play.quoted(per_hour=30)
+        dear = play.quoted(per_hour=90)
+        both = [
+            play.add("agreement", REQUESTER, device=0, refs=[dear], at=play.at, quote=cheap.id),
+            play.add("agreement", REQUESTER, device=1, refs=[dear], at=play.at, quote=dear.id),
+        ]
+        play.add("message", PROVIDER, refs=[both[first]], text="Fine.", lang="en")
+        agreement = play.state().agreement
+        assert agreement is not None and agreement.id == both[first].id
+        assert why(play, both[1 - first]) in ("rival", "phase")
+
+
+def test_accepting_on_two_devices_makes_one_amount_due() -> None:
+    play = Play()
+    play.agreed()
+    out = play.worked()
+    play.add("acceptance", REQUESTER, device=0, refs=[out])
+    play.add("acceptance", REQUESTER, device=1, refs=[out])
+    state = play.state()
+    assert (state.owed, len(state.void)) == (60, 1)
+
+
+def test_a_key_that_signs_two_steps_side_by_side_is_heard_once() -> None:
+    play = Play()
+    quote = play.quoted()
+    agreement = play.add("agreement", REQUESTER, refs=[quote], quote=quote.id)
+    decline = play.add("decline", REQUESTER, refs=[quote], quote=quote.id)
+    answer = play.add("message", PROVIDER, refs=[decline], text="A pity.", lang="en")
+    assert why(play, agreement) == "equivocation"
+    assert play.state().phase == "declined"
+    play.steps.remove(answer)
+    play.add("message", PROVIDER, refs=[agreement], text="Fine.", lang="en")
+    assert why(play, decline) == "equivocation"
+    assert play.state().phase == "scheduled"
+
+
+def test_one_transfer_pays_once_however_often_it_is_named() -> None:
+    play = Play()
+    play.agreed(per_hour=None, amount=90)
+    play.worked()
+    play.do("acceptance", REQUESTER)
+    payment = play.paid(45)
+    assert payment.payload is not None
+    order = payment.payload["transfer"]
+    assert refused(
+        play, "payment", REQUESTER, transfer=order, amount=45, unit="heure"
+    ) == "decided"
+    again = play.add("payment", REQUESTER, device=1, transfer=order, amount=45, unit="heure")
+    assert why(play, again) == "decided"
+    assert (play.state().paid, play.state().due.amount) == (45, 45)
+
+
+def test_a_transfer_for_something_else_pays_nothing() -> None:
+    for wrong in (
+        {"ref": bytes(32)},
+        {"payee": STRANGER},
+        {"payer": STRANGER},
+        {"unit": "grain"},
+    ):
+        play = Play()
+        play.agreed()
+        play.worked()
+        play.do("acceptance", REQUESTER)
+        with pytest.raises(StepRefused):
+            play.paid(**wrong)
+        order = next(iter(play.transfers))
+        step = play.add("payment", REQUESTER, transfer=order, amount=60, unit="heure")
+        assert why(play, step) == "transfer"
+        assert (play.state().paid, play.state().due.amount) == (0, 60)
+
+
+def test_paying_more_than_is_due_is_refused() -> None:
+    play = Play()
+    play.agreed()
+    play.worked()
+    play.do("acceptance", REQUESTER)
+    play.paid()
+    assert refused(
+        play, "payment", REQUESTER, transfer=b"\x09" * 32, amount=60, unit="heure"
+    ) == "nothing_due"
+
+
+def test_a_handover_is_taken_up_once_and_by_whom_it_names() -> None:
+    play = Play()
+    play.agreed()
+    given = play.do("handover", PROVIDER, to=OTHER)
+    early = play.add("handover_acceptance", OTHER, refs=[given], handover=given.id)
+    assert why(play, early) in ("phase", "unknown_step")
+    play.steps.remove(early)
+    consent = play.do("consent", REQUESTER, to=given.id, yes=True)
+    assert refused(play, "handover_acceptance", THIRD, handover=given.id) == "role"
+    play.do("handover_acceptance", OTHER, handover=given.id)
+    assert refused(play, "handover_acceptance", OTHER, handover=given.id) == "phase"
+    # The new provider passes it on; the old acceptance does not bring it back.
+    on = play.do("handover", OTHER, to=THIRD)
+    play.do("consent", REQUESTER, to=on.id, yes=True)
+    play.do("handover_acceptance", THIRD, handover=on.id)
+    replay = play.add("handover_acceptance", OTHER, device=1, refs=[consent], handover=given.id)
+    assert play.state().provider == THIRD
+    assert why(play, replay) in ("phase", "decided", "rival")
+
+
+def test_a_provider_that_handed_over_does_not_take_it_back_with_a_check_in_kept_back() -> None:
+    play = Play()
+    agreement = play.agreed()
+    given = play.do("handover", PROVIDER, to=OTHER)
+    play.do("consent", REQUESTER, to=given.id, yes=True)
+    play.do("handover_acceptance", OTHER, handover=given.id)
+    play.worked(provider=OTHER)
+    play.do("acceptance", REQUESTER)
+    start = slot()["start"]
+    back = play.add(
+        "check_in", PROVIDER, device=1, refs=[agreement], at=start - HOUR, slot=SLOT, time=start
+    )
+    ended = play.add("cancellation", PROVIDER, device=2, refs=[agreement], at=agreement.at)
+    state = play.state()
+    assert (state.provider, state.owed, state.due.payee) == (OTHER, 60, OTHER)
+    assert why(play, back) in ("rival", "role")
+    assert why(play, ended) in ("outranked", "role")
+
+
+def test_a_coordinator_that_decides_both_ways_has_committed() -> None:
+    play = Play(bundle=BUNDLE)
+    agreement = play.agreed(reserved=True)
+    named: dict[str, Any] = {"bundle": BUNDLE, "exchanges": [play.opening.id, b"\x0c" * 32]}
+    commit = {**named, "outcome": "commit", "agreements": [agreement.id, b"\x0d" * 32]}
+    abort = {**named, "outcome": "abort"}
+    for order in ((commit, abort), (abort, commit)):
+        play.steps = [step for step in play.steps if step.kind != "bundle_decision"]
+        for decision in order:
+            play.add("bundle_decision", COORDINATOR, refs=(), **decision)
+        assert play.state().phase == "scheduled"
+
+
+# --- who they are not -----------------------------------------------------------------------------
+
+
+def test_nobody_takes_a_part_that_is_not_theirs() -> None:
+    play = Play()
+    quote = play.quoted()
+    assert refused(play, "agreement", PROVIDER, quote=quote.id) == "role"
+    assert refused(play, "agreement", STRANGER, quote=quote.id) == "role"
+    assert refused(play, "quote", REQUESTER, terms=quote.payload, valid_until=play.at) == "role"
+    play.do("agreement", REQUESTER, quote=quote.id)
+    play.worked()
+    assert refused(play, "acceptance", PROVIDER) == "role"
+    words = {"text": "T", "lang": "en"}
+    assert refused(play, "mediation", STRANGER, amount=0, closes=True, **words) == "role"
+    assert refused(play, "mediation", MEDIATOR, amount=0, closes=True, **words) == "phase"
+    play.do("complaint", REQUESTER, **words)
+    assert refused(play, "mediation", MEDIATOR, amount=61, closes=True, **words) == "amount"
+    assert refused(play, "message", STRANGER, **words) == "role"
+
+
+def test_a_stranger_in_the_transcript_changes_nothing() -> None:
+    play = Play()
+    quote = play.quoted()
+    forged = [
+        play.add("agreement", STRANGER, refs=[quote], quote=quote.id),
+        play.add("cancellation", STRANGER, refs=[quote]),
+        play.add("message", STRANGER, refs=[quote], text="T", lang="en"),
+    ]
+    assert [why(play, step) for step in forged] == ["role"] * 3 or {
+        why(play, step) for step in forged
+    } <= {"role", "equivocation"}
+    assert play.state().phase == "quoted"
+
+
+def test_a_step_of_another_exchange_is_none_of_this_one() -> None:
+    play, other = Play(), Play(title="Another")
+    quote = play.quoted()
+    alien = other.add("quote", PROVIDER, terms={}, valid_until=play.at + DAY)
+    replayed = play.add("agreement", REQUESTER, exchange=other.opening.id, quote=quote.id)
+    state = play.state(steps=[*play.steps, alien])
+    assert {entry.id: entry.reason for entry in state.void} == {
+        alien.id: "exchange",
+        replayed.id: "exchange",
+    }
+    assert state.phase == "quoted"
+    assert alien.id not in state.order
+
+
+def test_an_exchange_is_opened_by_one_of_its_two() -> None:
+    with pytest.raises(LocalError, match="one of the two"):
+        Play(by=STRANGER).quoted()
+    with pytest.raises(LocalError, match="one opening"):
+        fold([], now=START)
+    two = [Play().opening, Play(title="Another").opening]
+    with pytest.raises(LocalError, match="one opening"):
+        fold(two, now=START)
+
+
+def test_an_erased_step_is_void_and_the_rest_stands() -> None:
+    play = Play()
+    play.agreed()
+    play.do("message", PROVIDER, text="Private.", lang="en")
+    last = play.steps[-1]
+    gone = Step(
+        last.id, last.kind, last.by, last.author, last.signer_role, last.at, last.refs, None
+    )
+    state = play.state(steps=[*play.steps[:-1], gone])
+    assert [(entry.id, entry.reason) for entry in state.void] == [(last.id, "erased")]
+    assert state.phase == "scheduled"
+    opening = play.opening
+    bare = Step(opening.id, "opening", opening.by, opening.author, "member", opening.at, (), None)
+    with pytest.raises(LocalError, match="erased"):
+        fold([bare], now=START)
+
+
+def test_what_refers_to_a_missing_step_waits_and_counts_when_it_comes() -> None:
+    play = Play()
+    play.agreed()
+    quote = play.steps[1]
+    held: Exchange = play.state(steps=[play.steps[0], play.steps[2]])
+    assert (held.phase, held.waiting) == ("opened", (quote.id,))
+    assert play.state().waiting == ()
+
+
+def test_every_refusal_names_the_state_and_what_is_possible() -> None:
+    play = Play()
+    with pytest.raises(StepRefused) as error:
+        check_next(play.state(), "acceptance", {}, REQUESTER, play.at)
+    assert error.value.code == "step"
+    assert error.value.facts == {
+        "phase": "opened",
+        "kind": "acceptance",
+        "reason": "phase",
+        "possible": ("message", "decline", "cancellation"),
+    }
+    assert refused(play, "opening", REQUESTER) == "phase"
+    assert refused(play, "tea", REQUESTER) == "exchange"
