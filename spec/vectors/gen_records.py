@@ -367,6 +367,8 @@ def schema() -> Iterator[Vector]:
         ("demand", "an open auction", {"reciprocity": PRICED, "auction": OPEN}),
         ("demand", "a sealed auction with a limit",
          {"reciprocity": {**PRICED, "amount": 900}, "auction": SEALED}),
+        ("offer", "a count of a unit", {"reciprocity": {"kind": "count_only", "unit": "heure"}}),
+        ("offer", "an auction of a unit without a limit", {"reciprocity": PRICED}),
         ("offer", "two tariffs", {"tariffs": [
             {"audience": "members", "reciprocity": {"kind": "gift"}},
             {"audience": "outsiders", "reciprocity": {**PRICED, "kind": "amount", "amount": 5}},

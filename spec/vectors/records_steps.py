@@ -170,6 +170,8 @@ def broken_payloads() -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield "demand", "reveals until the close", {
         "reciprocity": PRICED, "auction": {**SEALED, "reveal_until": NOW + DAY_S},
     }  # fmt: skip
+    yield "offer", "a limit without its unit", {"reciprocity": {"kind": "auction", "amount": 60}}
+    yield "offer", "an amount without its unit", {"reciprocity": {"kind": "amount", "amount": 60}}
     gift: dict[str, Any] = {"kind": "gift"}
     yield "offer", "two tariffs for one audience", {
         "tariffs": [{"audience": "members", "reciprocity": gift},

@@ -98,6 +98,54 @@ const WITH_HEADER = {
   reply(record) {
     if (record.refs.length === 0) refuse('schema', 'first_ref')
   },
+  demand(record, map) {
+    const auction = map.get('auction')
+    if (!auction) return
+    const last = auction.get('reveal_until') ?? auction.get('closes')
+    if (auction.get('closes') <= record.at || last >= record.until) refuse('schema', 'auction_times')
+  },
+  freebusy(record, map) {
+    if (map.get('until') <= record.at || map.get('until') > record.until) refuse('schema', 'busy_until')
+  },
+  move(record, map) {
+    const coopOf = (author) => author.subarray(1, 33)
+    if (!coopOf(map.get('from')).equals(record.coop)) refuse('schema', 'from_coop')
+    if (coopOf(map.get('to')).equals(record.coop)) refuse('schema', 'to_coop')
+  },
+  vouching(record, map) {
+    const last = map.get('contest_until')
+    if (last < record.at + 7 * 86400 || last >= record.until) refuse('schema', 'contest_until')
+  },
+  quote(record, map) {
+    steps(1, 8)(record)
+    const last = map.get('valid_until')
+    if (last <= record.at || last > record.until) refuse('schema', 'valid_until')
+  },
+}
+
+function steps(least, most) {
+  return ({ refs }) => (refs.length >= least && refs.length <= most) || refuse('schema', 'step_refs')
+}
+
+const oneRef = ({ refs }) => refs.length === 1 || refuse('schema', 'first_ref')
+const onlyRef = (field) => ({ refs }, map) =>
+  (refs.length === 1 && refs[0].equals(map.get(field))) || refuse('schema', 'first_ref')
+
+for (const kind of ['bundle_part', 'organisation_part', 'cosignature', 'bid', 'auction_close', 'award']) {
+  WITH_HEADER[kind] = oneRef
+}
+WITH_HEADER.bid_reveal = onlyRef('bid')
+WITH_HEADER.contest = onlyRef('vouching')
+for (const kind of ['opening', 'funding_request', 'group_approval', 'voucher_deposit', 'relay_request', 'relay_ack']) {
+  WITH_HEADER[kind] = steps(0, 0)
+}
+for (const kind of ['funding', 'bundle_decision']) WITH_HEADER[kind] = steps(0, 8)
+
+/** What the header of a record has to be for its payload; a step's has the ids of steps before it. */
+function checkHeader(record) {
+  const letters = KINDS.get(record.kind)?.letters
+  const rule = WITH_HEADER[record.kind] ?? (letters ? steps(1, 8) : null)
+  rule?.(record, record.payload)
 }
 
 const SUBJECTS = {
@@ -107,6 +155,17 @@ const SUBJECTS = {
   category: (_, map) => map.get('code'),
   attestation: (_, map) => map.get('transfer'),
   reply: (record) => record.refs[0],
+  move: (_, map) => map.get('from'),
+  vouching: (_, map) => Buffer.concat([map.get('person'), map.get('new_key')]),
+  relay: () => Buffer.alloc(0),
+  freebusy: () => Buffer.alloc(0),
+  cosignature: (_, map) => map.get('demand'),
+  bundle_part: (_, map) => map.get('bundle'),
+  organisation_part: (_, map) => map.get('organisation'),
+  auction_close: (_, map) => map.get('demand'),
+  award: (_, map) => map.get('demand'),
+  contest: (_, map) => map.get('vouching'),
+  bid_reveal: (_, map) => map.get('bid'),
 }
 
 const startsWith = (series, tag) => series.subarray(0, 2).equals(tag)
@@ -132,19 +191,21 @@ function checkSeries(record) {
 export const subjectKind = (record) =>
   record.kind === 'withdrawal' ? (kindOfSeries(record.series) ?? record.payload.get('kind')) : record.kind
 
-export function checkAlone(record, fed, now) {
+/** `step` says that the record came in a letter. */
+export function checkAlone(record, fed, now, step = false) {
   const known = KINDS.get(record.kind)
   if (!record.fed.equals(fed)) refuse('wrong_federation')
+  if ((known?.letters ?? false) !== step) refuse('not_allowed', step ? 'public' : 'private')
+  if (record.kind === 'withdrawal' && KINDS.get(kindOfSeries(record.series))?.letters) refuse('not_allowed', 'private')
   if (record.at > now + SKEW) refuse('from_future')
   if (record.until < now) refuse('expired')
   const life = known?.life ?? UNKNOWN_LIFE
   if (record.at >= record.until || record.until > record.at + life) refuse('lifetime')
   if (record.payload === null) refuse('body_mismatch', 'absent')
   checkPayload(record.kind, record.payload)
-  WITH_HEADER[record.kind]?.(record, record.payload)
+  checkHeader(record)
   checkSeries(record)
-  const once = ['attestation', 'reply'].includes(record.kind)
-  if ((once && record.rev !== 0) || (record.kind === 'withdrawal' && record.rev < 1)) refuse('schema', 'rev')
+  if ((known?.once && record.rev !== 0) || (record.kind === 'withdrawal' && record.rev < 1)) refuse('schema', 'rev')
   if (record.as.length && KINDS.get(subjectKind(record))?.mandate === 'no') refuse('not_allowed')
   verify(record.by, Buffer.concat([Buffer.from(prefix('record')), record.header]), record.signature)
   return record

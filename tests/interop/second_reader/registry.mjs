@@ -22,10 +22,61 @@ const RULES = {
   point_whole: (m) => m.has('lat') !== m.has('lon'),
   rrule_anchor: (m) => m.has('rrule') && !(m.has('dtstart') && m.has('tz')),
   amount_belongs: (m) => {
-    const amount = m.has('amount')
-    if (amount !== m.has('unit')) return true
-    return { amount: !amount, auction: false }[m.get('kind')] ?? amount
+    const both = m.has('amount') && m.has('unit')
+    return { amount: !both, auction: m.has('amount') && !both }[m.get('kind')] ?? m.has('amount')
   },
+  tariffs_whole: (m) => {
+    const tariffs = m.get('tariffs') ?? []
+    if (twice(tariffs.map((one) => one.get('audience')))) return true
+    return tariffs.some((one) => one.get('reciprocity').get('kind') === 'auction')
+  },
+  auction_priced: (m) => {
+    const price = m.get('reciprocity')
+    return m.has('auction') && !(price.get('kind') === 'auction' && price.has('unit'))
+  },
+  reveal_when: (m) => {
+    if (m.has('reveal_until') !== (m.get('form') === 'sealed')) return true
+    return m.has('reveal_until') && m.get('reveal_until') <= m.get('closes')
+  },
+  reachable: (m) => !m.has('phone') && !m.has('place'),
+  return_whole: (m) => {
+    const price = m.has('amount') || m.has('per_hour')
+    if (m.get('kind') === 'amount') return !m.has('unit') || !price
+    return price || (m.has('unit') && m.get('kind') !== 'count_only')
+  },
+  outside_words: (m) => m.has('outside') && m.get('kind') !== 'outside',
+  hold_amount: (m) => m.get('settle') === 'hold' && !(m.get('kind') === 'amount' && m.has('amount')),
+  fee_unit: (m) => m.has('cancel_fee') && m.get('kind') !== 'amount',
+  mediator_named: (m) => {
+    const silence = m.get('silence')
+    return !m.has('mediator') && ['accept', 'pay'].some((key) => silence.get(key) === 'mediated')
+  },
+  split_whole: (m) => m.has('split') && sharesBroken(m.get('split'), true),
+  parties: (m) => same(m.get('requester'), m.get('provider')),
+  appointment_whole: (m) => {
+    const slots = (m.get('slots') ?? []).map((slot) => slot.get('slot'))
+    const named = [...slots, ...(m.get('cancels') ?? [])]
+    return named.length === 0 || twice(named)
+  },
+  part_reason: (m) => {
+    if (m.has('part') !== m.has('reason')) return true
+    return m.has('part') && !m.has('amount') && !m.has('minutes')
+  },
+  payment_whole: (m) => {
+    if (m.has('transfer')) return m.has('how') || !m.has('amount') || !m.has('unit')
+    return !m.has('how')
+  },
+  decision_whole: (m) =>
+    m.get('outcome') === 'commit' && (m.get('agreements') ?? []).length !== m.get('exchanges').length,
+  two_providers: (m) => {
+    const [first, ...others] = m.get('parts').map((part) => part.get('provider'))
+    return others.every((other) => same(first, other))
+  },
+  key_new: (m) => same(m.get('old_key'), m.get('new_key')),
+  bid_form: (m) => m.has('amount') === m.has('commit'),
+  busy_order: (m) => m.get('busy').some(([from], i, all) => i > 0 && all[i - 1][1] >= from),
+  members_whole: (m) => sharesBroken(m.get('members'), m.get('split') === 'shares'),
+  signatures: (m) => m.get('rule').get('signatures') > m.get('members').length,
   keys_apart: (m) => twice(m.get('coops').flatMap(keysOf)),
   quorum_reachable: (m) => m.get('admission_quorum') > m.get('coops').length,
   codes_apart: (m) => ['units', 'criteria'].some((key) => twice(m.get(key).map((one) => one.get('code')))),
@@ -49,6 +100,11 @@ const RULES = {
     const places = limits.map((one) => one.get('unit'))
     return twice(places) || places.some((place) => (units[place]?.get('kind') ?? 'count') === 'count')
   },
+}
+
+function sharesBroken(shares, somethingShared) {
+  if (twice(shares.map((one) => one.get('author')))) return true
+  return somethingShared && shares.every((one) => one.get('share') === 0)
 }
 
 const keysOf = (coop) => ['root', 'node_key', 'writer', 'witness'].filter((key) => coop.has(key)).map((key) => coop.get(key))
@@ -255,9 +311,11 @@ export function load(path) {
     }
     const kind = /^\| \[`(\w+)`\]/.exec(line)
     if (kind) {
-      const [, , days, signers, mandate, tag, series] = cells(line)
-      KINDS.set(kind[1], { life: 86400 * parseInt(days), signers, mandate, tag, series })
+      const [, , days, signers, mandate, tag, series, travels] = cells(line)
+      const letters = travels === 'in letters'
+      KINDS.set(kind[1], { life: 86400 * parseInt(days), signers, mandate, tag, series, letters, once: false })
     }
+    if (/^- `rev` is 0: /.test(line)) KINDS.get([...tables.keys()].at(-1)).once = true
     const row = /^\| `([a-z0-9_.\[\]]+)` \|/.exec(line)
     const rule = /^- `(\w+)`: /.exec(line)
     if (row && cells(line).length === 4) table.row(row[1], cells(line)[1], cells(line)[2] === 'yes')

@@ -9,6 +9,7 @@ import { isDeepStrictEqual } from 'node:util'
 import * as accounts from './accounts.mjs'
 import * as audits from './audit.mjs'
 import * as charter from './charter.mjs'
+import * as community from './community.mjs'
 import { Refused, cutAt, decode, encode } from './encoding.mjs'
 import { readCard, readDocument, readFile, readInvitation } from './founding.mjs'
 import { readJoining } from './joining.mjs'
@@ -333,8 +334,8 @@ const FILES = {
   },
 
   'records.json'(file, all) {
-    run(file, 'vectors', all.vectors, ({ record: data, header }) => {
-      const record = checkAlone(readRecord(bytes(data)), bytes(all.fed), all.now)
+    run(file, 'vectors', all.vectors, ({ record: data, header, step }) => {
+      const record = checkAlone(readRecord(bytes(data)), bytes(all.fed), all.now, step)
       if (!header) return {}
       const parts = {}
       for (const key of Object.keys(header)) {
@@ -373,6 +374,36 @@ const FILES = {
       const same = found.every((names) => isDeepStrictEqual(names, found[0]))
       return { live: same ? found[0] : found }
     })
+  },
+
+  'community.json'(file, all) {
+    const record = (data) => data && readRecord(bytes(data))
+    const owned = ({ record: data, author }) => ({ ...record(data), author: bytes(author) })
+    const members = (list) => list.map(({ author, share }) => ({ author: bytes(author), share }))
+    run(file, 'commitments', all.commitments, ({ demand, amount, nonce }) => (
+      { commit: hex(community.commitment(bytes(demand), amount, bytes(nonce))) }))
+    run(file, 'lots', all.lots, ({ secret, bid }) => (
+      { lot: hex(sha256(bytes(secret))), draw: hex(community.draw(bytes(secret), bytes(bid))) }))
+    run(file, 'auctions', all.auctions, ({ demand, close, bids, reveals, award }) =>
+      community.whoWon(record(demand), record(close), bids.map(record), reveals.map(record), record(award)))
+    run(file, 'splits', all.splits, ({ amount, members: list }) => (
+      { units: community.split(amount, members(list)) }))
+    run(file, 'groups', all.groups, ({ amount, members: list, split, performer }) => (
+      { units: community.splitGroup(amount, members(list), split, performer && bytes(performer)) }))
+    run(file, 'consents', all.consents, ({ whole, parts }) => (
+      { waiting_for: community.waitingFor(owned(whole), parts.map(owned)) }))
+    run(file, 'signatures', all.signatures, ({ organisation, approvals }) => (
+      { approved: community.approved(record(organisation), approvals.map(bytes)) }))
+    run(file, 'moves', all.moves, ({ moves, authors }) => {
+      const live = moves.map(record)
+      return { authors: authors.map(({ author }) => ({
+        author, present: community.today(bytes(author), live), past: community.before(bytes(author), live),
+      })) }
+    })
+    run(file, 'vouchings', all.vouchings, ({ vouching, contests, now }) => (
+      { stands: community.stands(record(vouching), contests.map(record), now) }))
+    run(file, 'statuses', all.statuses, ({ terms, status, units }) => community.checkStatus(terms, status, units))
+    run(file, 'tariffs', all.tariffs, ({ offer, audiences }) => ({ asked: community.askedOf(offer, audiences) }))
   },
 
   'gossip.json'(file, all) {

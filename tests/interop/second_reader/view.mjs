@@ -1,6 +1,7 @@
 // Records among others: who may sign (spec/02), what they rest on and the live set (spec/03).
 
 import { Refused, refuse } from './encoding.mjs'
+import { RESTS, named } from './community.mjs'
 import { subjectKind } from './records.mjs'
 import { KINDS } from './registry.mjs'
 import { coopId, tagOf, thingId } from './signatures.mjs'
@@ -46,6 +47,12 @@ export class View {
 
   membership(coop, key) {
     return this.find('membership', (record) => record.coop.equals(coop) && record.payload.get('key').equals(key))
+  }
+
+  /** The live record of this id, whatever it is. */
+  live(id) {
+    for (const record of this.current.values()) if (record.id.equals(id)) return record
+    return null
   }
 
   /** Add a record that counts; the greatest of its author and series stays. */
@@ -94,11 +101,12 @@ function signerOf(record, view) {
   }
   const membership = view.membership(coop, by) ?? refuse('membership_missing')
   const map = membership.payload
-  if (map.get('status') === 'revoked') {
+  const contest = record.kind === 'contest'
+  if (map.get('status') === 'revoked' && !contest) {
     const revoked = map.get('revoked')
     if (!kept(record, revoked, revoked.get('until_at'))) refuse('membership_revoked')
   }
-  if (map.get('status') === 'suspended') {
+  if (map.get('status') === 'suspended' && !contest) {
     const before = record.at < (map.get('status_since') ?? membership.at)
     if (!before && !ended(record)) refuse('membership_revoked')
   }
@@ -165,6 +173,26 @@ const BY_KIND = {
     const about = view.find('attestation', (one) => one.id.equals(record.refs[0])) ?? refuse('ref_missing')
     if (!about.payload.get('subject').equals(author)) refuse('ref_invalid')
   },
+  bundle(record, author) {
+    named(record).some((one) => one.equals(author)) || refuse('ref_invalid', 'party')
+  },
+  organisation(record, author) {
+    named(record).some((one) => one.equals(author)) || refuse('ref_invalid', 'party')
+  },
+  move(record, author, view) {
+    const [from, to] = ['from', 'to'].map((key) => record.payload.get(key))
+    if (!from.equals(author)) refuse('ref_invalid', 'party')
+    const there = view.membership(to.subarray(1, 33), record.by) ?? refuse('membership_missing')
+    if (!there.payload.get('person').equals(to.subarray(33))) refuse('ref_invalid', 'to')
+    if (record.until > there.until) refuse('membership_expired')
+  },
+}
+for (const [kind, [base, check]] of Object.entries(RESTS)) {
+  BY_KIND[kind] = (record, author, view) => {
+    const on = view.live(record.refs[0]) ?? refuse('ref_missing')
+    if (on.kind !== base) refuse('ref_invalid', 'kind')
+    check(record, author, on, view)
+  }
 }
 
 /** The author of a record that counts in the view; refuses one that does not. */
@@ -180,14 +208,17 @@ export function judge(record, view) {
   return author
 }
 
+const EARLY = ['coop_profile', 'admission', 'membership', 'mandate']
+
 const STEPS = [
   (record, view) => stepKind(record) === 'coop_profile' && view.isFounding(record.coop),
   (record) => stepKind(record) === 'admission',
   (record, view) => stepKind(record) === 'coop_profile' && !view.isFounding(record.coop),
   (record) => stepKind(record) === 'membership',
   (record) => stepKind(record) === 'mandate',
-  (record) => !['coop_profile', 'admission', 'membership', 'mandate', 'reply'].includes(stepKind(record)),
-  (record) => stepKind(record) === 'reply',
+  (record) => !EARLY.includes(stepKind(record)) && !(stepKind(record) in RESTS) && stepKind(record) !== 'reply',
+  (record) => stepKind(record) === 'reply' || (stepKind(record) in RESTS && stepKind(record) !== 'bid_reveal'),
+  (record) => stepKind(record) === 'bid_reveal',
 ]
 
 /** The live set of the records: a view whose current records they are (spec/03, "Convergence"). */

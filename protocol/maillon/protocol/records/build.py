@@ -69,6 +69,7 @@ _SENTENCES = {
     "bid_form": "{field}: either a price, or a sealed one.",
     "busy_order": "{field}: times are in order and do not touch.",
     "members_whole": "{field}: every member stands there once, and not all shares are 0.",
+    "key_new": "{field}: the new key is the one that was lost.",
     "signatures": "{field}: more signatures are asked for than there are members.",
     "payload_length": "The record is too long: at most {limit} bytes.",
 }

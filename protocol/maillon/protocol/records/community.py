@@ -465,7 +465,7 @@ VOUCHING: Final = Kind(
         ),
         (
             Rule(
-                "key_twice",
+                "key_new",
                 "`old_key` and `new_key` differ",
                 lambda payload: payload["old_key"] != payload["new_key"],
                 {"old_key": b"\x07" * 32, "new_key": b"\x07" * 32},

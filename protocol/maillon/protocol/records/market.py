@@ -68,8 +68,8 @@ RECIPROCITY: Final = Struct(
     (
         Rule(
             "amount_belongs",
-            "`amount` with its `unit` is there for kind `amount`, may be there for `auction`, and "
-            "is not there otherwise",
+            "`amount` and `unit` are there for kind `amount`; for `auction` no `amount` is without "
+            "`unit`; for the others there is no `amount`",
             _amount_belongs,
             {"kind": "gift", "unit": "heure", "amount": 60},
         ),
