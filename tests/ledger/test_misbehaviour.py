@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from maillon.ledger.charter_entries import Clear, SetKey
 from maillon.ledger.errors import NotEvidence
-from maillon.ledger.fraud import TwoProposals, TwoVotes, two_proposals, two_votes
-from maillon.ledger.messages import Failure, FraudReport, Ok
+from maillon.ledger.fraud import TwoProposals, TwoVotes, fraud_hash, two_proposals, two_votes
+from maillon.ledger.messages import Blocks, Failure, FraudReport, Ok
 from maillon.ledger.misbehaviour import Misbehaviour
 from maillon.ledger.rounds import Propose, Vote
 from maillon.ledger.steps import Fraud
@@ -35,6 +36,21 @@ def test_a_proof_from_anybody_freezes_the_chain_and_is_told_once(rounds: Rounds)
     assert (again.writes, again.notices) == ((), ())
     rounds.restart(3)
     assert rounds.places[3].witness.frauds.frozen(rounds.chain(0)) == found
+
+
+def test_a_proof_stands_until_the_charter_clears_it(rounds: Rounds) -> None:
+    found = proof(rounds)
+    rounds.ask(3, FraudReport(found.encode()))
+    rounds.restart(3)
+    frauds = rounds.places[3].witness.frauds
+    assert frauds.standing() == [found]
+    coop = rounds.federation.coops[0]
+    fresh = rounds.federation.key("another writer")
+    block = rounds.federation.grow(
+        SetKey(coop.id, "writer", fresh.public), Clear(coop.id, fraud_hash(found))
+    )
+    rounds.ask(3, Blocks(rounds.fed, (block,)))
+    assert frauds.standing() == [] and frauds.proofs() == [found]
 
 
 def test_a_forged_proof_convicts_nobody(rounds: Rounds) -> None:

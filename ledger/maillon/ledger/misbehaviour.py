@@ -52,6 +52,15 @@ class Misbehaviour:
         """Return every proof known, in the order in which it came."""
         return list(self._proofs.values())
 
+    def standing(self) -> list[FraudProof]:
+        """Return the proofs that still ask for something: not cleared, the accused in office."""
+        latest = self._book.charter.latest
+        return [
+            proof
+            for proof in self._proofs.values()
+            if (proof.chain, fraud_hash(proof)) not in latest.cleared and self._in_office(proof)
+        ]
+
     def take(self, proof: FraudProof) -> Step:
         """Keep a proof that is new here: what to write, and what to tell. Nothing when it is known.
 

@@ -230,10 +230,12 @@ class Writer(WriterHelp):
         if self._phase != "preparing" or self._term is None:
             return
         committee = self._committee()[1]
+        # Blocks that were fetched meanwhile may have brought another charter: a promise of whoever
+        # left the committee is worth nothing, and must not stand in the place of one that counts.
         usable = [
             promise
-            for promise in self._promises.values()
-            if promise.head_h <= self._h and self._lock_good(promise)
+            for witness, promise in self._promises.items()
+            if witness in committee and promise.head_h <= self._h and self._lock_good(promise)
         ]
         usable.sort(key=lambda p: -p.head_h)
         # Witnesses that are behind say nothing of the next height. With the highest head equal to

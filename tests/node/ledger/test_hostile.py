@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import trio
 
+from maillon.ledger import signing
+from maillon.ledger.fraud import TwoProposals
 from maillon.ledger.messages import (
     AskHeads,
     Blocks,
@@ -23,10 +25,11 @@ from maillon.ledger.messages import (
 )
 from maillon.ledger.orders import Order, order_body, sign_order
 from maillon.ledger.quorum import Term
+from maillon.ledger.rounds import propose_body
 from maillon.node.ledger.links import PROTOCOL, ask
 from maillon.protocol.encoding import encode
 from maillon.protocol.errors import MaillonError
-from support.ledgernet import LedgerNet, LedgerTestNode, agreed, ledger_net, stream_pair
+from support.ledgernet import LedgerNet, LedgerTestNode, agreed, ledger_net, stream_pair, until
 
 SEED = 20_261_122
 
@@ -186,3 +189,24 @@ async def test_questions_are_answered_within_bounds(
     assert isinstance(heads, Heads) and len(heads.heads) == 1
     with pytest.raises(MaillonError):
         await a.wire.open_stream(b"\x0a" * 32, PROTOCOL)
+
+
+async def test_a_proof_that_was_kept_and_never_told_is_told_at_the_next_connection(
+    pair: LedgerNet, autojump_clock: object
+) -> None:
+    a, b = pair.nodes
+    key, chain = b.keys.writer, b.coop
+    term = Term(9, b"n" * 16, key.public)
+    hashes = (b"\1" * 32, b"\2" * 32)
+    signatures = [
+        signing.sign(key, signing.PROPOSE, a.founding.fed, propose_body(chain, term, 1, block))
+        for block in hashes
+    ]
+    proof = TwoProposals(chain, term, 1, hashes[0], signatures[0], hashes[1], signatures[1])
+    witness = a.runner.machine.witness
+    # As when the power goes between keeping it and telling of it.
+    a.disk.commit(witness.frauds.take(proof).writes)
+    assert witness.frauds.standing() == [proof]
+    assert b.runner.machine.witness.frauds.proofs() == []
+    a.runner.connected(b.keys.node.public)
+    await until(lambda: b.runner.machine.witness.frauds.proofs() == [proof], "b knows it")

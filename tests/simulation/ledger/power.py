@@ -9,6 +9,7 @@ from maillon.ledger.book import Book
 from maillon.ledger.build import InWish
 from maillon.ledger.catchup import Catchup
 from maillon.ledger.messages import Message
+from maillon.ledger.steps import Fraud
 from maillon.ledger.witness import Witness
 from maillon.ledger.writer import Writer
 from simulation.ledger.disk import SimDisk
@@ -89,6 +90,10 @@ class Powered:
         self._wakes: dict[bytes, int] = {}
         world.clock.note(self.name, "starts", self.starts)
         self.news()
+        if isinstance(self.witness, Witness):
+            # It may have stopped between keeping a proof and telling of it (spec/06-ledger, M1).
+            for proof in self.witness.frauds.standing():
+                self._fraud(Fraud(proof))
         self.start_writers()
         world.clock.after(world.rng.randrange(SYNC_MS), self._sync, self.starts)
 
@@ -155,4 +160,7 @@ class Powered:
         raise NotImplementedError
 
     def _sync(self, starts: int) -> None:
+        raise NotImplementedError
+
+    def _fraud(self, notice: Fraud) -> None:
         raise NotImplementedError

@@ -28,6 +28,10 @@ HEAL_S = 900
 """Simulated seconds after healing within which everything has to be done."""
 
 
+MENDINGS_MAX = 4
+"""Times that something may come to light after healing that an assembly has to decide on."""
+
+
 class World(Faults):
     """One run."""
 
@@ -66,15 +70,7 @@ class World(Faults):
             machine.crash_at = ""
             machine.boot()
         self._wait("all machines agree", self._alike, HEAL_S)
-        for chain, fraud in list(self.frauds):
-            self._persist(
-                "frozen chains are cleared",
-                partial(self.clear, chain, fraud),
-                partial(self._cleared, chain, fraud),
-            )
-        left = [coop for coop in self.coops if self._has_left(coop)]
-        for coop in (*self.gone, *(coop for coop in left if coop not in self.gone)):
-            self._entrust(coop)
+        self._mend()
         self._probe("healed")
         if self.plan.retire:
             self._retire()
@@ -96,9 +92,48 @@ class World(Faults):
             if done():
                 return
             act()
-            self.clock.run_until(self.clock.now_ms + HEAL_S * 100)
+            again = self.clock.now_ms + HEAL_S * 100
+            while self.clock.now_ms < again and not done():
+                self.clock.run_until(self.clock.now_ms + 3_000)
         if not done():
             raise Broken(f"progress after healing: {claim}{self._why()}")
+
+    def _mend(self) -> None:
+        """Do what assemblies have to do: clear frozen chains, and entrust those without a node."""
+        for chain, fraud in list(self.frauds):
+            if self._frozen(chain, fraud):
+                self._persist(
+                    "frozen chains are cleared",
+                    partial(self.clear, chain, fraud),
+                    partial(self._cleared, chain, fraud),
+                )
+        left = [coop for coop in self.coops if self._has_left(coop)]
+        for coop in (*self.gone, *(coop for coop in left if coop not in self.gone)):
+            self._entrust(coop)
+
+    def _mended(self) -> bool:
+        return not any(self._frozen(*fraud) for fraud in self.frauds) and not any(
+            self._abandoned(coop) for coop in self.coops
+        )
+
+    def _frozen(self, chain: bytes, fraud: bytes) -> bool:
+        """Say whether the chain of a member waits to be cleared."""
+        member = self._member(self.charter.latest, self.coop_of(chain))
+        return member and not self._cleared(chain, fraud)
+
+    def _abandoned(self, coop: Coop) -> bool:
+        """Say whether nobody who is there may write on a coop's chain, and somebody could."""
+        known = self.charter.latest.coops.get(coop.id)
+        if known is None or not (known.removed or coop in self.gone):
+            return False
+        entrusted = known.trustee and self.coop_of(known.trustee) not in self.gone
+        return not entrusted and bool(self._trustees())
+
+    def _trustees(self) -> list[Coop]:
+        state = self.charter.latest
+        return [
+            c for c in self.coops if self._member(state, c) and not c.crook and c not in self.gone
+        ]
 
     def _why(self) -> str:
         lines: list[str] = []
@@ -124,8 +159,7 @@ class World(Faults):
         """Say whether all machines stand where the model stands: nothing certified is lost."""
         chains = [self.fed, *self.charter.latest.coops]
         return all(
-            chain in machine.chains()
-            and machine.book.head(chain).h == self.observer.height(chain)
+            chain in machine.chains() and machine.book.head(chain).h == self.observer.height(chain)
             for machine in self._honest()
             for chain in chains
         ) and not any(self.observer.waiting.values())
@@ -142,9 +176,7 @@ class World(Faults):
         known = state.coops.get(coop.id)
         if known is None or (known.removed and self.coop_of(known.trustee) not in self.gone):
             return
-        trustees = [
-            c for c in self.coops if self._member(state, c) and not c.crook and c not in self.gone
-        ]
+        trustees = self._trustees()
         if not trustees:
             return
         if not known.trustee or self.coop_of(known.trustee) in self.gone:
@@ -268,7 +300,17 @@ class World(Faults):
                 and self._adopted()
             )
 
-        self._wait("every chain goes on, takes what was sent to it, adopts", done, HEAL_S)
+        for _ in range(MENDINGS_MAX):
+            # A conviction or a removal that was under way may be known only now.
+            self._wait(
+                "every chain goes on, takes what was sent to it, adopts",
+                lambda: done() or not self._mended(),
+                HEAL_S,
+            )
+            if self._mended():
+                return
+            self._mend()
+        raise Broken(f"progress after healing: ever more to mend{self._why()}")
 
     def _consumed(self) -> bool:
         for source in self.model.chains.values():

@@ -41,6 +41,8 @@ HINTS_WAIT_S = 0.1
 """How long a hint waits for company: a chain makes at most some blocks a second."""
 HINTS_PENDING_MAX = 256
 """Hints of chains waiting to be gossiped or fetched; beyond it the oldest goes."""
+FRAUDS_TOLD_MAX = 64
+"""Proofs of fraud told again at a connection: more than ever stand uncleared at one time."""
 HINTS_RATE = 20.0
 HINTS_BURST = 400.0
 """Hints a second that are read from one peer; comparison of heads brings the rest."""

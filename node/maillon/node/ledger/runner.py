@@ -19,6 +19,7 @@ import trio
 from maillon.ledger.entries import Entry
 from maillon.ledger.messages import (
     Blocks,
+    FraudHint,
     Get,
     Heads,
     Hint,
@@ -359,6 +360,9 @@ class LedgerRunner:
             if witness in self._links:
                 self._links[witness].retry()
             self.machine.reconnected(witness, self._host.time())
+        # M1: a proof that was kept may never have been told, when the node stopped right then.
+        standing = self.machine.witness.frauds.standing()[: bounds.FRAUDS_TOLD_MAX]
+        self.tell([FraudHint(proof.encode()) for proof in standing])
         self._compared.pop(peer, None)
         if self._nursery is not None:
             self._nursery.start_soon(self._compare, peer)
