@@ -14,6 +14,7 @@ from maillon.ledger.messages import GiveBack, Receipt
 from maillon.node.api import ledger_shapes as shapes
 from maillon.node.api.ledger_service import AccountOptions, StatementOptions, TransferOptions
 from maillon.node.ledger.asking import AskingError, NoSuchAccount
+from maillon.node.naming import NoSuchCoop
 from maillon.protocol.errors import BadKey, LocalError
 from support.ledgernet import LedgerNet, agreed, ledger_net, until
 
@@ -279,7 +280,7 @@ async def test_nobody_is_paid_from_an_account_that_is_not_there(
     ana = await a.member("Ana")
     with pytest.raises(NoSuchAccount):
         await a.pay("Zoe", ana, 1)
-    with pytest.raises(NoSuchAccount):
+    with pytest.raises(NoSuchCoop):
         await a.pay(ana, f"{'ab' * 32}:{'cd' * 16}", 1)
     assert len(a.runner.machine.queue) == 0
 
