@@ -224,6 +224,13 @@ def _databases(home: Home) -> Iterator[Finding]:
             _("Stop the node and bring ledger.db back from a backup; it fetches what is newer."),
         ),
         (
+            home.exchanges,
+            _(
+                "Stop the node and bring exchange.db back from a backup: what came since is asked "
+                "for again, what people here did since is at the other coop."
+            ),
+        ),
+        (
             home.letters,
             _(
                 "Stop the node and bring letters.db back from a backup: the other nodes send again "

@@ -7,6 +7,7 @@
 <home>/private.db      the register of people and the keys held for them; exists nowhere else
 <home>/ledger.db       the certified accounts of the federation, and the orders given here
 <home>/votes.db        what this node promised as a witness, with its key; never leaves the machine
+<home>/exchange.db     the exchanges of people here: their signed steps
 <home>/letters.db      sealed letters: those to be sent, and those to members
 <home>/access.db       tokens, sessions and passkeys, as hashes; answers to repeated requests
 <home>/api.sock        the local API while the node runs
@@ -108,6 +109,10 @@ class Home:
     @property
     def access(self) -> Path:
         return self.path / "access.db"
+
+    @property
+    def exchanges(self) -> Path:
+        return self.path / "exchange.db"
 
     @property
     def letters(self) -> Path:

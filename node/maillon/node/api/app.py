@@ -21,8 +21,10 @@ from maillon.node import bounds
 from maillon.node.api import openapi, own, problems, shapes
 from maillon.node.api.access_app import ACCESS_ROUTES
 from maillon.node.api.caller import OPERATOR, PUBLIC, Who, guard, needs, provide_caller
+from maillon.node.api.exchange_app import EXCHANGE_ROUTES
 from maillon.node.api.ledger_app import LEDGER_ROUTES
 from maillon.node.api.persons_app import PERSONS_ROUTES
+from maillon.node.api.reading import StrictRequest
 from maillon.node.api.service import ListOptions, SearchOptions, Service
 from maillon.node.i18n import _
 from maillon.protocol.errors import LocalError, MaillonError
@@ -387,10 +389,12 @@ def make_app(service: Service, *, version: str) -> Litestar:
             invite,
             admit,
             *LEDGER_ROUTES,
+            *EXCHANGE_ROUTES,
             *ACCESS_ROUTES,
             *PERSONS_ROUTES,
             describe,
         ],
+        request_class=StrictRequest,
         state=State({"version": version}),
         before_request=refuse_unknown_parameters,
         dependencies={"service": Provide(provide_service), "caller": provide_caller},

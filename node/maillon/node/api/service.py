@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from maillon.node.api import shapes
 from maillon.node.api.access_service import AccessService
+from maillon.node.api.exchange_service import ExchangeService
 from maillon.node.api.ledger_service import LedgerService
 from maillon.node.api.persons_service import PersonsService
 
@@ -68,6 +69,11 @@ class Service(Protocol):
     @property
     def persons(self) -> PersonsService:
         """Return the affairs of persons: cheques, keys, groups, moving, privacy."""
+        ...
+
+    @property
+    def exchange(self) -> ExchangeService:
+        """Return the exchanges of people here."""
         ...
 
     def status(self) -> shapes.Status: ...

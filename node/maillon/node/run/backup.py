@@ -54,7 +54,8 @@ def write_backup(home: Home, target: Path, *, records: bool) -> dict[str, Any]:
         (partial / "keys").mkdir(mode=0o700)
         for name in KEY_FILES:
             files += [f"keys/{found}" for found in _copy(home.keys / name, partial / "keys" / name)]
-        databases = [home.private, home.ledger, home.access, home.path / PERSONS_FILE]
+        databases = [home.private, home.ledger, home.access, home.exchanges]
+        databases.append(home.path / PERSONS_FILE)
         databases += [home.database] if records else []
         for path in databases:
             if path.exists():

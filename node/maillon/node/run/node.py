@@ -42,6 +42,7 @@ from maillon.node.run.arrivals import Arrivals
 from maillon.node.run.authoring import Authoring
 from maillon.node.run.catalogue import Catalogue
 from maillon.node.run.door import NodeDoor
+from maillon.node.run.exchanges import Exchanges
 from maillon.node.run.faults import FAULT_PAUSE_S, Faults
 from maillon.node.run.founding import load_founding
 from maillon.node.run.interface import Interface
@@ -153,6 +154,9 @@ class Node:
         self.ledger = Ledger(self, password)
         self.post = Post(self, password)
         self.persons = Persons(self)
+        self.exchanges = Exchanges(self)
+        self.post.desk = self.exchanges.runner
+        self.persons.hold("exchanges", self.exchanges)
         self._poke = trio.Event()
         self._publish_send, self._publish_receive = trio.open_memory_channel[bytes](
             PUBLISH_QUEUE_MAX
@@ -183,6 +187,7 @@ class Node:
         self.searching.close()
         self.interface.close()
         self.post.close()
+        self.exchanges.close()
         self.persons.close()
         self.ledger.close()
         self.store.close()
@@ -231,6 +236,7 @@ class Node:
                 nursery.start_soon(self.ledger.run)
                 nursery.start_soon(self.post.run)
                 nursery.start_soon(self.persons.run)
+                nursery.start_soon(self.exchanges.run)
                 self._dial_configured()
                 serve = partial(
                     self.interface.serve, NodeService(self), listener, self._stop.wait
@@ -304,8 +310,10 @@ class Node:
                 case Stored(ids):
                     self.arrivals.note(ids, clock.now_ms())
                     self.searching.noticed(ids)
+                    self.exchanges.noticed(ids)
                 case Gone(ids):
                     self.searching.noticed(ids)
+                    self.exchanges.noticed(ids)
 
     async def _tick_loop(self) -> None:
         while True:
@@ -471,7 +479,9 @@ class Node:
 
     def _renew_profile(self) -> None:
         """Publish the own profile when what it should say has changed or its end comes near."""
-        fields = profile_fields(self.config, self.node_key.public, self.network.addresses())
+        fields = profile_fields(
+            self.config, self.node_key.public, self.network.addresses(), self.post.coop_sealing
+        )
         current = self.engine.view.profile(self.coop)
         now = clock.now()
         self.notices = []

@@ -132,7 +132,10 @@ class Post:
 
     def __init__(self, node: Node, password: bytes) -> None:
         self._node = node
-        host = PostHost(node, keyring.open_sealing(node.home, password))
+        sealing = keyring.open_sealing(node.home, password)
+        host = PostHost(node, sealing)
+        self.addressees = host.addressees
+        self.coop_sealing = sealing.public
         disk = LettersDisk(node.home.letters)
         try:
             self.runner = PostRunner(disk, host, node.network, node.rng)

@@ -18,7 +18,9 @@ PREVIOUS_MAX = 16
 MICRO = 1_000_000
 
 
-def profile_fields(config: Config, node_key: bytes, addresses: Sequence[str]) -> dict[str, Any]:
+def profile_fields(
+    config: Config, node_key: bytes, addresses: Sequence[str], sealing: bytes = b""
+) -> dict[str, Any]:
     """Return what the profile says, without its salt and its list of replaced keys."""
     coop = config.coop
     fields: dict[str, Any] = {
@@ -27,6 +29,8 @@ def profile_fields(config: Config, node_key: bytes, addresses: Sequence[str]) ->
         "languages": coop.languages,
         "lang": coop.languages[0] if coop.languages else "fr",
     }
+    if sealing:
+        fields["sealing"] = sealing
     if addresses:
         fields["addresses"] = list(addresses)[:ADDRESSES_MAX]
     if coop.territory:

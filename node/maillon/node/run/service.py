@@ -12,6 +12,7 @@ import trio
 from maillon.node import clock
 from maillon.node.api import shapes
 from maillon.node.api.access_service import AccessService
+from maillon.node.api.exchange_service import ExchangeService
 from maillon.node.api.ledger_service import LedgerService
 from maillon.node.api.persons_service import PersonsService
 from maillon.node.api.service import ListOptions, SearchOptions
@@ -45,6 +46,10 @@ class NodeService:
     @property
     def persons(self) -> PersonsService:
         return self._node.persons.desk
+
+    @property
+    def exchange(self) -> ExchangeService:
+        return self._node.exchanges.desk
 
     # --- the node -------------------------------------------------------------------------------
 

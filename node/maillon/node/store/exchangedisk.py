@@ -154,6 +154,11 @@ class ExchangeDisk:
             (row.exchange, row.id, row.author, row.role, row.taken_at, row.record),
         )
 
+    def set_record(self, exchange: bytes, id: bytes, record: bytes) -> None:
+        self._run(
+            "UPDATE step SET record = ? WHERE exchange = ? AND id = ?", (record, exchange, id)
+        )
+
     # --- exchanges ------------------------------------------------------------------------------
 
     def _filled(self, row: Any) -> ExchangeRow:
@@ -208,7 +213,8 @@ class ExchangeDisk:
         order = "e.changed_at DESC, e.id DESC"
         place = "e.changed_at, e.id"
         source = "exchange e"
-        if query.authors is not None or query.role or query.waiting or query.evaluating_after:
+        asked = query.role or query.waiting or query.evaluating_after or query.here
+        if query.authors is not None or asked:
             part: list[str] = []
             if query.authors is not None:
                 part.append(f"p.author IN ({', '.join('?' * len(query.authors))})")
@@ -216,6 +222,9 @@ class ExchangeDisk:
             if query.role:
                 part.append("p.role = ?")
                 values.append(query.role)
+            if query.here:
+                part.append("substr(p.author, 2, 32) = ?")
+                values.append(query.here)
             if query.waiting:
                 part.append("p.waiting = 1")
             if query.evaluating_after:

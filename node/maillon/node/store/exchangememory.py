@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from maillon.node.engine.exchange.ports import ExchangeRow, Note, Query, SlotRow, StepRow
 from maillon.node.store.database import StoreError
@@ -70,6 +71,13 @@ class MemoryExchangeStore:
             self._drop_step(row)
 
         self._undo.append(undo)
+
+    def set_record(self, exchange: bytes, id: bytes, record: bytes) -> None:
+        steps = self._steps.get(exchange, {})
+        before = steps.get(id)
+        if before is not None:
+            steps[id] = replace(before, record=record)
+            self._undo.append(lambda: steps.__setitem__(id, before))
 
     def _drop_step(self, row: StepRow) -> None:
         steps = self._steps[row.exchange]
@@ -195,9 +203,11 @@ class MemoryExchangeStore:
 
 
 def _fits(row: ExchangeRow, query: Query) -> bool:
-    if query.authors is not None or query.role or query.waiting or query.evaluating_after:
+    asked = query.role or query.waiting or query.evaluating_after or query.here
+    if query.authors is not None or asked:
         if not any(
             (query.authors is None or part.author in query.authors)
+            and (not query.here or part.author[1:33] == query.here)
             and (not query.role or part.role == query.role)
             and (not query.waiting or part.waiting)
             and (not query.evaluating_after or part.evaluate_until > query.evaluating_after)

@@ -7,20 +7,23 @@ its letters; asked again it is the same, because it was written before anybody h
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
 from maillon.node.engine.exchange import notes
 from maillon.node.engine.exchange.addressing import coop_of
 from maillon.node.engine.exchange.ports import Note, Query
 from maillon.node.engine.exchange.transcripts import Transcripts
-from maillon.protocol.exchange import Exchange, Quote
+from maillon.protocol.exchange import Exchange
+from maillon.protocol.exchange.bundles import Decision, decide
 
 if TYPE_CHECKING:
     from maillon.node.engine.exchange.core import Setup
 
-ENDED: Final = frozenset({"cancelled", "declined", "expired"})
 PARTS_LISTED_MAX: Final = 64
+PARTS_MIN: Final = 2
+FOREVER: Final = 1 << 40
+"""The coordinator gives up when the first reservation ends, and not earlier."""
 
 
 class Bundling:
@@ -53,48 +56,22 @@ class Bundling:
                 found[part.provider] = part
         return [found[provider] for provider in sorted(found)]
 
-    def decide(self, state: Exchange, now: int) -> Mapping[str, Any] | None:
+    def decide(self, state: Exchange, now: int) -> Decision | None:
         """Return the decision that is to be written now, or None."""
         if state.bundle is None or coop_of(state.requester) != self._setup.coop:
             return None
         if self._store.note(notes.DECIDED, state.id) is not None:
             return None
         parts = self.undecided(state, now)
-        if state.id not in [part.id for part in parts] or len(parts) < 2:
+        if state.id not in [part.id for part in parts] or len(parts) < PARTS_MIN:
             return None
         if not any(part.reserved for part in parts):
             return None
-        providers = self._setup.records.parts(state.bundle)
-        whole = providers is not None and sorted(providers) == [part.provider for part in parts]
-        quotes = [agreed_quote(part) for part in parts]
-        if whole and all(
-            part.reserved and quote is not None and quote.reserved and now <= quote.valid_until
-            for part, quote in zip(parts, quotes, strict=True)
-        ):
-            agreements = [part.agreement.id for part in parts if part.agreement is not None]
-            return self._decision(state, parts, "commit", agreements)
-        late = any(
-            part.reserved and quote is not None and now > quote.valid_until
-            for part, quote in zip(parts, quotes, strict=True)
-        )
-        if late or any(part.phase in ENDED for part in parts):
-            return self._decision(state, parts, "abort", [])
-        return None
+        # A bundle that is gone cannot be committed any more; what was reserved is given free.
+        providers = self._setup.records.parts(state.bundle) or ()
+        return decide(parts, providers, now, FOREVER)
 
-    @staticmethod
-    def _decision(
-        state: Exchange, parts: list[Exchange], outcome: str, agreements: list[bytes]
-    ) -> Mapping[str, Any]:
-        fields: dict[str, Any] = {
-            "bundle": state.bundle,
-            "exchanges": [part.id for part in parts],
-            "outcome": outcome,
-        }
-        if agreements:
-            fields["agreements"] = agreements
-        return fields
-
-    def decided(self, exchanges: list[bytes], decision: bytes, now: int) -> None:
+    def decided(self, exchanges: Sequence[bytes], decision: bytes, now: int) -> None:
         """Note a decision for every exchange of it, so that none is made again."""
         for exchange in exchanges:
             self._store.put_note(Note(notes.DECIDED, exchange, exchange, now, decision))
@@ -103,10 +80,3 @@ class Bundling:
         """Return the decision about the bundle that an exchange is a part of."""
         note = self._store.note(notes.DECIDED, exchange)
         return None if note is None else note.value
-
-
-def agreed_quote(state: Exchange) -> Quote | None:
-    """Return the quote that was agreed to."""
-    if state.agreement is None:
-        return None
-    return next((quote for quote in state.quotes if quote.id == state.agreement.quote), None)

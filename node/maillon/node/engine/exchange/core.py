@@ -45,6 +45,7 @@ from maillon.node.engine.exchange.writing import Signer, Writer
 from maillon.protocol.envelope import Draft, Signed, decode_record, sign
 from maillon.protocol.errors import LocalError, MaillonError, NotAllowed, RemoteError
 from maillon.protocol.exchange import Exchange
+from maillon.protocol.exchange.bundles import Decision
 from maillon.protocol.keys import SigningKey
 from maillon.protocol.letters import ITEM_STEP, ITEM_VOUCHER, Item
 from maillon.protocol.records.exchange import STEP_KINDS, exchanges_of
@@ -421,7 +422,7 @@ class ExchangeCore:
         order = (signed.payload or {}).get(named) if named is not None else None
         if isinstance(order, bytes):
             notes.name_order(self.store, order, exchange, now)
-            self.settling.order_told(order, signed.id)
+            self.settling.order_told(exchange, order, signed.id)
 
     def _take_waiting(self, exchange: bytes, now: int) -> None:
         """Take in the steps that waited for the opening of an exchange, or for one another."""
@@ -481,20 +482,19 @@ class ExchangeCore:
             return False
         return True
 
-    def _decided(self, decision: Mapping[str, Any], now: int) -> None:
+    def _decided(self, decision: Decision, now: int) -> None:
         """Write the one decision about a bundle into all its transcripts at once."""
         node = self.setup.keys.node
         made, _ = self.writer.draft(
             "bundle_decision",
-            decision,
+            decision.payload(),
             Signer(node.public, self.setup.coop),
             None,
             now,
-            refs=tuple(cast("Sequence[bytes]", decision.get("agreements", ()))),
+            refs=decision.agreements,
         )
         signed = sign(made, node)
-        exchanges = cast("list[bytes]", decision["exchanges"])
-        self.bundling.decided(exchanges, signed.id, now)
+        self.bundling.decided(decision.exchanges, signed.id, now)
         self._take(signed, now, own=True)
 
     def _ask_payer(self, state: Exchange, fields: Mapping[str, Any], now: int) -> None:
@@ -621,7 +621,28 @@ class ExchangeCore:
         """Be told that the post office has some letters."""
         with self.store.batch():
             for ticket in tickets:
-                self.store.drop_note(notes.OUT, ticket)
+                note = self.store.note(notes.OUT, ticket)
+                if note is not None:
+                    letter = notes.out_letter(note)
+                    self.store.drop_note(notes.OUT, ticket)
+                    self.store.put_note(
+                        Note(notes.LETTER, ticket, note.exchange, note.at, letter.to_key)
+                    )
+
+    def letter_ended(self, ticket: bytes, code: str, now: int) -> list[Effect]:
+        """Be told that a letter never arrived: whoever it was for gets the whole transcript anew.
+
+        At once where the post office asks for it, else with the next step.
+        """
+        with self._transaction():
+            note = self.store.note(notes.LETTER, ticket)
+            if note is not None:
+                self.store.drop_note(notes.LETTER, ticket)
+                self.store.drop_note(notes.SENT, note.exchange + note.value)
+                self.store.put_note(replace(note, space=notes.LOST, value=code.encode()))
+                if code == "reused" and self._known(note.exchange):
+                    self.outbox.repeat(self.state(note.exchange, now), note.value, now)
+        return self._flush()
 
     def ordered(self, order: bytes, status: str, reason: str = "", detail: str = "") -> None:
         """Be told what the ledger said when an order was handed to it."""

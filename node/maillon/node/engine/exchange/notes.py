@@ -3,6 +3,8 @@
 Each is a space of notes (`ports.Note`) whose value is a canonical map:
 
     out           ticket         a letter to be handed to the post office
+    letter        ticket         one that the post office has; value: the key it is to
+    lost          ticket         one that never arrived; value: why
     sent          exchange key   somebody's key that has the transcript
     order         order          an order, confirmation or release that is to be carried out
     order open    order          one of which something may still become
@@ -31,6 +33,8 @@ from maillon.protocol.letters import Item
 from maillon.protocol.limits import LETTER_PLAIN_BYTES_MAX
 
 OUT: Final = "out"
+LETTER: Final = "letter"
+LOST: Final = "lost"
 SENT: Final = "sent"
 ORDER: Final = "order"
 ORDER_OPEN: Final = "order open"

@@ -46,6 +46,16 @@ class Outbox:
             else:
                 self._write(addressee, state.id, (signed,), step.author, now)
 
+    def repeat(self, state: Exchange, to_key: bytes, now: int) -> None:
+        """Write the whole transcript to one key once more."""
+        records = self._transcripts.records(state.id)
+        own = [row.author for row, _ in records if self._addressing.is_here(row.author)]
+        for addressee in self._addressing.all(concerned(state), now):
+            if addressee.key == to_key and own:
+                self._store.put_note(Note(notes.SENT, state.id + to_key, state.id, now, b""))
+                whole = [signed for _, signed in records]
+                self._write(addressee, state.id, whole, own[-1], now, again=True)
+
     def send_to(
         self,
         authors: Iterable[bytes],
@@ -65,10 +75,16 @@ class Outbox:
         records: Sequence[Signed],
         owner: bytes,
         now: int,
+        *,
+        again: bool = False,
     ) -> None:
         for items in self._letters(records):
+            ticket = notes.ticket_of(addressee.key, items)
+            if again:
+                # The post office knows the old one, and would send nothing.
+                ticket = notes.ticket_of(ticket + now.to_bytes(8, "big"), items)
             letter = OutLetter(
-                notes.ticket_of(addressee.key, items),
+                ticket,
                 exchange,
                 now,
                 addressee.coop,
@@ -97,6 +113,12 @@ class Outbox:
         if items:
             letters.append(tuple(items))
         return letters
+
+    def with_vouchers(self, records: Sequence[Signed]) -> list[bytes]:
+        """Return records, and before them what vouches for whoever signed them."""
+        vouched: set[bytes] = set()
+        vouchers = [item.data for record in records for item in self._vouchers(record, vouched)]
+        return [*vouchers, *(record.encode() for record in records)]
 
     def _vouchers(self, record: Signed, vouched: set[bytes]) -> list[Item]:
         """Return the membership and mandate that a record rests on, unless they went before."""

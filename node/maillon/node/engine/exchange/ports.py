@@ -102,10 +102,13 @@ class Note:
 class Query:
     """Which exchanges a list wants: those of `authors` (all of them when None), by part, phase…
 
+    `here` leaves parts of the members of one coop, and of the coop itself.
+
     Sorted by (changed_at, id), the latest first; `before` continues after a row of that place.
     """
 
     authors: tuple[bytes, ...] | None = None
+    here: bytes = b""
     role: str = ""
     phases: tuple[str, ...] = ()
     about: bytes = b""
@@ -140,6 +143,10 @@ class ExchangeStore(Protocol):
     def count_steps(self, exchange: bytes) -> int: ...
 
     def add_step(self, row: StepRow) -> None: ...
+
+    def set_record(self, exchange: bytes, id: bytes, record: bytes) -> None:
+        """Put another form of a step in its place: without its payload, once that is erased."""
+        ...
 
     # exchanges
 
@@ -215,6 +222,8 @@ class Transfer:
     reason: str = ""
     detail: str = ""
     facts: dict[str, Any] = field(default_factory=dict[str, Any])
+    final: bool = True
+    """Nothing else will become of it; a payment to another coop may still be sent back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +279,10 @@ class Ledger(Protocol):
         """Return hours, credit or count; None for a unit that the charter does not have."""
         ...
 
+    def lapsed(self, data: bytes) -> bool:
+        """Tell whether an order that nobody knows can never be carried out any more."""
+        ...
+
     def may_sign(self, wanted: Wanted) -> bool:
         """Tell whether a key held here could sign it now, as the account's own or its coop's."""
         ...
@@ -299,6 +312,8 @@ class Directory(View, Protocol):
     def keys_of(self, author: bytes) -> list[MembershipInfo]: ...
 
     def mandates_of(self, coop: bytes, key: bytes) -> list[MandateInfo]: ...
+
+    def mandates_to(self, key: bytes) -> list[MandateInfo]: ...
 
     def coops(self) -> list[CoopInfo]: ...
 

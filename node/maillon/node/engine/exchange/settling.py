@@ -70,9 +70,10 @@ class Settling:
                 if state.hold is None or state.hold.order != order.id:
                     yield self._hold_step(state, order.id, order.amount, order.unit), told
             elif order.what in ("pay", "confirm") and order.status == "certified":
-                if not self._told(state, order.transfer):
+                transfer = self._ledger.transfer(order.transfer)
+                if transfer is not None and not self._told(state, transfer.id):
                     fields: dict[str, Any] = {
-                        "transfer": order.transfer,
+                        "transfer": transfer.id,
                         "amount": order.amount,
                         "unit": order.unit,
                     }
@@ -107,15 +108,18 @@ class Settling:
         found = [self._ledger.transfer(id) for id in dict.fromkeys(ids)]
         return [hold for hold in found if hold is not None and hold.expiry]
 
-    def wanted(self, state: Exchange, now: int) -> list[Wanted]:
-        """Return what is to be ordered now by this node, whether or not a key for it is here."""
+    def wanted(self, state: Exchange, now: int, *, everybody: bool = False) -> list[Wanted]:
+        """Return what is to be ordered now by this node, whether or not a key for it is here.
+
+        With `everybody` by whoever it is: a delegate here may pay for somebody elsewhere.
+        """
         if not self._ledger.enabled:
             return []
         return wanted(
             state,
             notes.orders_of(self._store, state.id),
             self.holds(state),
-            here=self._addressing.is_here,
+            here=(lambda author: True) if everybody else self._addressing.is_here,
             own_coop=self._setup.coop,
             directory=self._setup.directory,
             now=now,
@@ -161,12 +165,13 @@ class Settling:
             for order in notes.orders_of(self._store, exchange)
         )
 
-    def order_told(self, transfer: bytes, step: bytes) -> None:
-        """Note that a step has told an order."""
-        for name in (transfer, notes.about_hold("confirm", transfer)):
-            note = self._store.note(notes.ORDER, name)
-            if note is not None:
-                self._store.put_note(replace(notes.order_note(note), step=step).note())
+    def order_told(self, exchange: bytes, named: bytes, step: bytes) -> None:
+        """Note that a step has told an order, whose transfer may go by another id."""
+        for order in notes.orders_of(self._store, exchange):
+            if not order.step and order.what != "release":
+                found = self._ledger.transfer(order.transfer)
+                if order.transfer == named or (found is not None and found.id == named):
+                    self._store.put_note(replace(order, step=step).note())
 
     # --- what became of it ----------------------------------------------------------------------
 
@@ -182,11 +187,15 @@ class Settling:
                     self._store.drop_note(notes.ORDER_OPEN, note.key)
                     continue
                 order = notes.order_note(kept)
-                after = became(order, self._ledger.transfer(order.transfer))
+                found = self._ledger.transfer(order.transfer)
+                after = became(order, found)
+                if found is None and order.what in ("hold", "pay"):
+                    if self._ledger.lapsed(order.data):
+                        after = order.became("dead")
                 if after != order:
                     self._store.put_note(after.note())
                     exchanges[order.exchange] = None
-                if after.status in FINAL:
+                if after.status in FINAL and (found is None or found.final):
                     self._store.drop_note(notes.ORDER_OPEN, note.key)
             for note in self._store.notes(notes.REFERS_OPEN, limit=bounds.ORDERS_LOOKED_AT):
                 found = self._ledger.transfer(note.key)
@@ -194,7 +203,7 @@ class Settling:
                 if status != note.value:
                     self._store.put_note(replace(note, value=status))
                     exchanges[note.exchange] = None
-                if found is not None and found.status in ("certified", "posted", "void"):
+                if found is not None and found.final and found.status != "held":
                     self._store.drop_note(notes.REFERS_OPEN, note.key)
         return list(exchanges)
 

@@ -13,8 +13,14 @@ from maillon.protocol.exchange import Exchange, Step, TransferFact, fold
 CACHED_MAX: Final = 512
 """Exchanges kept folded; each takes some 20 KiB."""
 
-# A reservation that was paid is as certain as a payment.
-_FACTS: Final = {"certified": "certified", "posted": "certified", "held": "held", "void": "void"}
+# A reservation that was paid is as certain as a payment; what was sent back was never paid.
+_FACTS: Final = {
+    "certified": "certified",
+    "posted": "certified",
+    "held": "held",
+    "void": "void",
+    "returned": "void",
+}
 
 
 class NoSuchExchange(LocalError):

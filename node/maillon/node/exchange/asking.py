@@ -1,0 +1,371 @@
+"""Resolve what people write: who acts and for whom, which exchange, which fields."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from maillon.ledger.units import UnitTable
+from maillon.node.api.caller import Caller
+from maillon.node.api.plain import payload_from_json
+from maillon.node.engine.exchange.addressing import in_force, is_person
+from maillon.node.engine.exchange.core import ExchangeCore
+from maillon.node.engine.exchange.transcripts import NoSuchExchange
+from maillon.node.engine.exchange.writing import Signer
+from maillon.node.exchange.ports import Host
+from maillon.node.i18n import _
+from maillon.node.ledger.host import PersonRow
+from maillon.protocol.errors import LocalError
+from maillon.protocol.exchange import Exchange
+from maillon.protocol.keys import SigningKey
+from maillon.protocol.records import KINDS, terms
+from maillon.protocol.view import MandateInfo, coop_author, person_author
+
+PREFIX_CHARACTERS_MIN: Final = 8
+COOP: Final = "coop"
+DAY_S: Final = 86_400
+QUOTE_DAYS: Final = 7
+"""How long a quote stands when its writer says nothing."""
+
+_HEX = re.compile(r"[0-9a-f]+")
+
+
+class Who(LocalError):
+    """It is not said who acts, or they cannot act here."""
+
+    code = "who"
+
+
+class KeyElsewhere(LocalError):
+    """The key that would have to sign is not on this node."""
+
+    code = "key_elsewhere"
+
+
+class Ambiguous(LocalError):
+    """What was written fits several."""
+
+    code = "ambiguous"
+
+
+class NotFound(LocalError):
+    """What was written fits nothing here."""
+
+    code = "not_found"
+
+
+@dataclass(frozen=True, slots=True)
+class Acting:
+    """Who signs with which key, and in whose name."""
+
+    signer: Signer
+    key: SigningKey
+    author: bytes
+
+
+class Asking:
+    """Resolve names, ids and fields for one node."""
+
+    def __init__(self, host: Host, core: ExchangeCore, units: UnitTable | None) -> None:
+        self._host = host
+        self._core = core
+        self._units = units
+
+    # --- people ---------------------------------------------------------------------------------
+
+    def person(self, text: str) -> PersonRow:
+        """Return somebody of this coop by id, the beginning of it, or name.
+
+        Raises: NotFound, Ambiguous of the register.
+        """
+        register = self._host.register
+        if _HEX.fullmatch(text) and len(text) <= 32:
+            return register.find_person(text)
+        if len(text) == 98 and text.startswith("70"):
+            return register.find_person(text[66:])
+        fits = [p for p in register.people() if p.name.casefold() == text.casefold()]
+        if len(fits) > 1:
+            raise Ambiguous(
+                _("Several people are called {name}.").format(name=text[:80]),
+                hint=_("Give the id: maillon member list"),
+            )
+        if not fits:
+            raise NotFound(
+                _("Nobody of your coop is called {name}.").format(name=text[:80]),
+                hint=_("See the ids with: maillon member list"),
+            )
+        return fits[0]
+
+    def author(self, text: str) -> bytes:
+        """Return the author of somebody of this coop; `coop` is the coop itself."""
+        if text == COOP:
+            return coop_author(self._host.coop)
+        return person_author(self._host.coop, self.person(text).id)
+
+    def readers(self, person: str, caller: Caller) -> tuple[bytes, ...] | None:
+        """Return whose exchanges a list is about; None for those of everybody here.
+
+        Raises: NotSignedIn, Forbidden when they are not the caller's affair.
+        """
+        if person:
+            author = self.author(person)
+            caller.require_author(author)
+            return (author,)
+        if caller.kind == "operator" or "desk" in caller.scopes:
+            return None
+        if caller.author is None:
+            caller.require("desk")
+            return ()
+        return (caller.author, *sorted(caller.mandated()))
+
+    def acting(self, by: str | None, as_: str | None, caller: Caller, kind: str) -> Acting:
+        """Return who acts with a key held here. Raises: Who, KeyElsewhere, NotFound, Forbidden."""
+        if by == COOP:
+            caller.require("desk")
+            author, key = coop_author(self._host.coop), self._host.node_key
+        else:
+            author = self._caller_author(by, caller)
+            key = self._held_key(author)
+        mandate = b""
+        if as_ is not None:
+            found = self.mandate(as_, key.public, kind)
+            mandate, author = found.thing, found.author
+        return Acting(Signer(key.public, self._host.coop, mandate), key, author)
+
+    def _caller_author(self, by: str | None, caller: Caller) -> bytes:
+        if by is not None:
+            author = self.author(by)
+        elif caller.author is not None:
+            author = caller.author
+        else:
+            raise Who(_("Say who acts."), hint=_("Give the id or the name of a member, or `coop`."))
+        caller.require_author(author)
+        return author
+
+    def _held_key(self, author: bytes) -> SigningKey:
+        keys = self._core.setup.keys
+        for info in self._host.directory.keys_of(author):
+            key = keys.held(info.key) if info.status == "active" else None
+            if key is not None:
+                return key
+        raise KeyElsewhere(
+            _("Your node holds no valid key of {name}.").format(
+                name=self._host.register.name_of(author[33:]) or author[33:].hex()[:8]
+            ),
+            hint=_("They sign on their own device, or somebody acts under a mandate."),
+        )
+
+    def device(self, key: bytes, coop: bytes | None, as_: str | None, kind: str) -> Signer:
+        """Return who signs on a device."""
+        mandate = b"" if as_ is None else self.mandate(as_, key, kind).thing
+        return Signer(key, coop or self._host.coop, mandate)
+
+    def mandate(self, text: str, delegate: bytes, kind: str) -> MandateInfo:
+        """Return the mandate that lets a key take a step, by its id or by who gave it.
+
+        Raises: NotFound, Ambiguous.
+        """
+        now = self._host.time()
+        given = [m for m in self._host.directory.mandates_to(delegate) if in_force(m, now)]
+        fits = [m for m in given if self._names(m, text)]
+        able = [m for m in fits if kind in m.kinds and kind not in m.forbidden] or fits
+        if len(able) == 1:
+            return able[0]
+        if able:
+            raise Ambiguous(
+                _("Several mandates fit {text}.").format(text=text[:80]),
+                hint=_("Give the id of one: maillon mandate list"),
+            )
+        raise NotFound(
+            _("There is no mandate {text} for this key now.").format(text=text[:80]),
+            hint=_("See them with: maillon mandate list"),
+        )
+
+    def _names(self, mandate: MandateInfo, text: str) -> bool:
+        lower = text.lower()
+        if _HEX.fullmatch(lower) and len(lower) >= PREFIX_CHARACTERS_MIN:
+            ids = (mandate.thing, bytes(mandate.record), mandate.author, mandate.author[33:])
+            if any(id.hex().startswith(lower) for id in ids if id):
+                return True
+        name = ""
+        if is_person(mandate.author) and mandate.author[1:33] == self._host.coop:
+            name = self._host.register.name_of(mandate.author[33:])
+        return bool(name) and name.casefold() == text.casefold()
+
+    # --- exchanges ------------------------------------------------------------------------------
+
+    def exchange(self, text: str, caller: Caller) -> bytes:
+        """Return the id of an exchange that the caller may see. Raises: NoSuchExchange."""
+        lower = text.lower()
+        found: list[bytes] = []
+        if _HEX.fullmatch(lower) and PREFIX_CHARACTERS_MIN <= len(lower) <= 64:
+            found = self._core.store.beginning(lower, 8)
+        found = [id for id in found if self.may_see(id, caller)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise Ambiguous(_("Several exchanges begin with {id}.").format(id=lower[:16]))
+        raise NoSuchExchange(
+            _("There is no exchange {id} here.").format(id=lower[:16]),
+            hint=_("See them with: maillon exchange list"),
+        )
+
+    def may_see(self, exchange: bytes, caller: Caller) -> bool:
+        """Tell whether an exchange is the caller's affair."""
+        if caller.kind == "operator" or "desk" in caller.scopes:
+            return True
+        row = self._core.store.row(exchange)
+        return row is not None and any(
+            caller.may_act_for(part.author) for part in row.parts if part.role != "payer"
+        )
+
+    # --- fields ---------------------------------------------------------------------------------
+
+    def fields(
+        self, kind: str, given: Mapping[str, Any], state: Exchange | None, author: bytes
+    ) -> dict[str, Any]:
+        """Return the fields of a step: bytes for hexadecimal, integers for amounts in words, and
+        what can only be meant where it was left out. Raises: BadHex, AmountText."""
+        if kind not in KINDS or not KINDS[kind].private:
+            raise LocalError(_("There is no step of the kind {kind}.").format(kind=kind[:40]))
+        fields = payload_from_json(kind, self._with_slot_ids(kind, given))
+        fields.pop("salt", None)
+        fields.pop("exchange", None)
+        if kind == "quote":
+            fields = self._quote(fields)
+        elif state is not None:
+            unit = (state.terms or {}).get("unit")
+            fields = cast("dict[str, Any]", self._amounts(fields, unit))
+            _fill(kind, fields, state, author, self._host.time())
+        if "lang" in _names_of(kind) and "lang" not in fields:
+            lang = state.lang if state is not None else "fr"
+            if kind in ("message", "complaint", "mediation", "guarantee_claim"):
+                fields["lang"] = lang
+        if kind == "quote" and "text" in fields["terms"]:
+            fields["terms"].setdefault("lang", state.lang if state is not None else "fr")
+        return fields
+
+    def public(self, kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the fields of a public record. Raises: BadHex, AmountText."""
+        kept = {name: value for name, value in given.items() if value is not None}
+        fields = payload_from_json(kind, kept)
+        for part in fields.get("parts", ()):
+            if isinstance(part.get("amount"), str):
+                part["amount"] = self._amount(part["amount"], part.get("unit"))
+        return fields
+
+    def _with_slot_ids(self, kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Give every new appointment an id."""
+        fields = dict(given)
+        for where in ("terms", "adds"):
+            inner = fields.get(where)
+            if isinstance(inner, Mapping):
+                fields[where] = self._slots(cast("Mapping[str, Any]", inner), "when")
+        return self._slots(fields, "slots") if kind == "appointment" else fields
+
+    def _slots(self, fields: Mapping[str, Any], name: str) -> dict[str, Any]:
+        copy = dict(fields)
+        if isinstance(copy.get(name), list):
+            slots: list[Any] = copy[name]
+            copy[name] = [
+                {"slot": self._host.random(16).hex(), **cast("Mapping[str, Any]", slot)}
+                if isinstance(slot, Mapping)
+                else slot
+                for slot in slots
+            ]
+        return copy
+
+    def _quote(self, fields: dict[str, Any]) -> dict[str, Any]:
+        given = fields.get("terms")
+        partial = dict(cast("Mapping[str, Any]", given)) if isinstance(given, Mapping) else {}
+        partial = cast("dict[str, Any]", self._amounts(partial, partial.get("unit")))
+        if "fallback" not in partial:
+            fallback = self._fallback()
+            if fallback is not None:
+                partial["fallback"] = fallback
+        if partial.get("split") and "settle" not in partial:
+            # A reservation has one payee.
+            partial["settle"] = "after"
+        fields["terms"] = terms.complete(partial)
+        fields.setdefault("valid_until", self._host.time() + QUOTE_DAYS * DAY_S)
+        return fields
+
+    def _fallback(self) -> dict[str, Any] | None:
+        """Return the human contact of this coop, as its profile has it."""
+        profile = self._host.directory.profile(self._host.coop)
+        said: Mapping[str, Any] = {} if profile is None else profile.signed.payload or {}
+        contact: Mapping[str, Any] = said.get("contact", {})
+        place: Mapping[str, Any] = said.get("place", {})
+        found: dict[str, Any] = {"name": said.get("name", "")[:120]}
+        for name in ("phone", "hours"):
+            if name in contact:
+                found[name] = contact[name]
+        where = ", ".join(
+            place[name] for name in ("name", "address", "postcode", "city") if name in place
+        )
+        if where or "place" in contact:
+            found["place"] = (contact.get("place") or where)[:200]
+        return found if "phone" in found or "place" in found else None
+
+    def _amounts(self, value: Any, unit: str | None) -> Any:
+        if isinstance(value, Mapping):
+            fields = cast("Mapping[str, Any]", value)
+            return {
+                name: self._amount(item, unit)
+                if name in _AMOUNTS and isinstance(item, str)
+                else self._amounts(item, unit)
+                for name, item in fields.items()
+            }
+        return value
+
+    def _amount(self, text: str, unit: str | None) -> int:
+        if self._units is None or unit is None:
+            raise LocalError(
+                _("The amount {text} is of no unit.").format(text=text[:40]),
+                hint=_("Give the unit, or a whole number of its smallest parts."),
+            )
+        return self._units.parse(self._units.index(unit), text)
+
+
+_AMOUNTS: Final = frozenset({"amount", "per_hour", "cancel_fee", "fee", "proposes"})
+
+
+def _names_of(kind: str) -> frozenset[str]:
+    return frozenset(field.name for field in KINDS[kind].schema.fields)
+
+
+def _fill(kind: str, fields: dict[str, Any], state: Exchange, author: bytes, now: int) -> None:
+    """Write what a step names, where only one thing can be meant."""
+    match kind:
+        case "agreement" | "quote_withdrawal":
+            _only(fields, "quote", [q.id for q in state.quotes if q.status == "open"])
+        case "consent":
+            _only(fields, "to", [c.id for c in state.changes if c.by != author])
+            fields.setdefault("yes", True)
+        case "check_in":
+            fields.setdefault("time", now)
+            _only(fields, "slot", [s.slot for s in state.slots if s.status == "agreed" and s.slot])
+        case "check_out":
+            fields.setdefault("time", now)
+            _only(
+                fields, "slot", [s.slot for s in state.slots if s.status == "under_way" and s.slot]
+            )
+        case "handover_acceptance":
+            _only(
+                fields,
+                "handover",
+                [h.id for h in state.handovers if h.to == author and h.status == "consented"],
+            )
+        case "guarantee_closed":
+            _only(fields, "claim", [g.claim for g in state.guarantees if g.closed is None])
+        case "mediation":
+            fields.setdefault("closes", True)
+        case _:
+            pass
+
+
+def _only(fields: dict[str, Any], name: str, candidates: list[bytes]) -> None:
+    if name not in fields and len(candidates) == 1:
+        fields[name] = candidates[0]

@@ -1,0 +1,65 @@
+"""Write appointments as iCalendar (RFC 5545), for the calendars people have already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from icalendar import Calendar, Event
+
+PRODUCT: Final = "-//Maillon//Maillon//FR"
+
+_STATUS: Final = {
+    "proposed": "TENTATIVE",
+    "agreed": "CONFIRMED",
+    "under_way": "CONFIRMED",
+    "done": "CONFIRMED",
+    "accepted": "CONFIRMED",
+    "cancelled": "CANCELLED",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One appointment; times in Unix seconds, `sequence` grows with every change."""
+
+    uid: str
+    start: int
+    end: int
+    title: str
+    place: str
+    text: str
+    status: str
+    changed_at: int
+    sequence: int
+
+
+def calendar(entries: Iterable[Entry], *, name: str = "") -> bytes:
+    """Return a calendar of appointments, in UTC: calendars show their own zone."""
+    whole = Calendar()
+    whole.add("prodid", PRODUCT)
+    whole.add("version", "2.0")
+    whole.add("method", "PUBLISH")
+    if name:
+        whole.add("x-wr-calname", name)
+    for entry in entries:
+        event = Event()
+        event.add("uid", entry.uid)
+        event.add("dtstamp", _moment(entry.changed_at))
+        event.add("dtstart", _moment(entry.start))
+        event.add("dtend", _moment(entry.end))
+        event.add("summary", entry.title)
+        event.add("status", _STATUS.get(entry.status, "TENTATIVE"))
+        event.add("sequence", entry.sequence)
+        if entry.place:
+            event.add("location", entry.place)
+        if entry.text:
+            event.add("description", entry.text)
+        whole.add_component(event)
+    return bytes(whole.to_ical())
+
+
+def _moment(at: int) -> datetime:
+    return datetime.fromtimestamp(at, UTC)

@@ -1,0 +1,200 @@
+"""Write evaluations, which stay unread until both sides have spoken; list guarantees (spec/08)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from maillon.node.api import exchange_requests as requests
+from maillon.node.api import exchange_shapes as shapes
+from maillon.node.api.caller import Caller
+from maillon.node.api.exchange_service import PersonOptions
+from maillon.node.engine.exchange.ports import Query
+from maillon.node.engine.exchange.writing import Signer
+from maillon.node.exchange.drafts import drafted
+from maillon.node.exchange.part import Part
+from maillon.node.i18n import _
+from maillon.protocol.envelope import Draft, draft, sign
+from maillon.protocol.errors import LocalError
+from maillon.protocol.exchange import Exchange
+from maillon.protocol.records import build
+from maillon.protocol.validation import longest_until, standing
+
+
+class NothingToEvaluate(LocalError):
+    """No certified transfer stands between the two: without an exchange there is no mark."""
+
+    code = "nothing_to_evaluate"
+
+
+class UnknownCriterion(LocalError):
+    """A criterion is none of the community's."""
+
+    code = "field"
+
+
+class Evaluating(Part):
+    """The evaluations and guarantees of the desk."""
+
+    async def evaluate(
+        self, id: str, request: requests.EvaluationRequest, caller: Caller
+    ) -> shapes.StepDone:
+        """Evaluate the other side with a key held here."""
+        asking = self.asking
+        exchange = asking.exchange(id, caller)
+        acting = asking.acting(request.by, request.as_, caller, "evaluation")
+        now = self._host.time()
+        state = self.core.state(exchange, now)
+        made = self._attestation(state, acting.signer, acting.author, request)
+        attestation = sign(made, acting.key)
+        step, _standing = self.core.draft(
+            "evaluation", {"attestation": attestation.id}, acting.signer, exchange, now
+        )
+        taken, effects = self.core.take(sign(step, acting.key), now, attestation=attestation)
+        self._runner.do(effects)
+        return await self._done(taken, caller, 0.0)
+
+    def draft_evaluation(
+        self, id: str, request: requests.EvaluationDraftRequest, caller: Caller
+    ) -> shapes.EvaluationDraftOut:
+        """Draft attestation and step for a device."""
+        asking = self.asking
+        exchange = asking.exchange(id, caller)
+        key = bytes.fromhex(request.key)
+        signer = asking.device(key, None, request.as_, "evaluation")
+        author = self._device_author(signer.coop, key, request.as_, caller, "evaluation")
+        state = self.core.state(exchange, self._host.time())
+        made = self._attestation(state, signer, author, request)
+        named = hashlib.sha256(made.header.encode()).digest()
+        step, _standing = self.core.draft(
+            "evaluation", {"attestation": named}, signer, exchange, self._host.time()
+        )
+        return shapes.EvaluationDraftOut(
+            drafted(made, exchange.hex()), drafted(step, exchange.hex())
+        )
+
+    def _attestation(
+        self,
+        state: Exchange,
+        signer: Signer,
+        author: bytes,
+        request: requests.EvaluationRequest | requests.EvaluationDraftRequest,
+    ) -> Draft:
+        """Draft the attestation on the other party, about the transfer between the two."""
+        other = state.provider if author == state.requester else state.requester
+        transfer = self._transfer(state, author, other)
+        known = [criterion.code for criterion in self._host.founding.criteria]
+        unknown = [name for name in request.criteria if known and name not in known]
+        if unknown:
+            raise UnknownCriterion(
+                _("The community has no criterion {name}.").format(name=unknown[0]),
+                hint=_("It has: {names}.").format(names=", ".join(known)),
+                field="criteria",
+            )
+        at = self._host.time()
+        fields: dict[str, Any] = {
+            "transfer": transfer,
+            "subject": other,
+            "criteria": dict(request.criteria),
+            "text": request.text or None,
+            "lang": request.lang,
+            "exchange_kind": _kind(state.terms or {}),
+        }
+        until = longest_until(
+            "attestation",
+            self._host.directory,
+            coop=signer.coop,
+            by=signer.key,
+            at=at,
+            as_=signer.as_,
+        )
+        made = draft(
+            "attestation",
+            build("attestation", salt=self._host.random(16), **fields),
+            fed=self._host.founding.fed,
+            coop=signer.coop,
+            by=signer.key,
+            at=at,
+            until=until,
+            as_=signer.as_,
+            refs=(transfer,),
+        )
+        # It is published weeks later: what would be refused then is refused now.
+        standing(made.header, bytes(32), self._host.directory)
+        return made
+
+    def _transfer(self, state: Exchange, author: bytes, other: bytes) -> bytes:
+        for payment in reversed(state.payments):
+            found = None
+            if payment.transfer is not None:
+                found = self.core.setup.ledger.transfer(payment.transfer)
+            if (
+                found is not None
+                and found.status in ("certified", "posted")
+                and {found.payer, found.payee} == {author, other}
+            ):
+                return found.id
+        raise NothingToEvaluate(
+            _("No certified transfer stands between the two of you."),
+            hint=_("Gifts and what was called off are not evaluated."),
+        )
+
+    def evaluations(self, options: PersonOptions, caller: Caller) -> shapes.PendingEvaluations:
+        """List what people here can still evaluate."""
+        now = self._host.time()
+        authors = self.asking.readers(options.person, caller)
+        if authors == ():
+            return shapes.PendingEvaluations([], None)
+        query = Query(authors=authors, evaluating_after=now, limit=10_000)
+        showing = self.showing
+        found: list[shapes.PendingEvaluation] = []
+        for row in self.core.store.find(query):
+            for part in row.parts:
+                mine = self.core.addressing.is_here(part.author)
+                mine = mine if authors is None else part.author in authors
+                if not mine or part.evaluate_until <= now:
+                    continue
+                state = self.core.state(row.id, now)
+                other = state.provider if part.author == state.requester else state.requester
+                transfer = next((p.transfer for p in state.payments if p.transfer is not None), b"")
+                found.append(
+                    shapes.PendingEvaluation(
+                        row.id.hex(),
+                        row.title,
+                        showing.party(part.author),
+                        showing.party(other),
+                        transfer.hex(),
+                        part.evaluate_until,
+                    )
+                )
+        found.sort(key=lambda entry: (entry.deadline, entry.exchange, entry.by.author))
+        page = [e for e in found if f"{e.deadline:012}{e.exchange}{e.by.author}" > options.after]
+        following = None
+        if len(page) > options.limit:
+            last = page[options.limit - 1]
+            following = f"{last.deadline:012}{last.exchange}{last.by.author}"
+        return shapes.PendingEvaluations(page[: options.limit], following)
+
+    def guarantees(self, options: PersonOptions, caller: Caller) -> shapes.Guarantees:
+        """List what was claimed under a guarantee and is not closed."""
+        authors = self.asking.readers(options.person, caller)
+        if authors == ():
+            return shapes.Guarantees([], None)
+        showing = self.showing
+        found: list[shapes.GuaranteeOut] = []
+        for row in self.core.store.find(Query(authors=authors, guarantees=True, limit=10_000)):
+            state = self.core.state(row.id, self._host.time())
+            found += [claim for claim in showing.guarantees(state) if claim.closed is None]
+        found.sort(key=lambda claim: (claim.at, claim.claim))
+        page = [claim for claim in found if f"{claim.at:012}{claim.claim}" > options.after]
+        following = None
+        if len(page) > options.limit:
+            last = page[options.limit - 1]
+            following = f"{last.at:012}{last.claim}"
+        return shapes.Guarantees(page[: options.limit], following)
+
+
+def _kind(terms: Mapping[str, Any]) -> str | None:
+    kind = terms.get("kind")
+    return kind if kind in ("amount", "count_only") else None
