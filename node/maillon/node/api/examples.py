@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import Any, Final, cast
 
+from maillon.node.api.fitting import fitting
+
 Json = dict[str, Any]
 
 ID32: Final = "9a48dba5f32a23fbc06662b7dcfc4c538120e6c018f47de2262b25dfc9f103d9"
@@ -85,8 +87,6 @@ _TIMES: Final = frozenset(
     {"at", "until", "created", "expires", "last_used", "start", "end", "since"}
 )
 _HEX: Final = re.compile(r"\^\[0-9a-f\]\{(?:\d+,)?(\d+)\}\$")
-_DIGITS: Final = re.compile(r"\^\[0-9\]\{(\d+),\d+\}\$")
-_CHOICE: Final = re.compile(r"\^\(([a-z_|]+)\)\$")
 _DEPTH_MAX: Final = 6
 
 
@@ -184,14 +184,8 @@ def _text(schema: Json, name: str) -> str:
             return known
     if found := _HEX.search(pattern):
         return (ID32 * 4)[: int(found[1])]
-    if found := _DIGITS.search(pattern):
-        return "1" * max(1, int(found[1]))
-    if found := _CHOICE.search(pattern):
-        return found[1].split("|")[0]
-    for known in ("", "ab", "offer", "00" * 32, "1", "2026-11-22", "08:30", "00" * 64):
-        if re.search(pattern, known) and least <= len(known) <= most:
-            return known
-    raise ValueError(f"there is no example for {name} as {pattern}")
+    made = fitting(pattern)
+    return made.ljust(least, made[-1:] or "x")
 
 
 def _number(schema: Json, name: str) -> int | float:

@@ -154,9 +154,12 @@ class Gate:
         try:
             self._check_place(http, head, origin)
             if http["method"] == "OPTIONS":
-                await self._preflight(guarded, allowed)
-                return
-            http["auth"] = self._who(http, head)
+                if head.has(b"access-control-request-method"):
+                    await self._preflight(guarded, allowed)
+                    return
+                self._addresses.take(self._address(http, head), trio.current_time())
+            else:
+                http["auth"] = self._who(http, head)
         except MaillonError as fault:
             await answer(problems.maillon_problem(fault), guarded)
             return
@@ -180,9 +183,9 @@ class Gate:
             raise WrongOrigin(_("Pages of another site may not change anything here."))
 
     async def _preflight(self, send: Send, allowed: bool) -> None:
-        headers = {"Allow": "GET, HEAD, POST, OPTIONS"}
+        headers: dict[str, str] = {}
         if allowed:
-            headers |= {
+            headers = {
                 "Access-Control-Allow-Methods": "GET, POST",
                 "Access-Control-Allow-Headers": CORS_HEADERS,
                 "Access-Control-Max-Age": "600",
