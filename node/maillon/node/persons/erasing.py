@@ -237,6 +237,10 @@ class Privacy:
     def _left(self) -> list[str]:
         return [
             _("The leaves of erased entries stay in the chains: hashes that tell nothing."),
+            _(
+                "The person's random number stays in headers of records until they expire, and in "
+                "this witness's last vote until the next one."
+            ),
             _("Other coops erase their copies of the chains when they do the same."),
             _("Backups made before still hold it: delete them when their time has come."),
         ]
