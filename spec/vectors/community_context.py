@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from maillon.protocol.envelope import Signed
-from maillon.protocol.records import DAY_S
+from maillon.protocol.records import DAY_S, KINDS, build
 from support import community as c
-from support.world import Member, World
+from support.schema_cases import sample
+from support.world import Coop, Member, World
 
 DAY, HOUR = DAY_S, 3_600
 
@@ -258,3 +259,64 @@ def _vouching(b: Shelf) -> None:
         b.case(f"another key, {status}, does not", [*gone, f"tablet of gina, {status}"],
                "contest by the tablet", "membership_revoked")  # fmt: skip
     b.live("the contest of a lost key is live", [*gone, "contest"], [*gone, "contest"])
+
+
+def _step(w: World, kind: str, by: Member | Coop, **header: Any) -> Signed:
+    coop, key = (by.coop, by.key) if isinstance(by, Member) else (by, by.node)
+    fields = {name: value for name, value in sample(KINDS[kind].schema).items() if name != "salt"}
+    if kind == "quote":
+        fields["valid_until"] = header.get("at", w.now) + DAY
+    refs = (fields["exchange"],) if "exchange" in fields else ()
+    payload = build(kind, salt=w.fresh(), **fields)
+    return w.record(kind, payload, coop=coop, by=key, refs=refs, **header)
+
+
+def steps(b: Shelf) -> None:
+    """Fill in who may sign the steps of an exchange: nobody else than for other records."""
+    w = b.world
+    dora = w.make_member(1, "dora")
+    given = ["profile 0", "profile 1", "dora"]
+    b.put("message", _step(w, "message", dora))
+    b.case("a step by a member", given, "message")
+    b.case("a step by nobody's key", given[:2], "message", "membership_missing")
+    b.put("quote of the coop", _step(w, "quote", w.coops[1]))
+    b.case("a step by a coop", given, "quote of the coop")
+    b.put("evaluation of the coop", _step(w, "evaluation", w.coops[1]))
+    b.case("an evaluation by a coop", given, "evaluation of the coop", "not_allowed")
+    for kind in ("bundle_decision", "relay_request", "relay_ack"):
+        b.put(f"{kind} of dora", _step(w, kind, dora))
+        b.case(f"{kind} by a member", given, f"{kind} of dora", "not_allowed")
+        b.put(f"{kind} of the coop", _step(w, kind, w.coops[1]))
+        b.case(f"{kind} by a node", given, f"{kind} of the coop")
+    b.put("dora, suspended", w.membership(dora, status="suspended", at=w.now - DAY, rev=5))
+    known = [*given[:2], "dora, suspended"]
+    b.case("a step while suspended", known, "message", "membership_revoked")
+    b.put("message of 2 days ago", _step(w, "message", dora, at=w.now - 2 * DAY))
+    b.case("a step before the suspension", known, "message of 2 days ago")
+    b.put("dora, ten days", w.membership(dora, at=w.now - DAY, days=10, rev=6))
+    b.case("a step that outlives the membership", [*given[:2], "dora, ten days"], "message",
+           "membership_expired")  # fmt: skip
+    helper = w.make_member(0, "helper of dora")
+    b.put("helper of dora", w.membership(helper))
+    kinds = ("message", "agreement", "offer")
+    mandate = b.put("mandate for steps", w.mandate(dora, helper, kinds=kinds))
+    thing = w.mandate_thing(dora, mandate)
+    known = [*given, "helper of dora", "mandate for steps"]
+    b.put("agreement for dora", _step(w, "agreement", helper, as_=thing))
+    b.case("a step under a mandate", known, "agreement for dora")
+    b.case("a step under a mandate that is not known", known[:4], "agreement for dora",
+           "mandate_missing")  # fmt: skip
+    b.put("acceptance for dora", _step(w, "acceptance", helper, as_=thing))
+    b.case("a step that the mandate does not name", known, "acceptance for dora", "mandate_scope")
+    b.put("mandate for steps, but", w.mandate(
+        dora, helper, kinds=kinds, forbidden=["agreement"], rev=1, series=mandate.header.series
+    ))  # fmt: skip
+    b.case("a step that the mandate forbids", [*known, "mandate for steps, but"],
+           "agreement for dora", "mandate_scope")  # fmt: skip
+    b.put("mandate for steps, revoked", w.mandate(
+        dora, helper, kinds=kinds, rev=2, series=mandate.header.series, at=w.now - HOUR,
+        start=w.now - 5 * DAY, revoked=True,
+    ))  # fmt: skip
+    b.case("a step under a mandate that was revoked", [*known, "mandate for steps, revoked"],
+           "agreement for dora", "mandate_revoked")  # fmt: skip
+    b.live("a step is in no live set", [*known, "message", "agreement for dora"], known)

@@ -8,6 +8,7 @@ from typing import Any
 
 from maillon.protocol.auctions import Outcome, commitment, lot, lot_of, winner
 from maillon.protocol.bundles import approved, waiting_for
+from maillon.protocol.calendars import free
 from maillon.protocol.envelope import Signed, Valid
 from maillon.protocol.errors import NotAllowed
 from maillon.protocol.limits import INT_MAX
@@ -43,6 +44,7 @@ def vectors(rng: random.Random) -> dict[str, object]:
             "vouchings": list(_vouchings()),
             "statuses": list(_statuses()),
             "tariffs": list(_tariffs()),
+            "calendars": list(_calendars()),
         }
     }
 
@@ -368,3 +370,22 @@ def _tariffs() -> Iterator[Vector]:
     ):
         yield {"name": name, "offer": given, "audiences": audiences,
                "asked": dict(asked_of(given, audiences))}  # fmt: skip
+
+
+def _calendars() -> Iterator[Vector]:
+    payload: dict[str, Any] = {"busy": [[100, 200], [300, 400]], "until": 500}
+    for name, start, end in (
+        ("before all", 0, 99),
+        ("to the second in which the first begins", 0, 100),
+        ("within the first", 120, 130),
+        ("around the first", 50, 250),
+        ("from the second in which the first ends", 200, 250),
+        ("between the two", 201, 299),
+        ("up to the end", 401, 500),
+        ("beyond the end", 401, 501),
+        ("taken, and beyond the end", 350, 501),
+        ("a second", 250, 250),
+        ("backwards", 299, 201),
+    ):
+        yield {"name": name, "freebusy": payload, "start": start, "end": end,
+               "free": free(payload, start, end)}  # fmt: skip

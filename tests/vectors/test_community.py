@@ -8,6 +8,7 @@ import pytest
 
 from maillon.protocol.auctions import commitment, lot, lot_of, winner
 from maillon.protocol.bundles import approved, complete, waiting_for
+from maillon.protocol.calendars import free
 from maillon.protocol.envelope import Valid, decode_record
 from maillon.protocol.errors import NotAllowed
 from maillon.protocol.moving import past, present, vouching_stands
@@ -132,6 +133,11 @@ def test_terms_are_allowed_for_a_status_as_the_vector_says(vector: dict[str, Any
 @pytest.mark.parametrize("vector", cases(FILE, "tariffs"))
 def test_an_offer_asks_of_an_audience_what_the_vector_says(vector: dict[str, Any]) -> None:
     assert dict(asked_of(vector["offer"], vector["audiences"])) == vector["asked"]
+
+
+@pytest.mark.parametrize("vector", cases(FILE, "calendars"))
+def test_somebody_is_free_as_the_vector_says(vector: dict[str, Any]) -> None:
+    assert free(vector["freebusy"], vector["start"], vector["end"]) is vector["free"]
 
 
 def test_the_vectors_hold_both_outcomes_of_everything() -> None:

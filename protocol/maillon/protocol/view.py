@@ -67,7 +67,10 @@ class CoopInfo:
 
 @dataclass(frozen=True, slots=True)
 class MembershipInfo:
-    """What the view knows of a member's key: the current membership of (coop, key)."""
+    """What the view knows of a member's key: the current membership of (coop, key).
+
+    `verified_by` is the coop that approved the provider's status; None: it is self-declared.
+    """
 
     coop: CoopId
     key: bytes
@@ -79,6 +82,8 @@ class MembershipInfo:
     until: int
     end: KeyEnd | None
     record: RecordId
+    provider_status: str | None = None
+    verified_by: bytes | None = None
 
     @classmethod
     def of(cls, header: Header, id: bytes, payload: Mapping[str, Any]) -> MembershipInfo:
@@ -95,6 +100,11 @@ class MembershipInfo:
             header.until,
             None if revoked is None else _key_end(revoked),
             RecordId(id),
+            payload.get("provider_status"),
+            # Approved is what a coop has verified; the rest is people's own word.
+            payload.get("verified_by", header.coop)
+            if payload.get("verification") == "approved"
+            else None,
         )
 
     @property

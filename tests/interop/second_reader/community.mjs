@@ -216,3 +216,8 @@ export function checkStatus(terms, status, units) {
 
 export const askedOf = (offer, audiences) =>
   (offer.tariffs ?? []).find((one) => audiences.includes(one.audience))?.reciprocity ?? offer.reciprocity
+
+export function isFree({ busy, until }, start, end) {
+  if (end > until) return null
+  return start <= end && !busy.some(([first, last]) => first <= end && start <= last)
+}

@@ -227,7 +227,7 @@ export function liveSet(records, founding, transfers, now) {
   for (const belongs of STEPS) {
     const passed = []
     for (const record of records) {
-      if (record.until < now || !belongs(record, view)) continue
+      if (record.until < now || KINDS.get(record.kind)?.letters || !belongs(record, view)) continue
       try {
         passed.push({ ...record, author: judge(record, view) })
       } catch (error) {
