@@ -152,7 +152,7 @@ class EvaluationRequest(Acting, kw_only=True):
         dict[
             Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,31}$")], Annotated[int, Meta(ge=0, le=5)]
         ],
-        Meta(max_length=16),
+        Meta(min_length=1, max_length=16),
     ]
     text: Annotated[str, Meta(max_length=2_000)] = ""
     lang: Lang = "fr"
@@ -166,7 +166,7 @@ class EvaluationDraftRequest(Behalf, kw_only=True):
         dict[
             Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,31}$")], Annotated[int, Meta(ge=0, le=5)]
         ],
-        Meta(max_length=16),
+        Meta(min_length=1, max_length=16),
     ]
     text: Annotated[str, Meta(max_length=2_000)] = ""
     lang: Lang = "fr"
