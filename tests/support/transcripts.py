@@ -115,11 +115,25 @@ class Play:
             heads = self.state().heads[-8:]
         salt = hashlib.sha256(repr((kind, author, device, when, heads, len(self.steps))).encode())
         fields["salt"] = salt.digest()[:16]
-        id = hashlib.sha256(repr((kind, author, device, when, heads, fields)).encode()).digest()
         by_role = role or ("node" if author[:1] == b"c" else "member")
-        step = Step(id, kind, key_of(author, device), author, by_role, when, heads, fields)
+        step = self.made(kind, author, device, by_role, when, heads, fields)
         self.steps.append(step)
         return step
+
+    def made(
+        self,
+        kind: str,
+        author: bytes,
+        device: int,
+        role: str,
+        at: int,
+        refs: tuple[bytes, ...],
+        payload: dict[str, Any],
+    ) -> Step:
+        """Return a step whose id is a hash of what it says."""
+        said = repr((kind, author, device, at, refs, payload)).encode()
+        id = hashlib.sha256(said).digest()
+        return Step(id, kind, key_of(author, device), author, role, at, refs, payload)
 
     def do(self, kind: str, author: bytes, **payload: Any) -> Step:
         """Add a step as a desk does: refused when it is not possible."""

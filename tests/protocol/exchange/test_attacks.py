@@ -446,3 +446,11 @@ def test_every_refusal_names_the_state_and_what_is_possible() -> None:
     }
     assert refused(play, "opening", REQUESTER) == "phase"
     assert refused(play, "tea", REQUESTER) == "exchange"
+
+
+def test_a_transcript_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("maillon.protocol.exchange.fold.TRANSCRIPT_STEPS_MAX", 3)
+    play = Play()
+    play.quoted()
+    play.do("message", PROVIDER, text="T", lang="en")
+    assert refused(play, "message", PROVIDER, text="T", lang="en") == "full"

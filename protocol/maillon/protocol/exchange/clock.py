@@ -18,7 +18,7 @@ somebody who may not have read them."""
 def deadlines(state: State) -> list[Deadline]:
     """Return what is waited for now, the next first."""
     found = [*_that_change(state), *_that_tell(state)]
-    return sorted(found, key=lambda entry: (entry.at, entry.what))
+    return sorted(found, key=lambda entry: (entry.at, entry.what, entry.outcome))
 
 
 def _that_change(state: State) -> Iterator[Deadline]:
@@ -110,14 +110,14 @@ def advance(state: State, now: int) -> None:
     """Let all deadlines that pass before `now` have their outcome, the earliest first."""
     while True:
         passed = [
-            (entry.at, entry.what, entry)
+            entry
             for entry in _that_change(state)
             # One that leads to mediation has no more to change once there was one.
             if entry.at < now and (entry.what, entry.outcome) != ("pay", "overdue")
         ]
         if not passed:
             break
-        entry = min(passed)[2]
+        entry = min(passed, key=lambda one: (one.at, one.what, one.outcome))
         state.time = max(state.time, entry.at + 1)
         _fire(state, entry)
     state.time = max(state.time, now)
@@ -131,7 +131,7 @@ def _fire(state: State, entry: Deadline) -> None:
                     quote.status = "expired"
         case "bundle":
             state.waits_for_bundle = False
-            state.ended, state.ended_at = "cancelled", entry.at
+            state.ended = "cancelled"
         case "consent":
             _unanswered(state, entry)
         case "handover":
@@ -175,7 +175,7 @@ def _unbegun(state: State, entry: Deadline) -> None:
         if slot.status == "planned":
             slot.status = "cancelled"
     if entry.outcome == "cancelled":
-        state.ended, state.ended_at = "cancelled", entry.at
+        state.ended = "cancelled"
         state.changes.clear()
     elif entry.outcome == "done":
         closed_by_clock(state, latest, entry.at)

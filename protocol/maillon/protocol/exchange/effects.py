@@ -63,7 +63,7 @@ def resolve(state: State, amount: int, at: int, how: str, step: bytes | None) ->
     entry = state.fixed[dispute.fixed]
     entry.amount, entry.at, entry.step = amount, at, step
     entry.how = "fee_settled" if entry.how == "fee" else how
-    entry.part = how == "accepted" and amount < full
+    entry.part, entry.whole = how == "accepted" and amount < full, False
 
 
 def carry_out(state: State, id: bytes, yes: bool, at: int) -> None:

@@ -18,7 +18,7 @@ from maillon.protocol.exchange.show import shown
 from maillon.protocol.exchange.state import State
 from maillon.protocol.exchange.steps import NO_FACTS, Facts, Step
 from maillon.protocol.exchange.view import Exchange, Possible
-from maillon.protocol.limits import STEP_REFS_MAX
+from maillon.protocol.limits import STEP_REFS_MAX, TRANSCRIPT_STEPS_MAX
 
 Rule = Callable[[State, Step, int, int], None]
 
@@ -73,9 +73,7 @@ def fold(steps: Iterable[Step], facts: Facts = NO_FACTS, now: int = 0) -> Exchan
     for place, step in enumerate(arranged.steps):
         advance(state, arranged.time[place])
         reason = _taken(state, step, place)
-        if reason is None:
-            state.counted.append(step.id)
-        else:
+        if reason is not None:
             state.void.append((step.id, step.kind, reason))
     state.void.extend((step.id, step.kind, "exchange") for step in arranged.foreign)
     return exchange_at(state, now)
@@ -168,6 +166,8 @@ def check_next(
     reason = _judged(state, step, len(state.arranged.steps), ALL)
     if kind == "opening":
         reason = "phase"
+    if len(exchange.order) >= TRANSCRIPT_STEPS_MAX:
+        reason = "full"
     if reason is not None:
         raise StepRefused(
             f"A {kind} is not possible now ({reason}): the exchange is {phase}.",

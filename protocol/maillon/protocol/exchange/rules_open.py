@@ -110,7 +110,7 @@ def decline(state: State, step: Step, place: int, known: int) -> None:
         return
     if _agreed_aside(state, place, None):
         raise No("outranked")
-    state.ended, state.ended_by, state.ended_at = "declined", step.author, state.time
+    state.ended, state.ended_by = "declined", step.author
 
 
 def agreement(state: State, step: Step, place: int, known: int) -> None:
@@ -144,6 +144,8 @@ def bundle_decision(state: State, step: Step, place: int, known: int) -> None:
     if payload["bundle"] != state.opening["bundle"] or step.signer_role != "node":
         raise No("role")
     if payload["outcome"] == "commit":
+        if state.agreement is None or _committed(state, step) != state.agreement:
+            raise No("unknown_step")
         if not _commits(state, step, state.time):
             raise No("late")
         state.bundle_decided, state.waits_for_bundle = "commit", False
@@ -155,26 +157,28 @@ def bundle_decision(state: State, step: Step, place: int, known: int) -> None:
         raise No("outranked")
     state.bundle_decided, state.waits_for_bundle = "abort", False
     if not state.ended:
-        state.ended, state.ended_by, state.ended_at = "cancelled", step.author, state.time
+        state.ended, state.ended_by = "cancelled", step.author
 
 
 def _commits(state: State, step: Step, time: int) -> bool:
-    """Tell whether a step commits the agreement that counts, in time."""
-    if step.kind != "bundle_decision" or step.payload is None or state.agreement is None:
+    """Tell whether a step commits, in time, an agreement that is good by what was seen."""
+    if step.kind != "bundle_decision" or step.payload is None:
         return False
-    payload = step.payload
-    return (
-        payload["outcome"] == "commit"
-        and payload["bundle"] == state.opening["bundle"]
-        and payload["agreements"][payload["exchanges"].index(state.arranged.exchange)]
-        == state.agreement
-        and time <= state.quotes[_agreed_quote(state)].valid_until
-    )
+    payload, arranged = step.payload, state.arranged
+    if payload["outcome"] != "commit" or payload["bundle"] != state.opening["bundle"]:
+        return False
+    named = payload["agreements"][payload["exchanges"].index(arranged.exchange)]
+    at = arranged.place.get(named)
+    if at is None or not eligible_agreement(arranged, at):
+        return False
+    quoted = arranged.steps[arranged.place[content(arranged.steps[at])["quote"]]]
+    return bool(time <= content(quoted)["valid_until"])
 
 
-def _agreed_quote(state: State) -> bytes:
-    assert state.agreement_payload is not None
-    named: bytes = state.agreement_payload["quote"]
+def _committed(state: State, step: Step) -> bytes:
+    """Return the agreement of this exchange that a step commits."""
+    payload = content(step)
+    named: bytes = payload["agreements"][payload["exchanges"].index(state.arranged.exchange)]
     return named
 
 
@@ -191,7 +195,7 @@ def cancellation(state: State, step: Step, place: int, known: int) -> None:
     if state.agreement is None or not arranged.sees(known, state.agreement):
         if state.agreement is not None or _agreed_aside(state, place, None):
             raise No("outranked")
-        state.ended, state.ended_by, state.ended_at = "cancelled", step.author, state.time
+        state.ended, state.ended_by = "cancelled", step.author
         return
     if step.author == state.provider and any(
         takes_over(arranged, other) for other in arranged.aside(place)
@@ -202,14 +206,13 @@ def cancellation(state: State, step: Step, place: int, known: int) -> None:
     for slot in state.slots.values():
         if slot.status == "planned" and slot.id not in begun:
             slot.status = "cancelled"
-    state.stopped = True
     if begun:
         # Who says that work began and who says that it was called off cannot both go unheard.
         state.dissent = step.id
         return
     if any(slot.status in ("in", "out") for slot in state.slots.values()) or state.fixed:
         return
-    state.ended, state.ended_by, state.ended_at = "cancelled", step.author, state.time
+    state.ended, state.ended_by = "cancelled", step.author
     state.changes.clear()
     for handover in state.handovers.values():
         if handover.status in ("proposed", "consented"):

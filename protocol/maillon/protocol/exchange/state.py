@@ -182,10 +182,7 @@ class State:
     )
     ended: str = ""
     ended_by: bytes | None = None
-    ended_at: int = 0
-    stopped: bool = False
     void: list[tuple[bytes, str, str]] = field(default_factory=list[tuple[bytes, str, str]])
-    counted: list[bytes] = field(default_factory=list[bytes])
 
     def copy(self) -> State:
         """Return a copy whose changes this one does not see."""
@@ -205,7 +202,6 @@ class State:
             contacts=dict(self.contacts),
             fundings=list(self.fundings),
             void=list(self.void),
-            counted=list(self.counted),
         )
 
     # --- who --------------------------------------------------------------------------------------
