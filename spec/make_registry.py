@@ -18,7 +18,7 @@ import maillon.ledger
 import maillon.protocol
 from maillon.ledger import limits as ledger_limits
 from maillon.ledger import messages, signing
-from maillon.protocol import cards, envelope, founding, gossip, limits, login
+from maillon.protocol import cards, claims, envelope, founding, gossip, limits, login
 from maillon.protocol.errors import LocalError, MaillonError, RemoteError
 from maillon.protocol.records import DAY_S, KINDS, UNKNOWN_LIFETIME_S_MAX, tag, terms
 from maillon.protocol.records import fields as shared
@@ -110,6 +110,7 @@ PROTOCOLS = (
     ("/maillon/1/join", "joining", "10"),
     ("/maillon/1/time", "comparing clocks", "10"),
     ("/maillon/1/ledger", "accounts", "06"),
+    ("/maillon/1/letters", "letters", "08"),
 )
 NETWORK_CODES = (
     ("card", "The card is not valid, or not that of the connection.", "10"),
@@ -332,12 +333,24 @@ def _names() -> str:
         (f"`maillon/1/{founding.FOUNDING_PURPOSE}`", "a founding document is signed", "02"),
         (f"`maillon/1/{cards.CARD_PURPOSE}`", "a card is signed", "02"),
         (f"`maillon/1/{login.PURPOSE}`", "a sign-in at a node is signed", "09"),
+        (f"`maillon/1/{claims.CLAIM_PURPOSE}`", "a new key claims an account", "08"),
+        (f"`maillon/1/{claims.DEVICE_PURPOSE}`", "an older key lets another in", "08"),
+        (f"`maillon/1/{claims.TICKET_PURPOSE}`", "a key moves to another coop", "08"),
         ("`maillon/1/coop`", "a root key is hashed to the coop's id", "02"),
         ("`maillon/1/federation`", "a founding document is hashed to the federation's id", "02"),
         ("`maillon/1/series`", "a kind is hashed to its tag, a subject to its series", "03"),
         ("`maillon/1/thing`", "author and series are hashed to a thing's id", "03"),
         ("`maillon/1/bid`", "nonce, demand and amount are hashed to a sealed bid", "08"),
         ("`maillon/1/lot`", "a secret and a bid's id are hashed to the lot it draws", "08"),
+        ("`maillon/1/voucher`", "a cheque without its secret is hashed to its id", "08"),
+        ("`maillon/1/voucher-ref`", "a cheque's id is hashed to the ref of its payment", "08"),
+        ("`maillon/1/voucher-secret`", "a cheque's secret is hashed to be kept", "08"),
+        ("`maillon/1/voucher-code`", "number and secret are hashed to check what is typed", "08"),
+        ("`maillon/1/claim`", "name and secret of a code to claim are hashed", "08"),
+        ("`maillon/1/claim-code`", "the same, to check what is typed", "08"),
+        ("`maillon/1/split-ref`", "transfer and member are hashed to the ref of a part", "08"),
+        ("`maillon/1/move-code`", "a code is hashed to the password of a key that moves", "08"),
+        ("`maillon/1/move-debt`", "two authors and a unit are hashed to the ref of a debt", "08"),
         *((f"`maillon/1/{purpose}`", SIGNED_FOR[purpose], "06") for purpose in signing.PURPOSES),
         ("`maillon/1/genesis`", "federation and chain are hashed to height 0's hash", "06"),
         ("`maillon/1/block`", "a header is hashed to the block's hash", "06"),

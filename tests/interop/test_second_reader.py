@@ -40,6 +40,7 @@ LEAST = {
     "ledger-messages.json": 150,
     "ledger-orders.json": 80,
     "ledger-rules.json": 28,
+    "letters.json": 100,
     "reconciliation.json": 75,
     "records-context.json": 340,
     "records-schema.json": 1_700,

@@ -362,15 +362,15 @@ class LettersDisk:
 
     def out_ticket(self, ticket: bytes, to_key: bytes) -> Outgoing | None:
         found = self._outgoing(
-            "ticket = ? AND ticket <> x'' AND to_key = ? ORDER BY serial", (ticket, to_key), 1
+            "ticket = ? AND ticket <> x'' AND to_key = ? ORDER BY serial DESC", (ticket, to_key), 1
         )
         return found[0] if found else None
 
-    def due(self, coop: bytes, now: int, limit: int) -> list[tuple[bytes, int]]:
+    def due(self, coop: bytes, now: int, latest: int, limit: int) -> list[tuple[bytes, int]]:
         return self._rows(
             f"SELECT id, size FROM outgoing WHERE state = {int(Out.WAITING)} AND coop = ? "
-            "AND retry_at <= ? ORDER BY serial LIMIT ?",
-            (coop, now, limit),
+            "AND NOT (retry_at > ? AND retry_at <= ?) ORDER BY serial LIMIT ?",
+            (coop, now, latest, limit),
         )
 
     def gone(self, coop: bytes, limit: int) -> list[Outgoing]:
@@ -381,15 +381,6 @@ class LettersDisk:
     def untold(self, limit: int) -> list[Outgoing]:
         return self._outgoing(
             f"state = {int(Out.GONE)} AND told = 0 ORDER BY serial", (), limit
-        )
-
-    def coops_waiting(self) -> list[bytes]:
-        waiting = {key[1] for key in self._sums.loads if key[0] == "to"}
-        gone = self._rows(
-            f"SELECT DISTINCT coop FROM outgoing WHERE state = {int(Out.GONE)} AND noted = 0"
-        )
-        return sorted(
-            {coop for coop in waiting if isinstance(coop, bytes)} | {row[0] for row in gone}
         )
 
     def next_retry(self, coop: bytes) -> int | None:

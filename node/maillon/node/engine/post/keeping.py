@@ -32,7 +32,10 @@ class Clock:
     def start(self, now: int) -> None:
         """Compare with the time that was noted last."""
         kept = self._store.meta(_SEEN)
-        self._seen = self._noted = int.from_bytes(kept, "big") if kept else now
+        if not kept:
+            kept = now.to_bytes(8, "big")
+            self._store.set_meta(_SEEN, kept)
+        self._seen = self._noted = int.from_bytes(kept, "big")
         self.look(now)
 
     def look(self, now: int) -> bool:

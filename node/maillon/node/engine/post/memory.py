@@ -114,13 +114,13 @@ class MemoryLetters:
         return sorted((row for row in rows if first <= row.n <= last), key=attrgetter("n"))
 
     def out_ticket(self, ticket: bytes, to_key: bytes) -> Outgoing | None:
-        for row in self.rows.out.values():
-            if row.ticket == ticket and row.to_key == to_key:
-                return row
-        return None
+        rows = (r for r in self.rows.out.values() if (r.ticket, r.to_key) == (ticket, to_key))
+        return max(rows, key=attrgetter("serial"), default=None)
 
-    def due(self, coop: bytes, now: int, limit: int) -> list[tuple[bytes, int]]:
-        rows = (row for row in self._outs(Out.WAITING, coop) if row.retry_at <= now)
+    def due(self, coop: bytes, now: int, latest: int, limit: int) -> list[tuple[bytes, int]]:
+        rows = (
+            row for row in self._outs(Out.WAITING, coop) if not now < row.retry_at <= latest
+        )
         return [(row.id, row.size) for row in rows][:limit]
 
     def gone(self, coop: bytes, limit: int) -> list[Outgoing]:
@@ -128,10 +128,6 @@ class MemoryLetters:
 
     def untold(self, limit: int) -> list[Outgoing]:
         return [row for row in self._outs(Out.GONE) if not row.told][:limit]
-
-    def coops_waiting(self) -> list[bytes]:
-        rows = self._outs(Out.WAITING) + [row for row in self._outs(Out.GONE) if not row.noted]
-        return sorted({row.coop for row in rows})
 
     def next_retry(self, coop: bytes) -> int | None:
         return min((row.retry_at for row in self._outs(Out.WAITING, coop)), default=None)

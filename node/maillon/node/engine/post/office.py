@@ -32,6 +32,8 @@ from maillon.protocol.errors import LocalError
 from maillon.protocol.keys import seal_to
 from maillon.protocol.letterframes import (
     FINAL,
+    FROM_FUTURE,
+    REUSED,
     TAKEN,
     Ack,
     Again,
@@ -118,20 +120,22 @@ class PostOffice:
         """Take up work; a store brought back from a copy begins a new era and asks for letters."""
         effects: list[Effect] = []
         with self._store.batch():
-            era = self._store.meta(ERA)
+            self._era = self._store.meta(ERA) or b""
             restored = self._store.meta(RESTORED)
-            if era is None or restored:
-                era = self._random(_ERA_BYTES)
-                self._store.set_meta(ERA, era)
+            if not self._era or restored:
+                self._begin_era()
             if restored:
                 # The copy was made at `restored`; what came since is asked for again.
                 self._store.set_meta(_ASK, restored + now.to_bytes(8, "big"))
                 self._store.set_meta(RESTORED, b"")
-            self._era = era
             self._clock.start(now)
         effects += self._ended(self._store.untold(self.bounds.slice_rows))
         effects += [Deliver(key) for key in self._store.ready_keys()]
         return effects
+
+    def _begin_era(self) -> None:
+        self._era = self._random(_ERA_BYTES)
+        self._store.set_meta(ERA, self._era)
 
     def connected(self, coop: bytes, now: int) -> list[Effect]:
         """Be told that a coop's node can be reached: everything due is sent at once."""
@@ -167,7 +171,7 @@ class PostOffice:
     def _write(self, wish: Wish, now: int, effects: list[Effect]) -> bytes:
         if wish.ticket:
             before = self._store.out_ticket(wish.ticket, wish.to_key)
-            if before is not None:
+            if before is not None and before.state is not Out.GONE:
                 return before.id
         thread = thread_id(wish.exchange, wish.to_key, self._era)
         n = self._store.next_out(thread)
@@ -222,9 +226,13 @@ class PostOffice:
         flight = self._flight.get(coop, {})
         if self._never.get(coop) or self._ask(coop, now) is not None:
             return True
-        if any(id not in flight for id, _ in self._store.due(coop, now, len(flight) + 1)):
+        if any(id not in flight for id, _ in self._due(coop, now, len(flight) + 1)):
             return True
         return any(row.id not in flight for row in self._store.gone(coop, len(flight) + 1))
+
+    def _due(self, coop: bytes, now: int, limit: int) -> list[tuple[bytes, int]]:
+        # A clock that was ahead has noted times that are far away now.
+        return self._store.due(coop, now, now + 2 * self.bounds.retry_s_max, limit)
 
     def parcel(self, coop: bytes, now: int) -> Put | Ask | None:
         """Return the next frame for a coop, or None when there is nothing, or enough on its way."""
@@ -238,7 +246,7 @@ class PostOffice:
         room = bounds.parcel_bytes_max
         deadline = now + bounds.resend_s
         if len(flight) < bounds.flight_letters_max:
-            for id, size in self._store.due(coop, now, len(flight) + PUT_LETTERS_MAX):
+            for id, size in self._due(coop, now, len(flight) + PUT_LETTERS_MAX):
                 if id in flight:
                     continue
                 row = self._store.out(id)
@@ -266,7 +274,7 @@ class PostOffice:
 
     def _ask(self, coop: bytes, now: int) -> Ask | None:
         """Return what this node misses from a coop, unless it was asked for already."""
-        if coop in self._asking and now < self._asking[coop] + self.bounds.resend_s:
+        if coop in self._asking and abs(now - self._asking[coop]) < self.bounds.resend_s:
             return None
         since = self._ask_since(coop, now)
         wants = () if coop in self._asking else tuple(self._intake.missing_from(coop))
@@ -309,7 +317,13 @@ class PostOffice:
         if code in TAKEN:
             self._store.change_out(replace(row, state=Out.ARRIVED, ended_at=now, code=""))
             return [Arrived(row.id, row.ticket)]
+        if code == REUSED:
+            # These numbers were given before, in a time that our disk knows nothing of.
+            self._begin_era()
         if code in FINAL:
+            return self._give_up(row, code, now)
+        if code == FROM_FUTURE and row.at > now + SKEW_S_MAX:
+            # Our clock was ahead when it was written: it would be taken in after its time.
             return self._give_up(row, code, now)
         tries = row.tries + 1
         wait = min(
@@ -431,16 +445,14 @@ class PostOffice:
             for id in late:
                 del flight[id]
         effects += [
-            SendSoon(coop)
-            for coop in self._store.coops_waiting()
-            if coop in self._connected and self._anything(coop, now)
+            SendSoon(coop) for coop in sorted(self._connected) if self._anything(coop, now)
         ]
         return _once(effects)
 
     def _own(self, now: int) -> list[Effect]:
         """Try again what found no room in a box of our own."""
         effects: list[Effect] = []
-        for id, _ in self._store.due(self.coop, now, self.bounds.slice_rows):
+        for id, _ in self._due(self.coop, now, self.bounds.slice_rows):
             row = self._store.out(id)
             assert row is not None
             ack, ready = self._intake.receive(self.coop, Put((row.letter,)), now)

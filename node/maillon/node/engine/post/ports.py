@@ -126,11 +126,12 @@ class LetterStore(Protocol):
         ...
 
     def out_ticket(self, ticket: bytes, to_key: bytes) -> Outgoing | None:
-        """Return the letter that a ticket stands for."""
+        """Return the latest letter that a ticket stands for."""
         ...
 
-    def due(self, coop: bytes, now: int, limit: int) -> list[tuple[bytes, int]]:
-        """Return (id, size) of letters WAITING for a coop whose `retry_at` has come, by serial."""
+    def due(self, coop: bytes, now: int, latest: int, limit: int) -> list[tuple[bytes, int]]:
+        """Return (id, size) of letters WAITING for a coop, by serial: those with `retry_at` up to
+        `now` and, since clocks are set back, beyond `latest`."""
         ...
 
     def gone(self, coop: bytes, limit: int) -> list[Outgoing]:
@@ -139,10 +140,6 @@ class LetterStore(Protocol):
 
     def untold(self, limit: int) -> list[Outgoing]:
         """Return letters GONE that who wrote them was not told of, by serial."""
-        ...
-
-    def coops_waiting(self) -> list[bytes]:
-        """Return the coops for which something is WAITING or GONE."""
         ...
 
     def next_retry(self, coop: bytes) -> int | None:
