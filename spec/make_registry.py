@@ -111,6 +111,7 @@ PROTOCOLS = (
     ("/maillon/1/time", "comparing clocks", "10"),
     ("/maillon/1/ledger", "accounts", "06"),
     ("/maillon/1/letters", "letters", "08"),
+    ("/maillon/1/vouchers", "paper cheques", "08"),
 )
 NETWORK_CODES = (
     ("card", "The card is not valid, or not that of the connection.", "10"),

@@ -246,7 +246,7 @@ class Depositing:
                 await stream.send(encode([1, record], bytes_max=FRAME_BYTES_MAX))
                 frame = await stream.receive()
                 await stream.close()
-            return None if frame is None else _answer(frame)
+            return None if frame is None else read_answer(frame)
         except (MaillonError, trio.TooSlowError):
             return None
 
@@ -260,7 +260,8 @@ class Depositing:
             await self._ask(row["key"])
 
     def _shown(self, row: Row) -> shapes.Deposit:
-        showing, answer = self._accounts.showing, _answer(row["answer"]) if row["answer"] else None
+        showing = self._accounts.showing
+        answer = read_answer(row["answer"]) if row["answer"] else None
         unit = self._accounts.asking.units.index(row["unit"])
         facts = cast("dict[str, Any]", answer[4]) if answer else {}
         return shapes.Deposit(
@@ -409,7 +410,8 @@ _TYPES: Final = (int, str, str, str, dict, bytes, bytes)
 _ANSWERS: Final = ("waiting", "placed", "certified", "refused")
 
 
-def _answer(frame: bytes) -> list[Any]:
+def read_answer(frame: bytes) -> list[Any]:
+    """Read an answer of PROTOCOL. Raises: WrongFrame and Malformed."""
     parts = decode(frame, bytes_max=ANSWER_BYTES_MAX)
     if type(parts) is not list or len(parts) != len(_TYPES) or parts[0] != 2:
         raise WrongFrame()

@@ -358,6 +358,8 @@ def _plain(value: Any) -> Any:
         return {str(name): _plain(item) for name, item in fields.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in cast("list[Any]", value)]
+    if isinstance(value, set | frozenset):
+        return sorted(_plain(item) for item in cast("frozenset[Any]", value))
     return value
 
 
