@@ -178,21 +178,25 @@ class Intake:
             if self._store.in_number(coop, part.thread, n) is None:
                 self._store.add_in(_given_up(coop, part.thread, n, now))
         if part.first <= following <= end:
-            # Letters that are here all the same come before what follows them.
-            for row in self._store.behind(coop, part.thread):
-                if row.n <= end:
-                    serial = self._store.next_serial()
-                    self._store.change_in(replace(row, state=In.READY, serial=serial))
-                    ready[row.to_key] = None
+            self._hand_out(coop, part.thread, end, ready)
             following = end + 1
         self._advance(coop, part.thread, following, now, ready)
         return Range(part.thread, part.first, end)
+
+    def _hand_out(self, coop: bytes, thread: bytes, last: int, ready: dict[bytes, None]) -> None:
+        """Hand out what waits in a thread, up to a number: it comes before what follows it."""
+        for row in self._store.behind(coop, thread):
+            if row.n <= last:
+                serial = self._store.next_serial()
+                self._store.change_in(replace(row, state=In.READY, serial=serial))
+                ready[row.to_key] = None
 
     def release(self, row: Incoming, now: int, ready: dict[bytes, None]) -> None:
         """Hand out a letter that has waited long enough for those before it."""
         here = self._store.letter(row.id)
         if here is not None and here.state is In.BEHIND:
-            self._advance(row.coop, row.thread, row.n, now, ready)
+            self._hand_out(row.coop, row.thread, row.n, ready)
+            self._advance(row.coop, row.thread, row.n + 1, now, ready)
 
     def _missing(self, coop: bytes, thread: bytes, highest: int) -> Iterator[Range]:
         """Yield the numbers missing before those that wait, and before `highest`."""
