@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, Final, cast
 
 from maillon.ledger import signing
@@ -44,6 +45,8 @@ from maillon.protocol.keys import SigningKey
 from maillon.protocol.view import coop_author, person_author
 
 DATA_BYTES_MAX: Final = 8_192
+LINES_LOOKED_AT: Final = 128
+"""The last movements of an account among which a payment of an exchange is looked for."""
 
 _STATUS: Final = {
     CERTIFIED: "certified",
@@ -75,6 +78,9 @@ class NoLedgerHere:
 
     def transfer(self, id: bytes) -> Transfer | None:
         return None
+
+    def under(self, payer: bytes, ref: bytes) -> list[Transfer]:
+        return []
 
     def unit_kind(self, code: str) -> str | None:
         return None
@@ -177,6 +183,23 @@ class NodeLedger:
             dict(item.facts),
             final=refused,
         )
+
+    def under(self, payer: bytes, ref: bytes) -> list[Transfer]:
+        """Return what goes, went or is reserved from an account under a `ref`, lately."""
+        coop, account = account_of(payer)
+        machine = self._runner.machine
+        ids: dict[bytes, None] = {}
+        lines = machine.index.lines(coop, account, reverse=True)
+        for line in itertools.islice(lines, LINES_LOOKED_AT):
+            if line.ref == ref:
+                ids[line.id] = None
+        if coop == self._host.coop:
+            for item in machine.queue.waiting():
+                action: Any = getattr(item.wish, "action", item.wish)
+                if item.account == account and getattr(action, "ref", None) == ref:
+                    ids[item.id] = None
+        found = [self.transfer(id) for id in ids]
+        return [one for one in found if one is not None and one.payer == payer]
 
     def unit_kind(self, code: str) -> str | None:
         """Return hours, credit or count; None for a unit that the charter does not have."""

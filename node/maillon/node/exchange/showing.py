@@ -109,10 +109,10 @@ class Showing:
         opening = self._opening(state)
         possible, impossible = self.possible(state, row, caller)
         orders = notes.orders_of(self._core.store, state.id)
-        holds = {hold.id: hold for hold in self._core.settling.holds(state)}
+        known = {one.id: one for one in self._core.settling.known(state)}
         hold = None
         if state.hold is not None:
-            found = holds.get(state.hold.order)
+            found = known.get(state.hold.order)
             hold = shapes.PaymentOut(
                 "hold",
                 state.hold.order.hex(),

@@ -63,9 +63,7 @@ class Traces:
         return {
             "exchanges": exchanges,
             "evaluations_not_published": [
-                one.record.hex()
-                for one in kept
-                if one.author == author and one.status == "kept"
+                one.record.hex() for one in kept if one.author == author and one.status == "kept"
             ],
             "fundings": [
                 to_json({"id": one.id, "amount": one.amount, "unit": one.unit, "at": one.at})
@@ -74,9 +72,7 @@ class Traces:
             ],
         }
 
-    def erase_person(
-        self, author: bytes, keys: Sequence[bytes], sealing: Sequence[bytes]
-    ) -> int:
+    def erase_person(self, author: bytes, keys: Sequence[bytes], sealing: Sequence[bytes]) -> int:
         """Erase what is kept of somebody; return how many rows went.
 
         An exchange goes as a whole, unless somebody else here has an unfinished part in it: then
@@ -121,9 +117,7 @@ class Traces:
                 and signed.payload is not None
                 and signed.header.kind in SAYS_NOTHING
             ):
-                self._core.store.set_record(
-                    exchange, step.id, signed.without_payload().encode()
-                )
+                self._core.store.set_record(exchange, step.id, signed.without_payload().encode())
                 gone += 1
         return gone
 

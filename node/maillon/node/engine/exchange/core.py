@@ -502,7 +502,12 @@ class ExchangeCore:
         secret = None if signer is None else self.setup.keys.held(signer.key)
         if signer is None or secret is None:
             return
-        made, standing = self.writer.draft("funding_request", fields, signer, state, now)
+        try:
+            made, standing = self.writer.draft("funding_request", fields, signer, state, now)
+        except MaillonError as fault:
+            # Whoever took a step is not refused because of what would have followed from it.
+            self._effects.append(Fault(state.id, f"funding_request: {fault}"))
+            return
         signed = sign(made, secret)
         self.funding.asked(state, cast("int", fields["amount"]), signed.id, now)
         if self.addressing.is_here(state.payer):

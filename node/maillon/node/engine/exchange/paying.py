@@ -6,7 +6,7 @@ acts for its own people only: the payer's reserves and pays, the payee's gives b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from maillon.node.engine.exchange.addressing import coop_of
 from maillon.node.engine.exchange.bounds import HOLD_MARGIN_S, HOLD_S_MAX
@@ -21,6 +21,8 @@ RESERVING: tuple[str, ...] = ("agreed", "scheduled", "under_way", "done")
 OVER: tuple[str, ...] = ("paid", "evaluated", "cancelled", "declined", "expired")
 """Phases in which nothing that is reserved will be asked for any more."""
 
+PAID: frozenset[str] = frozenset({"certified", "posted"})
+
 UNDER_WAY: frozenset[str] = frozenset({"ordered", "waiting", "certified", "held"})
 
 MONTH_S = 30 * 86_400
@@ -31,7 +33,7 @@ Here = Callable[[bytes], bool]
 def wanted(
     state: Exchange,
     orders: Sequence[OrderNote],
-    holds: Iterable[Transfer],
+    known: Sequence[Transfer],
     *,
     here: Here,
     own_coop: bytes,
@@ -40,10 +42,9 @@ def wanted(
 ) -> list[Wanted]:
     """Return what is to be ordered now by this node, in order.
 
-    `orders` are those of this exchange that were ordered here, `holds` all reservations that its
-    steps or orders name, as the ledger knows them.
+    `orders` are those of this exchange that were ordered here, `known` all transfers and
+    reservations that its steps or orders name, or that carry its `ref`, as the ledger has them.
     """
-    known = list(holds)
     if state.agreement is None or state.reserved or state.terms is None:
         return []
     found: list[Wanted] = []
@@ -59,6 +60,19 @@ def wanted(
         found += _confirm(state, orders, known)
     found += _give_back(state, orders, known, here)
     return list(dict.fromkeys(found))
+
+
+def untold(state: Exchange, known: Sequence[Transfer]) -> list[Transfer]:
+    """Return what was paid for an exchange, for certain, and no step has told yet."""
+    told = {payment.transfer for payment in state.payments}
+    return [
+        transfer
+        for transfer in known
+        if transfer.status in PAID
+        and transfer.id not in told
+        and transfer.ref == state.payment_ref
+        and transfer.payer in (state.payer, state.requester, state.provider)
+    ]
 
 
 def hold_expiry(state: Exchange, now: int) -> int:
@@ -86,10 +100,17 @@ def arbiter_of(state: Exchange, directory: Directory) -> bytes:
     return b"" if info is None or info.node_key is None else info.node_key
 
 
+def _under_way(orders: Sequence[OrderNote], what: str, order: bytes = b"") -> bool:
+    """Tell whether the same was ordered here, and may still be done or was."""
+    return any(
+        one.what == what and one.order == order and one.status in UNDER_WAY for one in orders
+    )
+
+
 def _reserve(
     state: Exchange,
     orders: Sequence[OrderNote],
-    holds: Sequence[Transfer],
+    known: Sequence[Transfer],
     directory: Directory,
     now: int,
 ) -> Iterator[Wanted]:
@@ -104,8 +125,10 @@ def _reserve(
     ):
         return
     if any(
-        hold.status in ("held", "certified", "posted") and hold.payee == state.provider
-        for hold in holds
+        hold.status in ("waiting", "held", *PAID)
+        and hold.payee == state.provider
+        and hold.ref == state.payment_ref
+        for hold in known
     ):
         return
     yield Wanted(
@@ -120,24 +143,32 @@ def _reserve(
     )
 
 
-def _on_its_way(orders: Sequence[OrderNote], payee: bytes) -> int:
-    """Return what was ordered for a payee and no step has told yet."""
-    return sum(
-        order.amount
-        for order in orders
-        if order.what in ("pay", "confirm")
-        and order.status in UNDER_WAY
-        and not order.step
-        and order.payee == payee
-    )
+def _on_its_way(
+    state: Exchange, orders: Sequence[OrderNote], known: Sequence[Transfer], payee: bytes
+) -> int:
+    """Return what goes to a payee and no step has told yet: paid, waiting, or only ordered.
+
+    Whoever ordered it: under one `ref` nobody pays twice.
+    """
+    told = {payment.transfer for payment in state.payments}
+    ids: dict[bytes, int] = {}
+    for transfer in known:
+        going = transfer.status in PAID or (transfer.status == "waiting" and not transfer.expiry)
+        if going and transfer.payee == payee and transfer.ref == state.payment_ref:
+            ids[transfer.id] = transfer.amount
+    for order in orders:
+        going = order.what in ("pay", "confirm") and order.status in UNDER_WAY
+        if going and not order.step and order.payee == payee:
+            ids.setdefault(order.transfer, order.amount)
+    return sum(amount for id, amount in ids.items() if id not in told)
 
 
-def _usable(state: Exchange, holds: Sequence[Transfer], amount: int) -> Transfer | None:
+def _usable(state: Exchange, known: Sequence[Transfer], amount: int) -> Transfer | None:
     """Return a reservation that pays exactly what is due, or None."""
     due = state.due
     if state.announced or len(payees(state)) > 1:
         return None
-    for hold in holds:
+    for hold in known:
         if (
             hold.status == "held"
             and (hold.payer, hold.payee, hold.unit) == (due.payer, due.payee, due.unit)
@@ -148,34 +179,30 @@ def _usable(state: Exchange, holds: Sequence[Transfer], amount: int) -> Transfer
     return None
 
 
-def _confirming(hold: Transfer) -> Wanted:
-    return Wanted(
-        "confirm", hold.payer, hold.payee, hold.unit, hold.amount, hold.ref, order=hold.id
-    )
-
-
 def _confirm(
-    state: Exchange, orders: Sequence[OrderNote], holds: Sequence[Transfer]
+    state: Exchange, orders: Sequence[OrderNote], known: Sequence[Transfer]
 ) -> Iterator[Wanted]:
-    hold = _usable(state, holds, state.due.amount)
-    if hold is not None and not any(
-        order.what == "confirm" and order.order == hold.id and order.status in UNDER_WAY
-        for order in orders
+    hold = _usable(state, known, state.due.amount)
+    if (
+        hold is not None
+        and not _under_way(orders, "confirm", hold.id)
+        and not _on_its_way(state, orders, known, hold.payee)
     ):
-        yield _confirming(hold)
+        yield Wanted(
+            "confirm", hold.payer, hold.payee, hold.unit, hold.amount, hold.ref, order=hold.id
+        )
 
 
 def _pay(
-    state: Exchange, orders: Sequence[OrderNote], holds: Sequence[Transfer]
+    state: Exchange, orders: Sequence[OrderNote], known: Sequence[Transfer]
 ) -> Iterator[Wanted]:
     due = state.due
     assert state.payment_ref is not None
-    hold = _usable(state, holds, due.amount)
-    if hold is not None:
-        yield from _confirm(state, orders, holds)
+    if _usable(state, known, due.amount) is not None:
+        yield from _confirm(state, orders, known)
         return
     for payee, amount in payees(state):
-        rest = amount - _on_its_way(orders, payee)
+        rest = amount - _on_its_way(state, orders, known, payee)
         if rest > 0:
             yield Wanted("pay", due.payer, payee, due.unit, rest, state.payment_ref)
 
@@ -197,18 +224,15 @@ def payees(state: Exchange) -> list[tuple[bytes, int]]:
 
 
 def _give_back(
-    state: Exchange, orders: Sequence[OrderNote], holds: Sequence[Transfer], here: Here
+    state: Exchange, orders: Sequence[OrderNote], known: Sequence[Transfer], here: Here
 ) -> Iterator[Wanted]:
-    for hold in holds:
+    for hold in known:
         if hold.status != "held" or not here(hold.payee) or hold.ref != state.payment_ref:
             continue
         over = state.phase in OVER and state.due.amount <= 0
         if not over and hold.payee == state.provider:
             continue
-        if any(
-            order.what == "release" and order.order == hold.id and order.status in UNDER_WAY
-            for order in orders
-        ):
+        if _under_way(orders, "release", hold.id):
             continue
         yield Wanted(
             "release", hold.payer, hold.payee, hold.unit, hold.amount, hold.ref, order=hold.id

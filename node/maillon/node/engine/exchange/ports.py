@@ -275,6 +275,10 @@ class Ledger(Protocol):
         """Return what is known of an order: from the chains, or as it waits here."""
         ...
 
+    def under(self, payer: bytes, ref: bytes) -> list[Transfer]:
+        """Return what goes, went or is reserved from somebody's account under a `ref`, lately."""
+        ...
+
     def unit_kind(self, code: str) -> str | None:
         """Return hours, credit or count; None for a unit that the charter does not have."""
         ...

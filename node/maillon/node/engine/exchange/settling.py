@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from maillon.node.engine.exchange import bounds, notes
 from maillon.node.engine.exchange.addressing import Addressing, coop_of, is_person
 from maillon.node.engine.exchange.notes import OrderNote
-from maillon.node.engine.exchange.paying import wanted
+from maillon.node.engine.exchange.paying import untold, wanted
 from maillon.node.engine.exchange.ports import Ask, Effect, Note, Release, Transfer, Wanted
 from maillon.node.engine.exchange.writing import Signer
 from maillon.protocol.errors import MaillonError
@@ -58,37 +58,34 @@ class Settling:
         if state.agreement is None or state.reserved:
             return
         signer = self.signer_for(state.requester) or self.signer_for(state.payer)
-        for order in notes.orders_of(self._store, state.id):
-            if order.step or order.what == "release":
-                continue
-            told = signer
-            if order.payer not in (state.requester, state.payer):
-                told = self.signer_for(order.payer)
-            if told is None:
-                continue
-            if order.what == "hold" and order.status == "held":
-                if state.hold is None or state.hold.order != order.id:
-                    yield self._hold_step(state, order.id, order.amount, order.unit), told
-            elif order.what in ("pay", "confirm") and order.status == "certified":
-                transfer = self._ledger.transfer(order.transfer)
-                if transfer is not None and not self._told(state, transfer.id):
-                    fields: dict[str, Any] = {
-                        "transfer": transfer.id,
-                        "amount": order.amount,
-                        "unit": order.unit,
-                    }
-                    if order.amount < state.due.amount:
-                        fields["part"] = True
-                    yield ("payment", fields), told
-        if signer is not None and state.hold is None:
-            for funding in state.fundings:
-                found = None if funding.order is None else self._ledger.transfer(funding.order)
-                if found is not None and found.status == "held":
-                    yield self._hold_step(state, found.id, found.amount, found.unit), signer
+        known = self.known(state)
+        for transfer in untold(state, known):
+            told = signer if transfer.payer != state.provider else self.signer_for(state.provider)
+            if told is not None:
+                fields: dict[str, Any] = {
+                    "transfer": transfer.id,
+                    "amount": transfer.amount,
+                    "unit": transfer.unit,
+                }
+                if transfer.amount < state.due.amount:
+                    fields["part"] = True
+                yield ("payment", fields), told
+        if signer is None:
+            return
+        for hold in known:
+            if (
+                hold.status == "held"
+                and hold.payee == state.provider
+                and hold.ref == state.payment_ref
+                and (state.hold is None or state.hold.order != hold.id)
+                and not self._is_held(state)
+            ):
+                yield self._hold_step(state, hold.id, hold.amount, hold.unit), signer
 
-    @staticmethod
-    def _told(state: Exchange, transfer: bytes) -> bool:
-        return any(payment.transfer == transfer for payment in state.payments)
+    def _is_held(self, state: Exchange) -> bool:
+        """Tell whether the reservation that the steps name is one for this provider."""
+        found = None if state.hold is None else self._ledger.transfer(state.hold.order)
+        return found is not None and found.status == "held" and found.payee == state.provider
 
     @staticmethod
     def _hold_step(
@@ -101,12 +98,21 @@ class Settling:
 
     # --- what is ordered ------------------------------------------------------------------------
 
-    def holds(self, state: Exchange) -> list[Transfer]:
-        """Return the reservations that steps or orders of an exchange name."""
+    def known(self, state: Exchange) -> list[Transfer]:
+        """Return all transfers of an exchange, as the ledger has them.
+
+        Those that its steps or orders name, and those that carry its `ref` wherever they were
+        ordered: a helper may have paid whose letter has not arrived.
+        """
         ids = [note.key for note in self._store.notes(notes.REFERS, exchange=state.id)]
-        ids += [o.id for o in notes.orders_of(self._store, state.id) if o.what == "hold"]
+        ids += [o.transfer for o in notes.orders_of(self._store, state.id)]
         found = [self._ledger.transfer(id) for id in dict.fromkeys(ids)]
-        return [hold for hold in found if hold is not None and hold.expiry]
+        by_id = {transfer.id: transfer for transfer in found if transfer is not None}
+        if state.payment_ref is not None:
+            for payer in dict.fromkeys((state.payer, state.requester, state.due.payer)):
+                for transfer in self._ledger.under(payer, state.payment_ref):
+                    by_id.setdefault(transfer.id, transfer)
+        return list(by_id.values())
 
     def wanted(self, state: Exchange, now: int, *, everybody: bool = False) -> list[Wanted]:
         """Return what is to be ordered now by this node, whether or not a key for it is here.
@@ -118,7 +124,7 @@ class Settling:
         return wanted(
             state,
             notes.orders_of(self._store, state.id),
-            self.holds(state),
+            self.known(state),
             here=(lambda author: True) if everybody else self._addressing.is_here,
             own_coop=self._setup.coop,
             directory=self._setup.directory,

@@ -17,6 +17,9 @@ from maillon.protocol.validation import Standing, longest_until, standing
 OWN_REFS = frozenset({"opening", "funding_request", "funding", "bundle_decision"})
 """Kinds that refer to nothing, or say themselves what to."""
 
+NAMING = STEP_KINDS - {"opening", "bundle_decision"} | {"funding_request"}
+"""Kinds that name their exchange."""
+
 
 @dataclass(frozen=True, slots=True)
 class Signer:
@@ -54,7 +57,7 @@ class Writer:
         """
         at = max(now, newest)
         values = dict(fields)
-        if state is not None and kind in STEP_KINDS - {"opening", "bundle_decision"}:
+        if state is not None and kind in NAMING:
             values["exchange"] = state.id
         payload = build(kind, salt=self._random(16), **values)
         until = longest_until(
