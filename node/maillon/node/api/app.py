@@ -352,6 +352,17 @@ async def refuse_unknown_parameters(request: Request[Any, Any, Any]) -> None:
         if name not in _NOT_QUERY and not any(f"{{{name}:" in path for path in handler.paths)
     }
     unknown = sorted(set(request.query_params) - known)
+    for name, parameter in handler.parsed_fn_signature.parameters.items():
+        asked = request.query_params.getall(renamed.get(name, name), [])
+        kinds = (parameter, *parameter.inner_types)
+        if not asked or any(kind.is_non_string_collection for kind in kinds):
+            continue
+        # Of two the framework would take one, and read "null" as nothing.
+        if len(asked) > 1:
+            raise BadRequest(_("The parameter {name} stands there twice.").format(name=name))
+        text = any(kind.annotation is str for kind in kinds)
+        if asked[0].lower() == "null" and parameter.is_optional and not text:
+            raise BadRequest(_("The parameter {name} is no number.").format(name=name))
     if unknown:
         raise BadRequest(
             _("There is no parameter {names} here.").format(names=", ".join(unknown)[:80]),

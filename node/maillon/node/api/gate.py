@@ -115,6 +115,38 @@ def site(bound: str, public_url: str, others: Iterable[str], proxied: bool) -> S
     )
 
 
+def with_methods(app: ASGIApp) -> ASGIApp:
+    """Return the application answering HEAD as GET without a body, and OPTIONS with all methods.
+
+    The framework does the first not at all and the second for one handler of several (RFC 9110,
+    9.3.2 and 9.3.7).
+    """
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP or scope["method"] not in ("HEAD", "OPTIONS"):
+            await app(scope, receive, send)
+            return
+        head = scope["method"] == "HEAD"
+        # No route answers to TRACE: its refusal names those that are answered.
+        asked = cast(Scope, {**scope, "method": "GET" if head else "TRACE"})
+        # What lasts, as the events do, would last without anybody to read it.
+        with trio.CancelScope() as enough:
+
+            async def told(message: Message) -> None:
+                if message["type"] != "http.response.start":
+                    return
+                if not head and message["status"] == 405:
+                    headers = [pair for pair in message["headers"] if pair[0].lower() == b"allow"]
+                    message = cast(Message, {**message, "status": 204, "headers": headers})
+                await send(message)
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+                enough.cancel()
+
+            await app(asked, receive, told)
+
+    return serve
+
+
 def operators(app: ASGIApp) -> ASGIApp:
     """Return the application for the Unix socket: whoever can open it is the operator."""
 

@@ -223,7 +223,8 @@ def _responses(
             }
         }
     else:
-        media = STREAMS.get(path) or handler.opt.get("media") or str(handler.media_type or "*/*")
+        plain = str(getattr(handler.media_type, "value", handler.media_type) or "*/*")
+        media = STREAMS.get(path) or handler.opt.get("media") or plain
         content = {
             kind.partition(";")[0]: {"schema": {"type": "string"}}
             for kind in ([media] if isinstance(media, str) else media)

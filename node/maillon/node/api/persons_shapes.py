@@ -103,7 +103,9 @@ class BlockRequest(Request):
     """Block lost cheques of an account, by their numbers."""
 
     account: Who
-    numbers: Annotated[list[int], Meta(min_length=1, max_length=100)]
+    numbers: Annotated[
+        list[Annotated[int, Meta(ge=0, le=(1 << 31) - 1)]], Meta(min_length=1, max_length=100)
+    ]
     reason: Short = ""
 
 

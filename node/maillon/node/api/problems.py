@@ -167,8 +167,9 @@ def on_http_error(request: Request[Any, Any, Any], fault: HTTPException) -> Resp
             )
             answer = problem(405, "method_not_allowed", detail)
             # RFC 9110, 15.5.6 wants them named.
-            known = fault.headers or {}
-            answer.headers["Allow"] = known.get("allow") or known.get("Allow") or "OPTIONS"
+            known = (fault.headers or {}).get("allow", "OPTIONS").split(", ")
+            also = ["HEAD"] if "GET" in known else []
+            answer.headers["Allow"] = ", ".join(sorted([*known, *also]))
             return answer
         case 413:
             return problem(413, "too_large", _("The request is larger than this node reads."))

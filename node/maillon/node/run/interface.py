@@ -146,14 +146,15 @@ class Interface:
         # Imported here: the command line shows a wrong setting before this is paid for.
         from maillon.node.api.app import make_app
         from maillon.node.api.bodies import whole_bodies
-        from maillon.node.api.gate import Gate, operators, site
+        from maillon.node.api.gate import Gate, operators, site, with_methods
         from maillon.node.api.idempotency import Idempotent
         from maillon.node.api.listener import Door, bind, bound_address
         from maillon.node.api.server import InTheirLanguage, serve_api
 
         settings = self._node.config.api
         listener = bind(settings.listen) if settings.listen else None
-        app: Any = Idempotent(make_app(service, version=self._node.version), self.store, clock.now)
+        whole: Any = with_methods(make_app(service, version=self._node.version))
+        app: Any = Idempotent(whole, self.store, clock.now)
         async with trio.open_nursery() as nursery:
             await nursery.start(partial(serve_api, operators(app), unix, stop))
             if listener is not None:
