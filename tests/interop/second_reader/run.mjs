@@ -11,6 +11,7 @@ import * as audits from './audit.mjs'
 import * as charter from './charter.mjs'
 import * as community from './community.mjs'
 import { Refused, cutAt, decode, encode } from './encoding.mjs'
+import * as exchange from './exchange.mjs'
 import { readCard, readDocument, readFile, readInvitation } from './founding.mjs'
 import { readJoining } from './joining.mjs'
 import * as ledger from './ledger.mjs'
@@ -191,6 +192,24 @@ const FILES = {
       return { hash: hex(chain.take(bytes(block))) }
     }))
     run(file, 'quorums', all.quorums, ({ witnesses, quorum }) => charter.bears(witnesses, quorum))
+  },
+
+  'exchange.json'(file, all) {
+    const runs = all.cases.flatMap(({ name, steps, transfers, after, arrival }) => {
+      const read = steps.map(({ record, author, role }) => {
+        const found = readRecord(bytes(record))
+        checkAlone(found, bytes(all.fed), found.at, true)
+        const { id, kind, by, at, refs, payload } = found
+        return { id: hex(id), kind, by: hex(by), author: all.people[author], role, at, refs: refs.map(hex), payload: exchange.plain(payload) }
+      })
+      const known = new Map(transfers.map(({ order, payer, payee, ...fact }) =>
+        [order, { ...fact, payer: all.people[payer], payee: all.people[payee] }]))
+      const last = after.at(-1)
+      const each = after.map((state) => ({ ...state, name: `${name}, ${state.count} at ${state.now}`, given: read.slice(0, state.count), known }))
+      return [...each, { ...last, name: `${name}, as it arrived`, given: arrival.map((place) => read[place]), known }]
+    })
+    run(file, 'cases', runs, ({ given, known, now, next }) =>
+      exchange.told(exchange.fold(given, known, now), Object.keys(next), all.people))
   },
 
   'ledger-accounts.json'(file, all) {
