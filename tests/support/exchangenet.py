@@ -179,7 +179,7 @@ class PublicRecords:
                 raise
 
 
-@dataclass
+@dataclass(eq=False)
 class Letter:
     """A letter between two nodes, as the post carries it."""
 
@@ -383,9 +383,10 @@ class Net:
         """Let letters arrive and orders take effect until nothing moves any more."""
         for _ in range(64):
             letters = [letter for letter in self.letters if letter.to_coop not in self.cut]
-            self.letters = [letter for letter in self.letters if letter.to_coop in self.cut]
             for letter in letters:
                 self.deliver(letter)
+                # The post keeps it until the addressee's node has it for good.
+                self.letters.remove(letter)
             settled = self.chains.settle()
             for node in self.nodes:
                 if node.coop.id in self.cut:

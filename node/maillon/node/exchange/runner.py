@@ -104,7 +104,7 @@ class ExchangeRunner:
     def look(self) -> None:
         """Compare what is under way with the ledger."""
         store = self.core.store
-        spaces = (notes.ORDER_OPEN, notes.REFERS_OPEN, notes.FUNDING_OPEN)
+        spaces = (notes.ORDER_OPEN, notes.REFERS_OPEN, notes.FUNDING_OPEN, notes.LOOK)
         try:
             if any(store.notes(space, limit=1) for space in spaces):
                 now = self._host.time()

@@ -157,6 +157,8 @@ class Node:
         self.exchanges = Exchanges(self)
         self.post.desk = self.exchanges.runner
         self.persons.hold("exchanges", self.exchanges)
+        self.persons.desk.acting.elsewhere.append(self.exchanges.acts_of)
+        self.persons.hold("letters", self.post.traces)
         self._poke = trio.Event()
         self._publish_send, self._publish_receive = trio.open_memory_channel[bytes](
             PUBLISH_QUEUE_MAX

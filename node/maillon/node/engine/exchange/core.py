@@ -557,9 +557,17 @@ class ExchangeCore:
 
     def look_at_ledger(self, now: int) -> list[Effect]:
         """Compare what is under way with the ledger, and let follow what became certain."""
-        for exchange in self.settling.changed(now):
-            with self._transaction():
-                self._look(exchange, now)
+        self.settling.compare(now)
+        for note in self.store.notes(notes.LOOK):
+            try:
+                with self._transaction():
+                    self.store.drop_note(notes.LOOK, note.key)
+                    self._look(note.key, now)
+            except Exception as fault:
+                with self.store.batch():
+                    self.store.drop_note(notes.LOOK, note.key)
+                    self._postpone(note.key, now)
+                self._effects.append(Fault(note.key, repr(fault)))
         return self._flush()
 
     def _look(self, exchange: bytes, now: int) -> None:

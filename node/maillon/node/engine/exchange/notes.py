@@ -10,6 +10,7 @@ Each is a space of notes (`ports.Note`) whose value is a canonical map:
     order open    order          one of which something may still become
     refers        order          an order that a step names
     refers open   order          one of which something may still become; value: its last status
+    look          exchange       one to be looked at again: something became of its orders
     kept          attestation    an attestation kept back until the evaluations are released
     released      attestation    one that is to be published
     waiting       step           a step whose opening, or what vouches for its key, is not known yet
@@ -40,6 +41,7 @@ ORDER: Final = "order"
 ORDER_OPEN: Final = "order open"
 REFERS: Final = "refers"
 REFERS_OPEN: Final = "refers open"
+LOOK: Final = "look"
 KEPT: Final = "kept"
 RELEASED: Final = "released"
 WAITING: Final = "waiting"

@@ -181,37 +181,47 @@ class Settling:
 
     # --- what became of it ----------------------------------------------------------------------
 
-    def changed(self, now: int) -> list[bytes]:
-        """Compare what is under way with the ledger; return the exchanges that are concerned."""
+    def compare(self, now: int) -> None:
+        """Compare what is under way with the ledger; note the exchanges that are concerned."""
         if not self._ledger.enabled:
-            return []
-        exchanges: dict[bytes, None] = {}
+            return
+        orders = self._store.notes(notes.ORDER_OPEN, limit=bounds.ORDERS_LOOKED_AT)
+        named = self._store.notes(notes.REFERS_OPEN, limit=bounds.ORDERS_LOOKED_AT)
+        if not orders and not named:
+            return
         with self._store.batch():
-            for note in self._store.notes(notes.ORDER_OPEN, limit=bounds.ORDERS_LOOKED_AT):
-                kept = self._store.note(notes.ORDER, note.key)
-                if kept is None:
-                    self._store.drop_note(notes.ORDER_OPEN, note.key)
-                    continue
-                order = notes.order_note(kept)
-                found = self._ledger.transfer(order.transfer)
-                after = became(order, found)
-                if found is None and order.what in ("hold", "pay"):
-                    if self._ledger.lapsed(order.data):
-                        after = order.became("dead")
-                if after != order:
-                    self._store.put_note(after.note())
-                    exchanges[order.exchange] = None
-                if after.status in FINAL and (found is None or found.final):
-                    self._store.drop_note(notes.ORDER_OPEN, note.key)
-            for note in self._store.notes(notes.REFERS_OPEN, limit=bounds.ORDERS_LOOKED_AT):
+            for note in orders:
+                if self._order_changed(note):
+                    self._look(note, now)
+            for note in named:
                 found = self._ledger.transfer(note.key)
                 status = b"" if found is None else found.status.encode()
                 if status != note.value:
                     self._store.put_note(replace(note, value=status))
-                    exchanges[note.exchange] = None
+                    self._look(note, now)
                 if found is not None and found.final and found.status != "held":
                     self._store.drop_note(notes.REFERS_OPEN, note.key)
-        return list(exchanges)
+
+    def _look(self, note: Note, now: int) -> None:
+        # In the same transaction: a node that dies now looks at it when it starts again.
+        self._store.put_note(Note(notes.LOOK, note.exchange, note.exchange, now, b""))
+
+    def _order_changed(self, note: Note) -> bool:
+        """Bring an order up to what the ledger says; tell whether that is something new."""
+        kept = self._store.note(notes.ORDER, note.key)
+        if kept is None:
+            self._store.drop_note(notes.ORDER_OPEN, note.key)
+            return False
+        order = notes.order_note(kept)
+        found = self._ledger.transfer(order.transfer)
+        after = became(order, found)
+        if found is None and order.what in ("hold", "pay") and self._ledger.lapsed(order.data):
+            after = order.became("dead")
+        if after != order:
+            self._store.put_note(after.note())
+        if after.status in FINAL and (found is None or found.final):
+            self._store.drop_note(notes.ORDER_OPEN, note.key)
+        return after != order
 
     def unfinished(self) -> list[Effect]:
         """Return what was begun and is not known to be done."""
