@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -17,9 +18,11 @@ from maillon.node.api.caller import THE_OPERATOR, Caller
 from maillon.node.engine import Engine
 from maillon.node.engine.view import IdentityView
 from maillon.node.events import Effect, Publish
+from maillon.node.ledger.desk import Desk
 from maillon.node.persons import traces
 from maillon.node.persons.desk import PersonsDesk
 from maillon.node.persons.host import Holding
+from maillon.node.persons.ruled import RuledDesk, status_of
 from maillon.node.persons.settings import PersonsSettings, Retention
 from maillon.node.store.ledgerdisk import SqliteDisk
 from maillon.node.store.sqlite import SqliteStore
@@ -58,6 +61,14 @@ class PersonsTestNode(LedgerTestNode):
         self.settings = PersonsSettings()
         self.retention = Retention()
         self.others: dict[str, Holding] = {}
+        self.signed_out: list[bytes] = []
+        self.desk: Desk = RuledDesk(
+            self,
+            self.runner,
+            lambda: b"",
+            partial(status_of, self.engine.view, self.store),
+            self.settings.forbidden,
+        )
         self.persons = PersonsDesk(self)
 
     # PersonsHost
@@ -119,6 +130,9 @@ class PersonsTestNode(LedgerTestNode):
     def holdings(self) -> Mapping[str, Holding]:
         return self.others
 
+    def sign_out(self, author: bytes) -> None:
+        self.signed_out.append(author)
+
     def scrub_ledger(self) -> None:
         assert isinstance(self.disk, SqliteDisk)
         traces.scrub(self.disk)
@@ -139,15 +153,23 @@ class PersonsTestNode(LedgerTestNode):
         return ours
 
     async def run(self) -> None:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._serve_persons, nursery.cancel_scope)
-            await super().run()
-            nursery.cancel_scope.cancel()
+        self.gone = gone = trio.Event()
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._serve_persons, nursery.cancel_scope)
+                await super().run()
+                nursery.cancel_scope.cancel()
+        finally:
+            gone.set()
 
     async def _serve_persons(self, scope: trio.CancelScope) -> None:
         while not self.running:
             await trio.lowlevel.checkpoint()
         await self.persons.run()
+
+    async def ended(self) -> None:
+        """Wait until a node that was stopped has come to rest."""
+        await self.gone.wait()
 
     def shut(self) -> None:
         """Close the files, as the end of the process does."""
@@ -249,6 +271,7 @@ class PersonsTestNode(LedgerTestNode):
 
 async def restart(net: LedgerNet, node: PersonsTestNode) -> None:
     """Start a node that was stopped, from what its files have."""
+    await node.ended()
     node.shut()
     await net.restart(node)
 

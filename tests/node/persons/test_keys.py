@@ -244,6 +244,8 @@ async def test_a_removed_device_signs_nothing_more_and_leaves_the_account(
     info = a.view.membership(a.coop, phone.key.public)
     assert info is not None and info.end is not None and info.end.keep == frozenset({kept})
     assert a.register.person(person) is not None
+    # Whoever has the stolen device is signed out with it.
+    assert a.signed_out == [a.author_of(ana)]
 
 
 async def begin(a: PersonsTestNode, account: str, phone: Phone) -> shapes.Recovery:

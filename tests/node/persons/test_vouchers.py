@@ -183,6 +183,7 @@ async def test_a_register_from_an_older_copy_does_not_pay_again(
     older = (a.home / "persons.db").read_bytes()
     assert (await give(a, voucher, bo, 30)).status == "certified"
     a.stop()
+    await a.ended()
     a.shut()
     for path in a.home.glob("persons.db*"):
         path.unlink()
@@ -264,6 +265,39 @@ async def test_a_cheque_that_could_not_be_paid_can_be_deposited_again(
     assert (done.status, a.balance(bo), a.balance(ana)) == ("certified", 10, -50)
     with pytest.raises(VoucherUsed):
         await give(a, voucher, bo, 30)
+
+
+@pytest.mark.parametrize("first", ["replayed", "deposited"])
+async def test_of_a_refused_order_that_somebody_kept_and_its_successor_one_is_paid(
+    net: Net, first: str, autojump_clock: object
+) -> None:
+    world, (a, b, c) = net
+    ana, bo, eve = await a.holder("Ana", limit=50), await a.holder("Bo"), await a.holder("Eve")
+    voucher = (await book(a, ana)).vouchers[0]
+    world.cut(b, c)
+    await a.pay(ana, eve, 40, wait_s=0)
+    assert (await give(a, voucher, bo, 30)).status in ("waiting", "placed")
+    kept = a.persons.disk.rows("SELECT bytes FROM payment")[0]["bytes"]
+    world.heal()
+    await until(lambda: statuses(a)[0] == "open", "it was not covered")
+    await a.pay(eve, ana, 40)
+    if first == "replayed":
+        # Somebody hands in the first order, which is signed and has not expired.
+        replayed = await a.desk.signed(
+            ledger_shapes.SignedRequest(order=kept.hex(), wait_s=60)
+        )
+        assert replayed.status == "certified" and a.balance(bo) == 30
+        with pytest.raises(VoucherUsed):
+            await give(a, voucher, bo, 10)
+        assert a.balance(bo) == 30
+    else:
+        assert (await give(a, voucher, bo, 10)).status == "certified"
+        replayed = await a.desk.signed(
+            ledger_shapes.SignedRequest(order=kept.hex(), wait_s=60)
+        )
+        assert (replayed.status, replayed.reason) == ("refused", "stale_sequence")
+        assert a.balance(bo) == 10
+    assert statuses(a)[0] == "paid"
 
 
 async def test_lost_cheques_and_revoked_books_pay_nothing(

@@ -145,6 +145,10 @@ class PersonsHost(Host, Protocol):
         """Take in a record signed elsewhere. Raises: Refused."""
         ...
 
+    def sign_out(self, author: bytes) -> None:
+        """End every session and token of a person: a key of theirs was lost, or they left."""
+        ...
+
     def scrub_ledger(self) -> None:
         """Rewrite the files of the ledger and cut their logs."""
         ...

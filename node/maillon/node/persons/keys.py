@@ -336,6 +336,9 @@ class Keys:
         public = bytes.fromhex(fits[0].key)
         keep = None if request.keep is None else [bytes.fromhex(id) for id in request.keep]
         self._writer.end(found.id, public, request.reason, request.until_at, keep)
+        if request.reason in ("lost", "stolen"):
+            # Whoever has the device may be signed in with it.
+            self._host.sign_out(person_author(self._host.coop, found.id))
         missing: list[shapes.ToSign] = []
         if fits[0].account == "yes":
             self._changes.note(found.id, public, DROP, request.reason)

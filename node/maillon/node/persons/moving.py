@@ -324,6 +324,7 @@ class Moving:
             if payload["status"] != "revoked":
                 self._writer.end(person, info.key, "left")
             self._host.register.drop_secret(info.key)
+        self._host.sign_out(person_author(self._host.coop, person))
 
     async def bring(self) -> None:
         """Settle what people who came here owe at their old coop, once a unit, after the move."""

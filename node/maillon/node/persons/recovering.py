@@ -229,6 +229,7 @@ class Recovering:
             self._changes.note(person, key, RECOVER)
             self._changes.note(person, row["old_key"], DROP, "lost")
         self._writer.end(person, row["old_key"], "lost")
+        host.sign_out(person_author(host.coop, person))
         self._disk.run("UPDATE recovery SET status = 'done' WHERE id = ?", row["id"])
 
     async def work(self) -> None:

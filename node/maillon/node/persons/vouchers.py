@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Final
 
 from maillon.ledger.orders import PayAction
 from maillon.ledger.state import GROUP, Account
@@ -28,6 +27,7 @@ from maillon.node.persons.errors import (
 )
 from maillon.node.persons.host import PersonsHost
 from maillon.node.persons.once import Payments, Wanted
+from maillon.node.persons.ruled import status_of
 from maillon.node.persons.statuses import require_payable, rules_with
 from maillon.node.persons.storage import PersonsDisk, Row
 from maillon.protocol.keys import SigningKey
@@ -444,12 +444,7 @@ class Vouchers:
 
     def provider_status(self, coop: bytes, person: bytes) -> str:
         """Return the status that a coop vouches for, of a person of any coop; empty for none."""
-        for info in self._host.view.keys_of(person_author(coop, person)):
-            signed = self._host.store.get(info.record) if info.status == "active" else None
-            payload = cast("Mapping[str, Any]", signed.payload or {}) if signed else {}
-            if payload.get("provider_status"):
-                return str(payload["provider_status"])
-        return ""
+        return status_of(self._host.view, self._host.store, coop, person)
 
     async def _again(self, row: Row, wanted: Presented, wait_s: float) -> Outcome:
         same = (row["payee_coop"], row["payee"], row["unit"], row["amount"]) == (

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from maillon.ledger.errors import NoLedger
 from maillon.ledger.orders import COMMONS
 from maillon.node import clock
-from maillon.node.ledger.desk import Desk
 from maillon.node.ledger.happenings import Setup
 from maillon.node.ledger.index import HELD, VOID
 from maillon.node.ledger.machine import Machine
 from maillon.node.ledger.runner import PROTOCOL, LedgerRunner
 from maillon.node.ledger.signatures import CachedVerify
+from maillon.node.persons.ruled import RuledDesk, status_of
 from maillon.node.run.ledgerkeys import ensure_ledger_keys
 from maillon.node.run.nodesk import NoDesk
 from maillon.node.store.ledgerdisk import SqliteDisk
@@ -113,7 +114,13 @@ class Ledger:
             raise
         host = LedgerHost(node)
         self.runner = LedgerRunner(machine, host, node.network, node.node_key.public)
-        self.desk = Desk(host, self.runner, node.home.founding.read_bytes)
+        self.desk = RuledDesk(
+            host,
+            self.runner,
+            node.home.founding.read_bytes,
+            partial(status_of, node.engine.view, node.store),
+            node.config.persons.forbidden,
+        )
         node.engine.view.transfers = self._transfer
 
     @property

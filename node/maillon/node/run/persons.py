@@ -99,6 +99,9 @@ class PersonsHostOf(LedgerHost):
     def submit(self, record: bytes) -> None:
         self._node.submit(record)
 
+    def sign_out(self, author: bytes) -> None:
+        self._node.interface.store.end_all(author, clock.now())
+
     def scrub_ledger(self) -> None:
         if self._node.ledger.disk is not None:
             traces.scrub(self._node.ledger.disk)
@@ -121,6 +124,9 @@ class Persons:
     def hold(self, name: str, holding: Holding) -> None:
         """Let exports, erasures and retention take in another file, by its name."""
         self._host.added[name] = holding
+        acts = getattr(holding, "acts_of", None)
+        if acts is not None:
+            self.desk.acting.elsewhere.append(acts)
 
     async def run(self) -> None:
         """Run until cancelled."""
