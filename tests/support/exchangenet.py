@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from maillon.node.engine.exchange import ExchangeCore, Setup
-from maillon.node.engine.exchange import notes
+from maillon.node.engine.exchange import ExchangeCore, Setup, notes
 from maillon.node.engine.exchange.ports import (
     Ask,
     Effect,
@@ -260,9 +259,7 @@ class CoopNode:
                 until=letter.until,
                 items=letter.items,
             )
-            self.net.letters.append(
-                Letter(letter.to_coop, letter.to_key, self.coop.id, sealed)
-            )
+            self.net.letters.append(Letter(letter.to_coop, letter.to_key, self.coop.id, sealed))
             tickets.append(letter.ticket)
         self.core.posted(tickets)
 
@@ -426,7 +423,9 @@ class Net:
         }
         return terms.complete({name: value for name, value in given.items() if value is not None})
 
-    def opened(self, asks: Member, gives: Member, *, by: Member | None = None, **fields: Any) -> bytes:
+    def opened(
+        self, asks: Member, gives: Member, *, by: Member | None = None, **fields: Any
+    ) -> bytes:
         """Open an exchange and let it arrive."""
         opener = by or asks
         exchange = self.node_of(opener).act(
@@ -436,7 +435,16 @@ class Net:
         self.run()
         return exchange
 
-    def quoted(self, asks: Member, gives: Member, *, valid_s: int = 7 * DAY_S, opening: Mapping[str, Any] | None = None, reserved: bool | None = None, **fields: Any) -> tuple[bytes, bytes]:  # noqa: E501
+    def quoted(
+        self,
+        asks: Member,
+        gives: Member,
+        *,
+        valid_s: int = 7 * DAY_S,
+        opening: Mapping[str, Any] | None = None,
+        reserved: bool | None = None,
+        **fields: Any,
+    ) -> tuple[bytes, bytes]:  # noqa: E501
         """Open an exchange and quote terms; return both ids."""
         exchange = self.opened(asks, gives, **(opening or {}))
         quote = self.node_of(gives).act(

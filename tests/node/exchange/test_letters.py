@@ -1,0 +1,192 @@
+"""Steps reach everybody concerned, and nobody else; in whatever order they arrive."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from maillon.node.engine.exchange import notes
+from maillon.protocol.letters import ITEM_STEP, ITEM_VOUCHER, Item, open_letter
+from maillon.protocol.records import DAY_S
+from support.exchangenet import Net
+
+ALL = ("opening", "quote", "agreement", "acceptance", "message", "payment", "hold", "consent")
+
+
+def test_two_people_of_one_coop_need_no_letters() -> None:
+    net = Net()
+    asks, gives = net.member(0, "asks"), net.member(0, "gives")
+    exchange = net.accepted(asks, gives)
+    assert net.nodes[0].state(exchange).phase == "paid"
+    assert not net.nodes[0].store.notes(notes.LETTER)
+    assert not net.nodes[1].store.counts()
+
+
+def test_a_device_gets_every_step_sealed_and_its_node_reads_none() -> None:
+    net = Net()
+    asks, gives = net.member(0, "asks", held=False), net.member(1, "gives")
+    exchange = net.opened(gives, asks, by=gives)
+    assert net.nodes[0].store.row(exchange) is None
+    (letter,) = net.devices[asks.sealing.public]
+    items = open_letter(letter, asks.sealing)
+    assert [item.kind for item in items] == [ITEM_VOUCHER, ITEM_STEP]
+    assert b"Jardinage" in items[1].data and b"Jardinage" not in letter.encode()
+
+
+def test_a_helper_of_another_coop_reads_and_acts_for_somebody_without_a_device() -> None:
+    net = Net()
+    asks, gives = net.member(0, "asks", held=False), net.member(1, "gives")
+    helper = net.member(2, "helps")
+    mandate = net.mandate(asks, helper, *ALL)
+    node = net.nodes[2]
+    exchange = node.act(
+        helper, "opening", as_=mandate, requester=asks.author, provider=gives.author,
+        title="Courses", lang="fr",
+    )  # fmt: skip
+    net.run()
+    net.nodes[1].act(gives, "quote", exchange, terms=net.terms(), valid_until=net.now + DAY_S)
+    net.run()
+    state = node.state(exchange)
+    assert state.phase == "quoted"
+    node.act(helper, "agreement", exchange, as_=mandate, quote=state.quotes[0].id)
+    net.run()
+    assert net.nodes[1].state(exchange).phase == "scheduled"
+    # Each step was told to the person as well, sealed to their own key.
+    assert len(net.devices[asks.sealing.public]) == 3
+
+
+def test_a_helper_whose_mandate_covers_no_steps_reads_nothing() -> None:
+    net = Net()
+    asks, gives = net.member(0, "asks"), net.member(1, "gives")
+    helper = net.member(2, "helps")
+    net.mandate(asks, helper, "offer")
+    exchange = net.agreed(asks, gives)
+    assert net.nodes[2].store.row(exchange) is None
+
+
+def test_a_new_device_gets_the_whole_transcript_with_the_next_step() -> None:
+    net = Net()
+    asks, gives = net.member(0, "asks"), net.member(1, "gives")
+    exchange = net.agreed(asks, gives)
+    device = net.world.make_member(1, "gives' phone", person="gives")
+    net.publish(net.world.membership(device))
+    net.nodes[0].act(asks, "message", exchange, text="See you.", lang="en")
+    net.run()
+    (letter,) = net.devices[device.sealing.public]
+    steps = [item for item in open_letter(letter, device.sealing) if item.kind == ITEM_STEP]
+    assert len(steps) == net.nodes[0].store.count_steps(exchange)
+    net.nodes[0].act(asks, "message", exchange, text="At nine.", lang="en")
+    net.run()
+    letter = net.devices[device.sealing.public][1]
+    assert [i.kind for i in open_letter(letter, device.sealing)].count(ITEM_STEP) == 1
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_letters_in_any_order_and_twice_give_the_same_state(seed: int) -> None:
+    net = Net(seed=f"order {seed}")
+    rng = random.Random(seed)
+    asks, gives = net.member(0, "asks"), net.member(1, "gives")
+    held_back: list[object] = []
+    deliver = net.deliver
+
+    def later(letter: object) -> None:
+        if letter.to_coop == net.nodes[1].coop.id and rng.random() < 0.6:  # type: ignore[attr-defined]
+            held_back.append(letter)
+        else:
+            deliver(letter)  # type: ignore[arg-type]
+
+    net.deliver = later  # type: ignore[method-assign]
+    exchange = net.nodes[0].act(
+        asks, "opening", requester=asks.author, provider=gives.author, title="T", lang="en"
+    )
+    for n in range(5):
+        net.nodes[0].act(asks, "message", exchange, text=f"Word {n}.", lang="en")
+        net.run()
+    rng.shuffle(held_back)
+    for letter in [*held_back, *held_back[:2]]:
+        deliver(letter)  # type: ignore[arg-type]
+    net.deliver = deliver  # type: ignore[method-assign]
+    net.run()
+    here, there = (node.state(exchange) for node in net.nodes[:2])
+    assert here.order == there.order and len(here.order) == 6, seed
+    assert not there.waiting and not net.nodes[1].store.notes(notes.WAITING)
+
+
+def test_what_vouches_for_a_key_comes_with_the_letter() -> None:
+    net = Net()
+    gives = net.member(1, "gives")
+    asks = net.world.make_member(0, "asks")
+    net.nodes[0].keys.add(asks)
+    # Only the own coop knows the new member: gossip has not come by yet.
+    net.nodes[0].rig.submit(net.world.membership(asks, custody="node"))
+    assert net.nodes[1].rig.engine.view.membership(asks.coop.id, asks.key.public) is None
+    exchange = net.opened(asks, gives)
+    assert net.nodes[1].state(exchange).phase == "opened"
+
+
+def test_a_step_waits_until_its_signer_is_known() -> None:
+    net = Net()
+    gives = net.member(1, "gives")
+    asks = net.world.make_member(0, "asks")
+    net.nodes[0].keys.add(asks)
+    membership = net.world.membership(asks, custody="node")
+    net.nodes[0].rig.submit(membership)
+    exchange = net.nodes[0].act(
+        asks, "opening", requester=asks.author, provider=gives.author, title="T", lang="en"
+    )
+    (letter,) = net.letters
+    net.letters.clear()
+    items = [i for i in open_letter(letter.data, gives.sealing) if i.kind == ITEM_STEP]
+    node = net.nodes[1]
+    node.core.receive(items, asks.coop.id, gives.author, net.now)
+    assert node.store.row(exchange) is None and len(node.store.notes(notes.WAITING)) == 1
+    node.rig.submit(membership)
+    node.do(node.core.identity_changed(net.now))
+    assert node.state(exchange).phase == "opened" and not node.store.notes(notes.WAITING)
+
+
+def test_an_exchange_between_others_is_forgotten_again() -> None:
+    net = Net()
+    asks, gives = net.member(0, "asks"), net.member(1, "gives")
+    exchange = net.agreed(asks, gives)
+    node = net.nodes[2]
+    records = [step.record for step in net.nodes[0].store.transcript(exchange)]
+    node.core.receive([Item(ITEM_STEP, record) for record in records], asks.coop.id, b"", net.now)
+    assert not [part for part in node.store.row(exchange).parts if part.author == node.coop.author]  # type: ignore[union-attr]
+    net.now += 2 * DAY_S
+    node.do(node.core.tick(net.now))
+    assert node.store.row(exchange) is None and not node.store.transcript(exchange)
+
+
+def test_a_letter_that_never_arrived_makes_the_next_one_bring_everything() -> None:
+    net = Net()
+    asks, gives = net.member(0, "asks"), net.member(1, "gives")
+    exchange = net.agreed(asks, gives)
+    node = net.nodes[0]
+    node.act(asks, "message", exchange, text="Lost.", lang="en")
+    net.letters.clear()
+    (ticket,) = [note.key for note in node.store.notes(notes.LETTER, exchange=exchange)][-1:]
+    node.do(node.core.letter_ended(ticket, "expired", net.now))
+    assert len(node.store.notes(notes.LOST, exchange=exchange)) == 1
+    node.act(asks, "message", exchange, text="Here.", lang="en")
+    net.run()
+    here, there = (node.state(exchange) for node in net.nodes[:2])
+    assert here.order == there.order and not there.waiting
+
+
+def test_a_revoked_key_counts_no_more_from_the_time_it_was_stolen() -> None:
+    net = Net()
+    asks, gives = net.member(0, "asks"), net.member(1, "gives")
+    exchange, quote = net.quoted(asks, gives)
+    stolen_at = net.now
+    net.now += 3_600
+    net.nodes[0].act(asks, "agreement", exchange, quote=quote)
+    net.run()
+    assert net.nodes[1].state(exchange).phase == "scheduled"
+    record = net.world.membership(
+        asks, rev=1, at=net.now, status="revoked", custody="node",
+        revoked={"reason": "stolen", "until_at": stolen_at},
+    )  # fmt: skip
+    net.publish(record)
+    assert [net.nodes[place].state(exchange).phase for place in (0, 1)] == ["quoted"] * 2
