@@ -51,7 +51,8 @@ def simulate(
 
 def replay(seed: int) -> str:
     """Return the command that runs a seed again."""
-    return f"PYTHONPATH=tests python -m simulation.letters.run --first-seed {seed} --seeds 1 --trace"
+    command = "PYTHONPATH=tests python -m simulation.letters.run"
+    return f"{command} --first-seed {seed} --seeds 1 --trace"
 
 
 def many(seeds: range, jobs: int) -> Iterator[Result]:

@@ -214,7 +214,7 @@ class Office:
         self.world.book.taken |= {
             id
             for id in ids
-            if (row := self.disk.letter(id)) is not None and row.state is In.TAKEN
+            if (kept := self.disk.rows.inside.get(id)) is not None and kept.state is In.TAKEN
         }
         self.world.clock.after(rng.randrange(60_000), self.fetch, to_key)
 

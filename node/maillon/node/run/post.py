@@ -12,6 +12,7 @@ from maillon.node.post.ports import Desk, Sending, Waiting
 from maillon.node.post.runner import PostRunner
 from maillon.node.run.register import RegisterError
 from maillon.node.store.lettersdisk import LettersDisk
+from maillon.node.store.lettertraces import LetterTraces
 from maillon.protocol.keys import SealingKey
 from maillon.protocol.view import MembershipInfo
 
@@ -142,6 +143,11 @@ class Post:
         except BaseException:
             disk.close()
             raise
+
+    @property
+    def traces(self) -> LetterTraces:
+        """Return what is kept about persons, to show and to erase it."""
+        return LetterTraces(self.runner.disk)
 
     @property
     def desk(self) -> Desk | None:

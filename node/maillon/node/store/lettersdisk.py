@@ -515,12 +515,6 @@ class LettersDisk:
             f"state = {int(In.BEHIND)} AND coop = ? ORDER BY received_at, n, id", (coop,), limit
         )
 
-    def behind_coops(self) -> list[bytes]:
-        rows = self._rows(
-            f"SELECT DISTINCT coop FROM incoming WHERE state = {int(In.BEHIND)} ORDER BY coop"
-        )
-        return [row[0] for row in rows]
-
     def behind_ending(self, before: int, limit: int) -> list[Incoming]:
         return self._incoming(
             f"state = {int(In.BEHIND)} AND until < ? ORDER BY until, n, id", (before,), limit

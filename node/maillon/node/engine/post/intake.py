@@ -144,10 +144,6 @@ class Intake:
             and self._store.bytes_kept() + size <= bounds.bytes_max
         )
 
-    def belongs(self, coop: bytes) -> bool:
-        """Tell whether a coop is in the federation."""
-        return self._federation.belongs(coop)
-
     # --- order ----------------------------------------------------------------------------------
 
     def _advance(

@@ -64,10 +64,6 @@ def keep_house(
     ready: dict[bytes, None] = {}
     waited = store.behind_since(now - bounds.gap_s, limit)
     waited += store.behind_ending(now + bounds.gap_end_s, limit)
-    for coop in store.behind_coops():
-        if not intake.belongs(coop):
-            # What it sent while it belonged was taken in; the rest will not come.
-            waited += store.behind_of(coop, limit)
     for row in sorted(waited, key=lambda row: (row.received_at, row.n)):
         intake.release(row, now, ready)
     for row in store.in_ending(now + 1, limit) + store.taken_before(now - bounds.taken_s, limit):

@@ -197,9 +197,6 @@ class MemoryLetters:
     def behind_of(self, coop: bytes, limit: int) -> list[Incoming]:
         return [row for row in self._behind_by_time() if row.coop == coop][:limit]
 
-    def behind_coops(self) -> list[bytes]:
-        return sorted({row.coop for row in self._ins(In.BEHIND)})
-
     def behind_ending(self, before: int, limit: int) -> list[Incoming]:
         rows = (row for row in self._ins(In.BEHIND) if row.until < before)
         return sorted(rows, key=lambda row: (row.until, row.n, row.id))[:limit]

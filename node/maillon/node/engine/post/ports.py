@@ -204,10 +204,6 @@ class LetterStore(Protocol):
         """Return letters BEHIND from a coop, the earliest received first."""
         ...
 
-    def behind_coops(self) -> list[bytes]:
-        """Return the coops from which letters are BEHIND."""
-        ...
-
     def behind_ending(self, before: int, limit: int) -> list[Incoming]:
         """Return letters BEHIND whose `until` is before a time, the earliest first."""
         ...
