@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import trio
@@ -72,10 +74,16 @@ def _origin(service: Service, request: Asked) -> str:
     return f"http://{host}" if site is None else site.origin_of(host)
 
 
-def _attempt(service: Service, caller: Caller) -> None:
-    """Count an attempt to sign in. Raises: TooMany."""
-    if caller.kind != "operator":
-        service.door.access.attempt(caller.address, trio.current_time())
+@contextmanager
+def _attempt(service: Service, caller: Caller) -> Generator[None]:
+    """Bound how often one address fails to sign in. Raises: TooMany."""
+    if caller.kind == "operator":
+        yield
+        return
+    access = service.door.access
+    access.attempt(caller.address, trio.current_time())
+    yield
+    access.attempt_was_good(caller.address, trio.current_time())
 
 
 # --- signing in ---------------------------------------------------------------------------------
@@ -99,15 +107,15 @@ def login(
     request: Asked, service: Node, caller: Who, data: JSONBody[shapes.LoginRequest]
 ) -> Response[shapes.SignedIn]:
     """Sign in with the signature of a challenge, for a session or a token."""
-    _attempt(service, caller)
     access = service.door.access
     key = bytes.fromhex(data.key)
-    person = access.prove(
-        key=key,
-        nonce=bytes.fromhex(data.nonce),
-        signature=bytes.fromhex(data.signature),
-        host=_host(request),
-    )
+    with _attempt(service, caller):
+        person = access.prove(
+            key=key,
+            nonce=bytes.fromhex(data.nonce),
+            signature=bytes.fromhex(data.signature),
+            host=_host(request),
+        )
     wanted = frozenset(data.scopes) if data.scopes is not None else scopes_of(person)
     if data.want == "session":
         return _session(
@@ -128,9 +136,9 @@ def begin_session(
     service: Node, caller: Who, data: JSONBody[shapes.TokenSessionRequest]
 ) -> Response[shapes.SignedIn]:
     """Begin a session of a browser with a token of a person."""
-    _attempt(service, caller)
     access = service.door.access
-    shown = access.by_token(data.token)
+    with _attempt(service, caller):
+        shown = access.by_token(data.token)
     person = None if shown.author is None else access.directory.by_author(shown.author)
     if person is None:
         raise Forbidden(_("Sessions are of people; this token is of a program."))
@@ -323,10 +331,10 @@ def passkey_login(
     request: Asked, service: Node, caller: Who, data: JSONBody[shapes.PasskeyRequest]
 ) -> Response[shapes.SignedIn]:
     """Begin a session with a passkey."""
-    _attempt(service, caller)
-    person = service.door.passkeys.prove(
-        data.credential, host=_host(request), origin=_origin(service, request)
-    )
+    with _attempt(service, caller):
+        person = service.door.passkeys.prove(
+            data.credential, host=_host(request), origin=_origin(service, request)
+        )
     new = service.door.access.begin_session(person, key=b"", method="passkey")
     return _session(service, new, person)
 

@@ -186,8 +186,12 @@ class Access:
         return self.challenges.make(host, self.random(NONCE_RANDOM_BYTES), self.now())
 
     def attempt(self, address: str, clock: float) -> None:
-        """Count an attempt to sign in. Raises: TooMany."""
+        """Count an attempt to sign in as one that fails. Raises: TooMany."""
         self._logins.take(address, clock)
+
+    def attempt_was_good(self, address: str, clock: float) -> None:
+        """Count it no more: only who guesses is held up."""
+        self._logins.give(address, clock)
 
     def prove(self, *, key: bytes, nonce: bytes, signature: bytes, host: str) -> Person:
         """Return who signed a challenge. Raises: SignInFailed, the same for every reason."""

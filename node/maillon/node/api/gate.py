@@ -189,9 +189,11 @@ class Gate:
                 if head.has(b"access-control-request-method"):
                     await self._preflight(guarded, allowed)
                     return
-                self._addresses.take(self._address(http, head), trio.current_time())
-            else:
+            if http["method"] in ("GET", "HEAD", "POST"):
                 http["auth"] = self._who(http, head)
+            else:
+                # No route answers to another method, whoever asks.
+                self._addresses.take(self._address(http, head), trio.current_time())
         except MaillonError as fault:
             await answer(problems.maillon_problem(fault), guarded)
             return

@@ -47,6 +47,11 @@ class Rates:
         if len(self._buckets) > self._kept_max:
             self._buckets.popitem(last=False)
 
+    def give(self, name: str, now: float, cost: float = 1.0) -> None:
+        """Put back what was taken for something that turned out well."""
+        if name in self._buckets:
+            self._buckets[name] = (min(self._burst, self.left(name, now) + cost), now)
+
     def left(self, name: str, now: float) -> float:
         """Return what a bucket holds."""
         kept = self._buckets.get(name)
