@@ -1,4 +1,4 @@
-"""Whole exchanges between coops in one process: real engines, cores and letters, a model ledger."""
+"""Whole exchanges in one process: real engines, cores and letters, and a model of accounts."""
 
 from __future__ import annotations
 
