@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from support.transcripts import (
@@ -31,8 +32,8 @@ WEEKLY: Final = {
     "rrule": "FREQ=WEEKLY", "dtstart": START, "tz": "Europe/Paris", "duration_s": HOUR,
 }  # fmt: skip
 BUNDLE: Final = b"\x0b" * 32
-NO: Final = {"text": "It was not done.", "lang": "en"}
-SAID: Final = {"text": "Half of it.", "lang": "en", "closes": True}
+NO: Final[dict[str, Any]] = {"text": "It was not done.", "lang": "en"}
+SAID: Final[dict[str, Any]] = {"text": "Half of it.", "lang": "en", "closes": True}
 
 
 def accepted_and_paid(kind: type[Play]) -> Play:
@@ -306,7 +307,7 @@ def expired(kind: type[Play]) -> Play:
 def committed(kind: type[Play]) -> Play:
     play = kind(bundle=BUNDLE)
     agreement = play.agreed(reserved=True)
-    named = {"bundle": BUNDLE, "exchanges": [play.opening.id, b"\x0c" * 32]}
+    named: dict[str, Any] = {"bundle": BUNDLE, "exchanges": [play.opening.id, b"\x0c" * 32]}
     play.add("bundle_decision", COORDINATOR, refs=(), at=START, **named, outcome="commit",
              agreements=[agreement.id, b"\x0d" * 32])  # fmt: skip
     play.add("bundle_decision", COORDINATOR, refs=(), **named, outcome="abort")
@@ -337,7 +338,7 @@ def withdrawal_kept_back(kind: type[Play]) -> Play:
     play = kind()
     quote = play.quoted()
     play.do("agreement", REQUESTER, quote=quote.id)
-    back = {"refs": [quote], "at": quote.at}
+    back: dict[str, Any] = {"refs": [quote], "at": quote.at}
     play.add("quote_withdrawal", PROVIDER, device=1, quote=quote.id, **back)
     play.add("cancellation", PROVIDER, device=2, **back)
     play.add("decline", REQUESTER, device=1, **back)
@@ -441,17 +442,172 @@ def money_for_something_else(kind: type[Play]) -> Play:
     play.add(
         "payment", REQUESTER, device=1, transfer=paid.payload["transfer"], amount=20, unit="heure"
     )
-    for place, wrong in enumerate(({"ref": bytes(32)}, {"payee": STRANGER}, {"status": "void"})):
+    good = next(iter(play.transfers.values()))
+    for place, wrong in enumerate(
+        (replace(good, ref=bytes(32)), replace(good, payee=STRANGER), replace(good, status="void"))
+    ):
         order = bytes([0x80 + place]) * 32
-        play.transfers[order] = type(next(iter(play.transfers.values())))(
-            **{
-                "payer": REQUESTER, "payee": PROVIDER, "unit": "heure", "amount": 10,
-                "status": "certified", "ref": play.state().payment_ref, **wrong,
-            }
-        )  # fmt: skip
+        play.transfers[order] = replace(wrong, amount=10)
         play.add("payment", REQUESTER, transfer=order, amount=10, unit="heure")
     play.add("payment", REQUESTER, transfer=b"\x90" * 32, amount=10, unit="grain")
     play.add("payment", REQUESTER, transfer=b"\x91" * 32, amount=10, unit="heure")
+    return play
+
+
+def provider_had_not_known(kind: type[Play]) -> Play:
+    play = kind()
+    play.agreed(**FEE)
+    play.until(START + 5 * DAY // 2)
+    play.do("cancellation", PROVIDER)
+    return play
+
+
+def prices_by_time(kind: type[Play]) -> Play:
+    play = kind()
+    play.agreed(per_hour=50, amount=95, when=[slot(), slot(LATER_SLOT, day=4)])
+    play.worked(minutes=33)
+    play.worked(minutes=60, slot=LATER_SLOT)
+    play.do("appointment", PROVIDER, slots=[slot(b"\x53" * 16, day=6)])
+    play.do("consent", REQUESTER, to=play.steps[-1].id, yes=True)
+    play.worked(minutes=100, slot=b"\x53" * 16)
+    return play
+
+
+def one_of_two_sessions_began(kind: type[Play]) -> Play:
+    play = kind()
+    agreement = play.agreed(when=[slot(), slot(LATER_SLOT, day=10)], recurrence=WEEKLY)
+    play.do("cancellation", REQUESTER)
+    start = slot()["start"]
+    play.until(start)
+    came = play.add("check_in", PROVIDER, refs=[agreement], slot=SLOT, time=start)
+    play.add("check_out", PROVIDER, refs=[came], time=start + HOUR)
+    return play
+
+
+def taken_over_though_begun(kind: type[Play]) -> Play:
+    play = kind()
+    agreement = play.agreed()
+    given = play.do("handover", PROVIDER, to=OTHER)
+    consent = play.do("consent", REQUESTER, to=given.id, yes=True)
+    start = slot()["start"]
+    play.until(start)
+    taken = play.add("handover_acceptance", OTHER, refs=[consent], handover=given.id)
+    play.add("check_in", PROVIDER, device=1, refs=[agreement], slot=SLOT, time=start)
+    play.add("message", REQUESTER, device=1, refs=[play.steps[-1]], text="Hello.", lang="en")
+    play.add("check_in", OTHER, refs=[taken], slot=SLOT, time=start)
+    return play
+
+
+def taken_over_though_a_check_in_is_older(kind: type[Play]) -> Play:
+    play = kind()
+    agreement = play.agreed()
+    given = play.do("handover", PROVIDER, to=OTHER)
+    consent = play.do("consent", REQUESTER, to=given.id, yes=True)
+    start = slot()["start"]
+    play.until(start)
+    taken = play.add("handover_acceptance", OTHER, refs=[consent], handover=given.id)
+    play.add("message", REQUESTER, refs=[taken], text="Welcome.", lang="en")
+    play.add(
+        "check_in", PROVIDER, device=1, refs=[agreement], at=start - HOUR, slot=SLOT, time=start
+    )
+    return play
+
+
+def what_is_not_so_before_the_agreement(kind: type[Play]) -> Play:
+    play = kind()
+    unseen = play.quoted(reserved=True, valid_until=START + DAY)
+    play.add("agreement", REQUESTER, device=1, refs=[play.opening], quote=unseen.id)
+    play.add("quote_withdrawal", PROVIDER, quote=unseen.id)
+    other = play.quoted()
+    play.add("quote_withdrawal", PROVIDER, quote=unseen.id)
+    play.do("decline", REQUESTER, quote=other.id)
+    play.add("decline", REQUESTER, quote=other.id)
+    play.add("cancellation", PROVIDER)
+    third = play.quoted()
+    play.until(START + DAY)
+    play.wait(1)
+    play.add("agreement", REQUESTER, quote=unseen.id)
+    play.do("agreement", REQUESTER, quote=third.id)
+    play.add("contact", PROVIDER, device=1, refs=[third], contact={"name": "P"})
+    play.add("agreement", REQUESTER, quote=third.id)
+    return play
+
+
+def what_is_not_so_at_work(kind: type[Play]) -> Play:
+    play = kind()
+    agreement = play.agreed(
+        kind="free", unit=None, per_hour=None, when=[slot(), slot(LATER_SLOT, day=4)]
+    )
+    play.add("check_in", PROVIDER, slot=SLOT, time=play.at)
+    play.until(slot()["start"])
+    play.add("check_in", PROVIDER, time=play.at)
+    play.add("check_in", PROVIDER, slot=b"\x54" * 16, time=play.at)
+    play.do("check_in", PROVIDER, slot=SLOT, time=play.at)
+    play.add("appointment", REQUESTER, cancels=[SLOT])
+    play.add("amendment", PROVIDER, adds={"text": "More", "amount": 5})
+    play.add("handover", PROVIDER, to=OTHER, task=agreement.id)
+    play.add("consent", REQUESTER, to=agreement.id, yes=True)
+    play.do("check_out", PROVIDER, time=play.at, last=True)
+    play.add("check_out", PROVIDER, slot=SLOT, time=play.at)
+    play.do("appointment", PROVIDER, slots=[slot(b"\x55" * 16, day=8)])
+    play.add("consent", PROVIDER, device=1, to=play.steps[-1].id, yes=True)
+    play.add("acceptance", REQUESTER, amount=1, part=True, reason="R")
+    play.do("acceptance", REQUESTER)
+    play.add("payment", REQUESTER, how="outside")
+    play.do("payment", REQUESTER, how="gift")
+    play.add("payment", REQUESTER, how="gift")
+    play.add("evaluation", REQUESTER, attestation=b"\x01" * 32)
+    play.add("complaint", PROVIDER, **NO)
+    play.until(play.at + 15 * DAY)
+    play.add("complaint", REQUESTER, **NO)
+    return play
+
+
+def answered_by_two_devices(kind: type[Play]) -> Play:
+    play = kind()
+    play.agreed()
+    moved = play.do("appointment", PROVIDER, slots=[slot(day=5)])
+    play.add("consent", REQUESTER, refs=[moved], to=moved.id, yes=False)
+    told = play.add("consent", REQUESTER, device=1, refs=[moved], to=moved.id, yes=True)
+    play.add("message", PROVIDER, refs=[told], text="Fine.", lang="en")
+    play.until(slot(day=5)["start"])
+    play.worked()
+    complaint = play.do("complaint", REQUESTER, **NO, proposes=99)
+    play.add("mediation", MEDIATOR, refs=[complaint], amount=61, **SAID)
+    for device, amount in ((1, 20), (2, 40)):
+        play.add(
+            "mediation", MEDIATOR, device=device, refs=[complaint], amount=amount, **SAID
+        )
+    heard = play.steps[-1]
+    play.add("message", PROVIDER, refs=[heard], text="Well.", lang="en")
+    return play
+
+
+def evaluated_too_late(kind: type[Play]) -> Play:
+    play = kind()
+    play.agreed(guarantee_days=2)
+    play.worked()
+    play.do("acceptance", REQUESTER)
+    play.paid()
+    play.do("evaluation", REQUESTER, attestation=b"\x01" * 32)
+    play.add("evaluation", REQUESTER, attestation=b"\x03" * 32)
+    claim = play.do("guarantee_claim", REQUESTER, text="It leaks.", lang="en")
+    play.do("guarantee_closed", MEDIATOR, claim=claim.id)
+    play.until(play.at + 31 * DAY)
+    play.add("evaluation", PROVIDER, attestation=b"\x02" * 32)
+    play.add("guarantee_claim", REQUESTER, text="Again.", lang="en")
+    return play
+
+
+def erased_and_missing(kind: type[Play]) -> Play:
+    play = kind()
+    quote = play.quoted()
+    message = play.do("message", PROVIDER, text="Private.", lang="en")
+    place = play.steps.index(message)
+    play.steps[place] = replace(message, payload=None)
+    lost = play.do("message", REQUESTER, text="Lost.", lang="en")
+    play.add("agreement", REQUESTER, refs=[lost], quote=quote.id)
+    play.steps.remove(lost)
     return play
 
 
@@ -498,6 +654,16 @@ SCRIPTS: Final[dict[str, Script]] = {
         handover_crosses_check_in,
         strangers,
         money_for_something_else,
+        provider_had_not_known,
+        prices_by_time,
+        one_of_two_sessions_began,
+        taken_over_though_begun,
+        taken_over_though_a_check_in_is_older,
+        what_is_not_so_before_the_agreement,
+        what_is_not_so_at_work,
+        answered_by_two_devices,
+        evaluated_too_late,
+        erased_and_missing,
     )
 }
 """Every script by its name in words."""

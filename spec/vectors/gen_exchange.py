@@ -107,6 +107,11 @@ def _state(exchange: Exchange, count: int) -> dict[str, object]:
     }
 
 
+def _record(play: SignedPlay, step: Step) -> bytes:
+    record = play.records[step.id]
+    return (record if step.payload is not None else record.without_payload()).encode()
+
+
 def case(name: str, script: Callable[[type[Play]], Play], rng: random.Random) -> dict[str, object]:
     play = script(SignedPlay)
     assert isinstance(play, SignedPlay)
@@ -128,7 +133,7 @@ def case(name: str, script: Callable[[type[Play]], Play], rng: random.Random) ->
         "name": name,
         "steps": [
             {
-                "record": play.records[step.id].encode(),
+                "record": _record(play, step),
                 "author": NAMES[step.author],
                 "role": step.signer_role,
             }

@@ -25,6 +25,7 @@ LEAST = {
     "community.json": 145,
     "checkpoints.json": 30,
     "encoding.json": 240,
+    "exchange.json": 470,
     "export.json": 25,
     "founding.json": 120,
     "gossip.json": 19,

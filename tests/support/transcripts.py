@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from maillon.protocol.exchange import (
@@ -73,7 +74,12 @@ class Play:
         self.steps: list[Step] = []
         self.transfers: dict[bytes, TransferFact] = {}
         self.at = START
-        fields = {"requester": REQUESTER, "provider": PROVIDER, "title": "Errands", "lang": "en"}
+        fields: dict[str, Any] = {
+            "requester": REQUESTER,
+            "provider": PROVIDER,
+            "title": "Errands",
+            "lang": "en",
+        }
         by = opening.pop("by", REQUESTER)
         self.opening = self.add("opening", by, refs=(), **{**fields, **opening})
 
@@ -172,17 +178,10 @@ class Play:
         state = self.state()
         order = hashlib.sha256(b"order" + bytes([len(self.transfers)])).digest()
         due = state.due.amount if amount is None else amount
-        self.transfers[order] = TransferFact(
-            **{
-                "payer": payer,
-                "payee": state.due.payee,
-                "unit": state.due.unit,
-                "amount": due,
-                "status": "certified",
-                "ref": state.payment_ref,
-                **fact,
-            }
+        known = TransferFact(
+            payer, state.due.payee, state.due.unit, due, "certified", state.payment_ref or b""
         )
+        self.transfers[order] = replace(known, **fact)
         author = payer if payer in (REQUESTER, state.payer, state.provider) else REQUESTER
         return self.do("payment", author, transfer=order, amount=due, unit=state.due.unit)
 

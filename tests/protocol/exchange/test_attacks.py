@@ -1,10 +1,12 @@
 """Claims about parties that keep steps back, date them back, sign twice, or pose as others.
 
-In each the attacker's step is good as a record: it is the exchange that does not let it have its way.
+In each the attacker's step is good as a record: it is the exchange that does not let it have
+its way.
 """
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -268,12 +270,13 @@ def test_one_transfer_pays_once_however_often_it_is_named() -> None:
 
 
 def test_a_transfer_for_something_else_pays_nothing() -> None:
-    for wrong in (
+    wrongs: list[dict[str, Any]] = [
         {"ref": bytes(32)},
         {"payee": STRANGER},
         {"payer": STRANGER},
         {"unit": "grain"},
-    ):
+    ]
+    for wrong in wrongs:
         play = Play()
         play.agreed()
         play.worked()
@@ -340,8 +343,9 @@ def test_a_coordinator_that_decides_both_ways_has_committed() -> None:
     play = Play(bundle=BUNDLE)
     agreement = play.agreed(reserved=True)
     named: dict[str, Any] = {"bundle": BUNDLE, "exchanges": [play.opening.id, b"\x0c" * 32]}
-    commit = {**named, "outcome": "commit", "agreements": [agreement.id, b"\x0d" * 32]}
-    abort = {**named, "outcome": "abort"}
+    agreements = [agreement.id, b"\x0d" * 32]
+    commit: dict[str, Any] = {**named, "outcome": "commit", "agreements": agreements}
+    abort: dict[str, Any] = {**named, "outcome": "abort"}
     for order in ((commit, abort), (abort, commit)):
         play.steps = [step for step in play.steps if step.kind != "bundle_decision"]
         for decision in order:
@@ -449,7 +453,8 @@ def test_every_refusal_names_the_state_and_what_is_possible() -> None:
 
 
 def test_a_transcript_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("maillon.protocol.exchange.fold.TRANSCRIPT_STEPS_MAX", 3)
+    folding = sys.modules["maillon.protocol.exchange.fold"]
+    monkeypatch.setattr(folding, "TRANSCRIPT_STEPS_MAX", 3)
     play = Play()
     play.quoted()
     play.do("message", PROVIDER, text="T", lang="en")

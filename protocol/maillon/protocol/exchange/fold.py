@@ -157,7 +157,7 @@ def check_next(
 
     Raises: StepRefused with `phase`, `kind`, `reason` and `possible`.
     """
-    state = exchange._state.copy()
+    state = exchange.folded.copy()
     advance(state, now)
     step = Step(
         b"", kind, by, author, signer_role, now, exchange.heads[-STEP_REFS_MAX:], payload
@@ -174,5 +174,5 @@ def check_next(
             phase=phase,
             kind=kind,
             reason=reason,
-            possible=possible(exchange._state, author, now).kinds,
+            possible=possible(exchange.folded, author, now).kinds,
         )

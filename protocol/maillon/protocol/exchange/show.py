@@ -122,7 +122,7 @@ def shown(state: State, now: int, folded: State) -> Exchange:
         waiting=state.arranged.waiting,
         heads=state.arranged.heads,
         order=tuple(step.id for step in state.arranged.steps),
-        _state=folded,
+        folded=folded,
     )  # fmt: skip
 
 

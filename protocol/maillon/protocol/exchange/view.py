@@ -201,6 +201,7 @@ class Exchange:
 
     Amounts are minor units. `expected` is what an acceptance of everything would make due, `owed`
     what is fixed so far, `paid` what certified transfers gave, `announced` what is on the way.
+    `folded` is what `at` and `next` go on from, of use to nobody else.
     """
 
     id: bytes
@@ -251,16 +252,16 @@ class Exchange:
     waiting: tuple[bytes, ...]
     heads: tuple[bytes, ...]
     order: tuple[bytes, ...]
-    _state: State = field(repr=False, compare=False)
+    folded: State = field(repr=False, compare=False)
 
     def at(self, now: int) -> Exchange:
         """Return the same transcript's state at another time."""
         from maillon.protocol.exchange.fold import exchange_at
 
-        return exchange_at(self._state, now)
+        return exchange_at(self.folded, now)
 
     def next(self, author: bytes, now: int) -> Possible:
         """Return what an author may do at a time, and for the other kinds why not."""
         from maillon.protocol.exchange.fold import possible
 
-        return possible(self._state, author, now)
+        return possible(self.folded, author, now)
