@@ -15,19 +15,31 @@ import click
 from maillon.node.cli import (
     account_keys,
     accounts,
+    agenda,
+    auctions,
     audit,
     base,
+    bundles,
     charter,
+    cosigning,
+    devices,
+    exchange,
     federation,
+    groups,
     keys,
     ledger,
+    letters,
     members,
     node,
     offers,
     paying,
+    persons,
     searching,
+    tokens,
     transfer,
+    vouchers,
 )
+from maillon.node.cli.sections import SectionedGroup
 from maillon.node.i18n import _, speak_for_click
 
 # Where the traceback of a fault of ours is kept, inside the home; one deep recursion is 300 kB.
@@ -35,8 +47,21 @@ DETAILS = "error.txt"
 DETAILS_BYTES_MAX = 100_000
 
 
+def _sections() -> Sequence[tuple[str, Sequence[str]]]:
+    return (
+        (_("The node"), ("init", "key", "run", "status", "peers", "doctor", "backup")),
+        (_("The federation"), ("federation", "charter")),
+        (_("People"), ("member", "mandate", "person", "device", "group")),
+        (_("Offers and demands"), ("category", "offer", "demand", "search", "auction", "bundle")),
+        (_("Exchanges"), ("exchange", "agenda", "letters")),
+        (_("Accounts"), ("account", "transfer", "voucher", "ledger", "audit")),
+        (_("Programs and data"), ("import", "export", "token", "demo", "completion")),
+    )
+
+
 @click.group(
-    cls=base.Group,
+    cls=SectionedGroup,
+    sections=_sections,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     help=_(
         """Run a node of a federation of cooperatives, and use it.
@@ -49,6 +74,7 @@ DETAILS_BYTES_MAX = 100_000
         In another terminal:
           maillon offer publish --title "Repair of bicycles" --category mobilite
           maillon search vélo
+          maillon exchange open 9c01d2ab --by "Bruno Exemple"
           maillon account open "Ana Exemple" --limit 10h
           maillon transfer "Ana Exemple" "Bruno Exemple" 1h30
         Let another coop in, and join with what it prints:
@@ -75,17 +101,27 @@ for command in (
     node.peers,
     members.member,
     members.mandate,
+    persons.person,
+    devices.device,
+    groups.group,
     offers.category,
     offers.offer,
     offers.demand,
     searching.search,
+    auctions.auction,
+    bundles.bundle,
+    exchange.exchange,
+    agenda.agenda,
+    letters.letters,
     accounts.account,
     paying.transfer,
+    vouchers.voucher,
     ledger.ledger,
     charter.charter,
     audit.audit,
     transfer.import_,
     transfer.export,
+    tokens.token,
     node.doctor,
     node.backup,
     node.demo,
@@ -94,6 +130,8 @@ for command in (
     cli.add_command(command)
 for command in account_keys.COMMANDS:
     accounts.account.add_command(command)
+for command in cosigning.COMMANDS:
+    offers.demand.add_command(command)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -45,13 +45,20 @@ class Client:
 
     def text(self, path: str) -> str:
         """Return an answer that is no JSON."""
+        return self._whole(path).text
+
+    def content(self, path: str) -> bytes:
+        """Return an answer that is no text."""
+        return self._whole(path).content
+
+    def _whole(self, path: str) -> httpx.Response:
         self._require_listener()
         try:
             answer = self._http.get(path)
         except httpx.HTTPError as fault:
             raise self._unreachable(fault) from None
         _raise_problem(answer)
-        return answer.text
+        return answer
 
     def stream(
         self, method: str, path: str, *, content: bytes | None = None, **parameters: Any

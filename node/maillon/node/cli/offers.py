@@ -76,7 +76,8 @@ class Degrees(click.FloatRange):
         return number
 
 
-def _options(kind: str) -> list[Callable[[Any], Any]]:
+def publish_options(kind: str) -> list[Callable[[Any], Any]]:
+    """Return the options of a command that publishes an offer or a demand."""
     common = [
         click.option("--title", help=_("One line.")),
         click.option("--text", help=_("A description; - reads it from standard input.")),
@@ -143,7 +144,7 @@ def _publish_command(group: click.Group, kind: str, text: str) -> None:
                 click.echo(_("Note: {text}").format(text=base.printable(doubt)), err=True)
 
     function: Any = publish
-    for option in reversed(_options(kind)):
+    for option in reversed(publish_options(kind)):
         function = option(function)
     group.command("publish", help=text)(function)
 

@@ -44,7 +44,7 @@ def looks_like_id(text: str) -> bool:
     return _ID.fullmatch(text.strip().rstrip("…").lower()) is not None
 
 
-def _the_one(wanted: str, found: list[tuple[str, str]], none: Exception) -> tuple[str, str]:
+def the_one(wanted: str, found: list[tuple[str, str]], none: Exception) -> tuple[str, str]:
     """Return the only (id, name). Raises: `none`, or LocalError naming those that it could be."""
     distinct = dict(found)
     if not distinct:
@@ -147,7 +147,7 @@ class Directory:
             _("Nobody of your coop is called {name!r}.").format(name=wanted[:80]),
             _("See the names and ids with: maillon member list"),
         )
-        return _the_one(wanted, same_name(wanted, people), none)[0]
+        return the_one(wanted, same_name(wanted, people), none)[0]
 
     def key(self, text: str) -> str:
         """Return a public key: given itself, or the newest of a person of this coop."""
@@ -179,7 +179,7 @@ class Directory:
             _("There is no such mandate on the account; it was never given, or was ended."),
             _("See them with: maillon account show NAME"),
         )
-        id, _name = _the_one(mandate, found if wanted else [], none)
+        id, _name = the_one(mandate, found if wanted else [], none)
         key = next(entry["key"] for entry in given if entry["mandate"] == id)
         holder = [m["person"] for m in self.members() if m["key"] == key]
         if not holder:
@@ -256,7 +256,7 @@ class Directory:
             _("No coop of the charter is called {name!r}.").format(name=wanted[:80]),
             _("See them with: maillon charter show"),
         )
-        return _the_one(wanted, found, none)
+        return the_one(wanted, found, none)
 
     # --- accounts -------------------------------------------------------------------------------
 
@@ -289,7 +289,7 @@ class Directory:
             found = [(id, name) for name, id in entries if id.startswith(wanted.lower())]
         else:
             found = same_name(wanted, [(name, (id, name)) for name, id in entries])
-        account, name = _the_one(wanted, found, self._no_account(wanted, here=here))
+        account, name = the_one(wanted, found, self._no_account(wanted, here=here))
         return Place(coop, account, name, here)
 
     def _no_account(self, wanted: str, *, here: bool) -> Exception:

@@ -1,0 +1,278 @@
+"""Say in words how an exchange stands, who must act until when, and by which commands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import click
+
+from maillon.node.cli import base
+from maillon.node.i18n import _, ngettext
+
+Json = dict[str, Any]
+
+COMMANDS: Final[dict[str, str]] = {
+    "message": "message",
+    "quote": "quote",
+    "quote_withdrawal": "withdraw",
+    "decline": "decline",
+    "agreement": "accept",
+    "contact": "contact",
+    "appointment": "appointment",
+    "consent": "consent",
+    "check_in": "check-in",
+    "check_out": "check-out",
+    "acceptance": "approve",
+    "complaint": "complain",
+    "mediation": "mediate",
+    "payment": "pay",
+    "cancellation": "cancel",
+    "handover": "handover",
+    "handover_acceptance": "take-over",
+    "amendment": "add-task",
+    "evaluation": "evaluate",
+    "guarantee_claim": "guarantee claim",
+    "guarantee_closed": "guarantee close",
+}
+"""The command that takes a step of a kind, after `maillon exchange`."""
+
+ALWAYS: Final = frozenset({"message", "contact"})
+"""What is possible nearly always is not worth a line each time."""
+
+# In the order in which people think of them.
+_ORDER: Final = {kind: place for place, kind in enumerate(COMMANDS)}
+
+
+def phase_in_words(phase: str) -> str:
+    """Return what the phase of an exchange means."""
+    words = {
+        "opened": _("waits for a quote"),
+        "quoted": _("quoted, waits for the decision"),
+        "agreed": _("agreed, no appointment yet"),
+        "scheduled": _("agreed, with an appointment"),
+        "under_way": _("under way"),
+        "done": _("done, waits for approval"),
+        "accepted": _("approved"),
+        "disputed": _("disputed"),
+        "settled": _("settled"),
+        "paid": _("paid"),
+        "evaluated": _("finished and evaluated"),
+        "cancelled": _("cancelled"),
+        "declined": _("declined"),
+        "expired": _("expired"),
+        "handed_over": _("waits for the new provider"),
+    }
+    return words.get(phase, phase)
+
+
+def role_in_words(role: str) -> str:
+    """Return the part that somebody has."""
+    words = {
+        "requester": _("requester"),
+        "provider": _("provider"),
+        "payer": _("payer"),
+        "mediator": _("mediator"),
+        "participant": _("co-signer"),
+        "successor": _("new provider"),
+    }
+    return words.get(role, role)
+
+
+def party_name(party: Json | None) -> str:
+    """Return who somebody is; people of other coops have no name here."""
+    if party is None:
+        return "–"
+    if party.get("name"):
+        return base.printable(party["name"])
+    coop = base.printable(party.get("coop_name") or party["coop"][:8])
+    person = str(party.get("person", ""))
+    if not person:
+        return coop
+    if party.get("here"):
+        return person[:8]
+    return _("{id} of {coop}").format(id=person[:8], coop=coop)
+
+
+def party_in_role(exchange: Json, role: str) -> str:
+    """Return who has a part in an exchange."""
+    if role == "successor":
+        return _("the new provider")
+    party = exchange.get(role)
+    return party_name(party) if isinstance(party, dict) else role_in_words(role)
+
+
+def deadline_in_words(deadline: Json) -> str:
+    """Return until when what is waited for, and what silence means."""
+    what, outcome = str(deadline["what"]), str(deadline["outcome"])
+    day = base.when(deadline["at"])
+    sentences = {
+        "quote": _("The quote stands until {when}."),
+        "bundle": _("Until {when} the bundle is decided, or this part is free again."),
+        "handover": _("The new provider answers until {when}; otherwise nothing changes hands."),
+        "begin": _("The work begins until {when}."),
+        "check_out": _("The work ends until {when}; otherwise the planned time counts."),
+        "accept": _("It is approved or complained of until {when}."),
+        "mediate": _("The mediator decides until {when}."),
+        "pay": _("It is paid until {when}."),
+        "complain": _("A complaint is possible until {when}; then it is final."),
+        "evaluate": _("Both evaluate until {when}; then what is there is published."),
+        "consent": _("The answer comes until {when}."),
+    }
+    silences = {
+        ("begin", "cancelled"): _("Otherwise it is cancelled."),
+        ("begin", "done"): _("Otherwise it counts as done."),
+        ("begin", "dropped"): _("Otherwise the appointment is dropped."),
+        ("accept", "accepted"): _("Otherwise it counts as approved."),
+        ("accept", "mediated"): _("Otherwise the mediator decides."),
+        ("mediate", "nothing"): _("Otherwise nothing is due."),
+        ("mediate", "half"): _("Otherwise half of it is due."),
+        ("mediate", "full"): _("Otherwise all of it is due."),
+        ("pay", "overdue"): _("Otherwise it is overdue, and stays due."),
+        ("pay", "mediated"): _("Otherwise the mediator decides."),
+        ("consent", "refused"): _("Otherwise it counts as refused."),
+        ("consent", "consented"): _("Otherwise it counts as agreed to."),
+    }
+    text = sentences.get(what, _("Until {when}: {what}.")).format(when=day, what=what)
+    silence = silences.get((what, outcome), "")
+    return f"{text} {silence}".strip()
+
+
+def next_in_words(exchange: Json) -> list[str]:
+    """Return who is waited for, until when, and what those here can do: one line each."""
+    lines: list[str] = []
+    waiting = [party_in_role(exchange, role) for role in exchange["waiting_for"]]
+    if waiting:
+        lines.append(_("Next: {who}.").format(who=", ".join(dict.fromkeys(waiting))))
+    lines += [deadline_in_words(entry) for entry in exchange["deadlines"][:2]]
+    for what in commands_possible(exchange):
+        lines.append("  " + what)
+    if exchange["delivery"]["waiting"]:
+        n = exchange["delivery"]["waiting"]
+        lines.append(
+            ngettext(
+                "{n} letter waits for the other node; it goes by itself.",
+                "{n} letters wait for other nodes; they go by themselves.",
+                n,
+            ).format(n=n)
+        )
+    if exchange["delivery"]["expired"]:
+        lines.append(
+            _(
+                "A letter could not be delivered in time: the other side does not know the last "
+                "step."
+            )
+        )
+    lines += [base.printable(notice) for notice in exchange["notices"]]
+    return lines
+
+
+def commands_possible(exchange: Json) -> list[str]:
+    """Return the commands that people here can give now, with who gives them."""
+    id = exchange["id"][:8]
+    by_kind: dict[str, list[str]] = {}
+    for entry in exchange["possible"]:
+        if entry["kind"] in COMMANDS and entry["kind"] not in ALWAYS:
+            by_kind.setdefault(entry["kind"], []).append(entry["by"])
+    names = {
+        party["author"]: party_name(party)
+        for party in (exchange["requester"], exchange["provider"], exchange.get("mediator"))
+        if party is not None
+    }
+    return [
+        _("{who}: {command}").format(
+            who=", ".join(names.get(author, role_in_words("participant")) for author in by_kind[k]),
+            command=f"maillon exchange {command_with_id(k, id)}",
+        )
+        for k in sorted(by_kind, key=lambda kind: _ORDER[kind])
+    ]
+
+
+def command_with_id(kind: str, id: str) -> str:
+    """Return the command of a kind of step, with the exchange it is for."""
+    command = COMMANDS.get(kind, kind)
+    return f"{command} {id}"
+
+
+def tell(data: Json, done: str, *, out: Sequence[Json] = ()) -> None:
+    """Print what is now so, what became of payments, and who acts next."""
+    click.echo(done)
+    for payment in out:
+        click.echo("  " + payment_in_words(payment))
+    for line in next_in_words(data):
+        base.advise(line)
+
+
+def payment_in_words(payment: Json) -> str:
+    """Return what became of a payment or reservation."""
+    amount = payment["amount"]["text"]
+    what = str(payment["what"])
+    status = str(payment["status"])
+    nouns = {
+        "hold": _("Reservation of {amount}"),
+        "pay": _("Payment of {amount}"),
+        "confirm": _("Payment of {amount}, which was reserved"),
+        "release": _("Giving {amount} back"),
+        "gift": _("A gift"),
+        "count_only": _("Counted, nothing is owed"),
+        "outside": _("Paid in money, outside of these accounts"),
+    }
+    states = {
+        "wanted": _("waits for a signature"),
+        "ordered": _("kept, goes on by itself"),
+        "waiting": _("kept, goes on by itself"),
+        "placed": _("kept, goes on by itself"),
+        "announced": _("announced, not certified yet"),
+        "certified": _("certified"),
+        "held": _("reserved"),
+        "posted": _("given"),
+        "void": _("given back"),
+        "refused": _("refused"),
+    }
+    text = nouns.get(what, what).format(amount=amount)
+    if what in ("gift", "count_only", "outside"):
+        return text
+    text = f"{text}: {states.get(status, status)}"
+    if status == "refused":
+        from maillon.node.cli.refusals import in_words
+
+        told, _hint = in_words(payment["reason"], {}, payment["detail"])
+        text += f" ({told})"
+    return text
+
+
+def refused(fault: Exception, id: str) -> Exception:
+    """Return the error of a step that is not possible now, with the state and what is possible."""
+    if getattr(fault, "code", "") != "step":
+        return fault
+    problem: Mapping[str, Any] = getattr(fault, "facts", {}).get("problem") or {}
+    kind = str(problem.get("kind", ""))
+    why = reason_in_words(str(problem.get("reason", "")))
+    phase = phase_in_words(str(problem.get("phase", "")))
+    message = _("That is not possible now: the exchange is in the state “{phase}”.").format(
+        phase=phase
+    )
+    if why:
+        message = f"{message} {why}"
+    possible = [k for k in problem.get("possible", ()) if k in COMMANDS and k != kind]
+    if possible:
+        listed = ", ".join(
+            f"maillon exchange {command_with_id(k, id)}"
+            for k in sorted(possible, key=lambda kind: _ORDER[kind])
+        )
+        hint = _("Possible now: {commands}").format(commands=listed)
+    else:
+        hint = _("Nothing is possible for them now. See: maillon exchange show {id}").format(id=id)
+    return base.problem("step", message, hint, problem=dict(problem))
+
+
+def reason_in_words(reason: str) -> str:
+    """Return why a step does not fit, where the state alone does not say it."""
+    words = {
+        "role": _("Somebody else takes this step."),
+        "late": _("Its time is over."),
+        "decided": _("It was done already."),
+        "nothing_due": _("Nothing is due."),
+        "reserved": _("It is bound until the bundle is decided."),
+    }
+    return words.get(reason, "")
