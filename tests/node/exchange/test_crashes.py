@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -50,7 +51,7 @@ class Mortal:
         core = node.restarted()
         node.do(core.resume(self.net.now))
 
-    def act(self, who: Member, kind: str, exchange: bytes, **fields: object) -> None:
+    def act(self, who: Member, kind: str, exchange: bytes, **fields: Any) -> None:
         """Take a step that the node may die of."""
         node = self.net.node_of(who)
 

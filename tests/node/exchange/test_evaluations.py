@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from maillon.node.engine.exchange import notes
+from maillon.node.engine.exchange.ports import Query
+from maillon.node.engine.exchange.writing import Signer
+from maillon.protocol.envelope import sign
 from maillon.protocol.errors import NotAllowed, StepRefused
 from maillon.protocol.records import DAY_S
 from support.exchangenet import CoopNode, Net
@@ -31,9 +34,7 @@ def steps(node: CoopNode) -> list[bytes]:
     ]
 
 
-def _all() -> notes.Any:
-    from maillon.node.engine.exchange.ports import Query
-
+def _all() -> Query:
     return Query(limit=100)
 
 
@@ -109,9 +110,6 @@ def test_what_was_called_off_is_not_evaluated() -> None:
 
 
 def test_an_attestation_other_than_the_one_committed_to_is_not_kept() -> None:
-    from maillon.node.engine.exchange.writing import Signer
-    from maillon.protocol.envelope import sign
-
     net = Net()
     asks, gives = net.member(0, "asks"), net.member(1, "gives")
     exchange = net.accepted(asks, gives)

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from maillon.protocol.encoding import encode
+from maillon.protocol.keys import SealingKey, SigningKey
 from support.exchangenodes import (
     Resident,
     agreed,
@@ -53,7 +55,7 @@ def test_a_service_is_agreed_given_paid_and_evaluated_blind(
     coops: list[TestNode], asks: Resident, gives: Resident
 ) -> None:
     exchange = agreed(asks, gives)
-    held = wait_for(lambda: (show(gives, exchange) or {}).get("hold"), "it is reserved")
+    held: Any = wait_for(lambda: (show(gives, exchange) or {}).get("hold"), "it is reserved")
     assert held["status"] == "held" and held["amount"]["text"] == "1h00"
     worked(asks, gives, exchange)
     done = step(asks, exchange, "acceptance", wait_s=30)
@@ -67,7 +69,7 @@ def test_a_service_is_agreed_given_paid_and_evaluated_blind(
         asks.node, f"/v1/exchanges/{exchange}/evaluation", by=asks.person,
         criteria={"respect": 4}, text=SECRET,
     )  # fmt: skip
-    seen = wait_for(
+    seen: Any = wait_for(
         lambda: (show(gives, exchange) or {}).get("evaluations"), "the other side knows of it"
     )
     assert seen[0]["by"] == asks.author and not seen[0]["published"]
@@ -236,9 +238,6 @@ def test_a_bundle_is_accepted_once_and_every_part_counts(
 def test_a_device_signs_what_the_node_drafted(
     coops: list[TestNode], asks: Resident, gives: Resident
 ) -> None:
-    from maillon.protocol.encoding import encode
-    from maillon.protocol.keys import SealingKey, SigningKey
-
     key, sealing = SigningKey.from_seed(b"d" * 32), SealingKey.from_seed(b"e" * 32)
     call(
         asks.node, "/v1/members", person=asks.person, key=key.public.hex(),

@@ -18,7 +18,7 @@ from maillon.protocol.exchange import Exchange
 from maillon.protocol.exchange.bundles import Decision, decide
 
 if TYPE_CHECKING:
-    from maillon.node.engine.exchange.core import Setup
+    from maillon.node.engine.exchange.intake import Setup
 
 PARTS_LISTED_MAX: Final = 64
 PARTS_MIN: Final = 2

@@ -23,7 +23,7 @@ from maillon.protocol.exchange import Exchange
 from maillon.protocol.validation import Standing
 
 if TYPE_CHECKING:
-    from maillon.node.engine.exchange.core import Setup
+    from maillon.node.engine.exchange.intake import Setup
 
 
 class Funding:

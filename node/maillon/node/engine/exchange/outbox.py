@@ -21,7 +21,7 @@ from maillon.protocol.letters import ITEM_STEP, ITEM_VOUCHER, Item
 from maillon.protocol.limits import LETTER_ITEMS_MAX
 
 if TYPE_CHECKING:
-    from maillon.node.engine.exchange.core import Setup
+    from maillon.node.engine.exchange.intake import Setup
 
 
 class Outbox:

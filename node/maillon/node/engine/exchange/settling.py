@@ -21,7 +21,7 @@ from maillon.protocol.errors import MaillonError
 from maillon.protocol.exchange import Exchange
 
 if TYPE_CHECKING:
-    from maillon.node.engine.exchange.core import Setup
+    from maillon.node.engine.exchange.intake import Setup
 
 Own = tuple[tuple[str, Mapping[str, Any]], Signer]
 
