@@ -7,6 +7,7 @@ one harms nobody. Who has fallen behind what the ring holds is told so, and read
 from __future__ import annotations
 
 import json
+import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
@@ -129,7 +130,18 @@ class Events:
             self._listening.get(name, 0) >= LISTENERS_PER_CALLER_MAX
         ):
             raise TooManyListeners(_("Too many are listening for events; end one first."))
-        return self._listen(name, topics, self._place(last), still)
+        self._listening[name] = self._listening.get(name, 0) + 1
+        listening = Listening(self, topics, self._place(last), still)
+        # However a connection ends, nobody holds its listener any more then.
+        listening.leave = weakref.finalize(listening, self._left, name)
+        return listening
+
+    def _left(self, name: str) -> None:
+        left = self._listening[name] - 1
+        if left:
+            self._listening[name] = left
+        else:
+            del self._listening[name]
 
     def _place(self, last: str) -> int | None:
         """Return the number to go on after; None when what followed it is not kept any more."""
@@ -148,47 +160,83 @@ class Events:
     def _first(self) -> int:
         return self._kept[0].number if self._kept else self._last + 1
 
-    async def _listen(
-        self,
-        name: str,
-        topics: frozenset[str],
-        place: int | None,
-        still: Callable[[], Caller],
-    ) -> AsyncIterator[bytes]:
-        self._listening[name] = self._listening.get(name, 0) + 1
-        try:
-            at = self._last if place is None else place
-            # The first bytes go out at once: the client knows that it listens, and from where.
-            yield self._written(at, "missed" if place is None else "ready", "{}")
-            while not self._closed:
-                caller = still()
-                if not caller.may("read"):
-                    return
-                if at < self._first() - 1:
-                    at = self._last
-                    yield self._written(at, "missed", "{}")
-                if at < self._last:
-                    event = self._kept[at - self._last]
-                    at = event.number
-                    if (not topics or event.topic in topics) and may_see(caller, event):
-                        yield self._written(at, f"{event.topic}.{event.kind}", _data(event))
-                    continue
-                with trio.move_on_after(EVENT_HEARTBEAT_S) as waited:
-                    await self._news.wait()
-                if waited.cancelled_caught:
-                    # A comment: keeps proxies from closing, and tells when nobody is there.
-                    yield b":\n\n"
-        finally:
-            left = self._listening[name] - 1
-            if left:
-                self._listening[name] = left
-            else:
-                del self._listening[name]
+    async def news(self) -> bool:
+        """Wait for the next event; False when none came for EVENT_HEARTBEAT_S."""
+        with trio.move_on_after(EVENT_HEARTBEAT_S):
+            await self._news.wait()
+            return True
+        return False
 
-    def _written(self, number: int, kind: str, data: str) -> bytes:
+    @property
+    def last(self) -> int:
+        """Return the number of the last event."""
+        return self._last
+
+    @property
+    def closed(self) -> bool:
+        """Tell whether no more will come."""
+        return self._closed
+
+    def after(self, at: int) -> Event | None:
+        """Return the event after a number; None when it is not kept any more."""
+        return self._kept[at - self._last] if at >= self._first() - 1 else None
+
+    def written(self, number: int, kind: str, data: str) -> bytes:
+        """Return an event as it goes over the line."""
         writer = self._cipher.encryptor()
         id = (writer.update(number.to_bytes(_BLOCK, "big")) + writer.finalize()).hex()
         return f"id: {id}\nevent: {kind}\ndata: {data}\n\n".encode()
+
+
+class Listening:
+    """One listener: a place among the events, and who asks."""
+
+    def __init__(
+        self,
+        events: Events,
+        topics: frozenset[str],
+        place: int | None,
+        still: Callable[[], Caller],
+    ) -> None:
+        self._events = events
+        self._topics = topics
+        self._still = still
+        self._at = events.last if place is None else place
+        # The first bytes go out at once: the client knows that it listens, and from where.
+        self._first: str | None = "missed" if place is None else "ready"
+        self.leave: Callable[[], object] = lambda: None
+
+    def __aiter__(self) -> Listening:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """Return the next lines. Raises: StopAsyncIteration when the session or the node ends."""
+        events = self._events
+        if self._first is not None:
+            said, self._first = self._first, None
+            return events.written(self._at, said, "{}")
+        while True:
+            caller = self._still()
+            if not caller.may("read"):
+                self.leave()
+                raise StopAsyncIteration
+            if self._at < events.last:
+                event = events.after(self._at)
+                if event is None:
+                    self._at = events.last
+                    return events.written(self._at, "missed", "{}")
+                self._at = event.number
+                if self._wanted(caller, event):
+                    return events.written(self._at, f"{event.topic}.{event.kind}", _data(event))
+            elif events.closed:
+                self.leave()
+                raise StopAsyncIteration
+            elif not await events.news():
+                # A comment: keeps proxies from closing, and tells when nobody is there.
+                return b":\n\n"
+
+    def _wanted(self, caller: Caller, event: Event) -> bool:
+        return (not self._topics or event.topic in self._topics) and may_see(caller, event)
 
 
 def _data(event: Event) -> str:

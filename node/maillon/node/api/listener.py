@@ -46,6 +46,8 @@ def bind(address: str) -> socket.socket:
     host, _colon, port = address.rpartition(":")
     name = host.removeprefix("[").removesuffix("]")
     try:
+        if not 0 <= int(port) <= 65_535:
+            raise ValueError("a port is 0 to 65535")
         family, kind, proto, _name, place = socket.getaddrinfo(
             name, int(port), type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
         )[0]
@@ -142,6 +144,8 @@ class _Connection(TCPServer):
                 await self.protocol.initiate()
                 await self.idle_task.restart(tasks, self._idle_timeout)
                 await self._read_data()
+                # Who has gone is not waited for: their place is another's.
+                await self.idle_task.stop()
         except OSError:
             pass
         finally:
