@@ -132,7 +132,8 @@ def decode_ticket(data: bytes) -> Ticket:
     frame = decode(data, bytes_max=TICKET_BYTES_MAX)
     if type(frame) is not list or len(frame) != 2 or type(frame[0]) is not bytes:
         raise Malformed(rule="ticket")
-    body, signature = frame[0], frame[1]
+    body = frame[0]
+    signature: Any = frame[1]
     value = decode(body, bytes_max=TICKET_BYTES_MAX)
     if type(value) is not list or len(value) != 8:
         raise Malformed(rule="ticket")
@@ -146,4 +147,5 @@ def decode_ticket(data: bytes) -> Ticket:
     for time in parts[6:]:
         if type(time) is not int or not 0 <= time <= INT_MAX:
             raise Malformed(rule="ticket")
-    return Ticket(*parts[1:], signature=signature)
+    fed, author, to_coop, key, sealing, at, until = parts[1:]
+    return Ticket(fed, author, to_coop, key, sealing, at, until, signature)

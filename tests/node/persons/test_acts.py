@@ -126,6 +126,17 @@ async def test_every_act_of_a_helper_of_another_coop_is_listed(
     assert [act.what for act in only.acts] == ["pay"]
     receipt = a.persons.acts_receipt(OPERATOR, person_of(ana).hex(), ActOptions(lang="fr"))
     assert "Courses du mardi" in receipt.html and "Courses du mardi" in receipt.text
+    # Who may act, how often they did, and for whom.
+    told = a.persons.mandates_of(a.caller(ana), person_of(ana).hex())
+    assert [(m.mandate, m.kinds, m.acts) for m in told.given] == [
+        (as_.hex(), ["demand"], 1),
+        (spending.mandate, ["pay", "hold"], 1),
+    ]
+    assert told.given[1].allowances[0]["used"] == 40 and told.received == []
+    (held,) = b.persons.mandates_of(OPERATOR, person_of(hal).hex()).received
+    assert (held.mandate, held.principal) == (as_.hex(), a.author_of(ana).hex())
+    with pytest.raises(Forbidden):
+        a.persons.mandates_of(a.caller(bo), person_of(ana).hex())
     with pytest.raises(Forbidden):
         a.persons.acts(a.caller(bo), person_of(ana).hex(), ActOptions())
 

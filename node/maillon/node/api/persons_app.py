@@ -153,6 +153,12 @@ def contest(
     return service.persons.contest(caller, recovery, data)
 
 
+@get("/v1/persons/{person:str}/mandates", opt=READ, sync_to_thread=False)
+def list_mandates_of(service: Node, caller: Who, person: FromPath[str]) -> shapes.PersonMandates:
+    """List who may act for a person, and for whom the person may act."""
+    return service.persons.mandates_of(caller, person)
+
+
 @get("/v1/persons/{person:str}/acts", opt=READ, sync_to_thread=False)
 def list_acts(
     service: Node,
@@ -328,6 +334,7 @@ PERSONS_ROUTES = (
     recover,
     list_recoveries,
     contest,
+    list_mandates_of,
     list_acts,
     acts_receipt,
     found_group,

@@ -349,6 +349,34 @@ class Acts(Struct):
     next: str = ""
 
 
+class GivenMandate(Struct):
+    """A mandate that a person gave or received. `kinds` of a spending mandate are pay and hold, and
+    `allowances` say how much a period. `acts` counts what was done under it, as far as is known.
+    """
+
+    mandate: str
+    principal: str
+    principal_name: str
+    delegate_key: str
+    delegate_coop: str
+    delegate_coop_name: str
+    delegate_name: str
+    kinds: list[str]
+    forbidden: list[str]
+    start: int
+    end: int
+    revoked: bool
+    note: str = ""
+    allowances: list[dict[str, Any]] = []
+    period_s: int = 0
+    acts: int = 0
+
+
+class PersonMandates(Struct):
+    given: list[GivenMandate]
+    received: list[GivenMandate]
+
+
 class Receipt(Struct):
     html: str
     text: str

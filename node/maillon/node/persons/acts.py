@@ -17,7 +17,7 @@ from maillon.node.persons.accounts import Accounts
 from maillon.node.persons.errors import NotFound
 from maillon.node.persons.host import PersonsHost
 from maillon.protocol.errors import MaillonError
-from maillon.protocol.view import person_author
+from maillon.protocol.view import MandateInfo, person_author
 
 Elsewhere = Callable[[bytes], list[dict[str, Any]]]
 """Gives the acts of delegates in what another part keeps (steps of exchanges), for an author: dicts
@@ -75,7 +75,8 @@ class Acts:
             for mandate in view.mandates_of(info.coop, info.key):
                 for id, header in store.under_mandate(mandate.thing):
                     signed = store.get(id)
-                    payload = cast("Mapping[str, Any]", signed.payload or {}) if signed else {}
+                    said = None if signed is None else signed.payload
+                    payload = cast("Mapping[str, Any]", said or {})
                     yield self._act(
                         header.at, header.kind, id, mandate.thing, header.by, header.coop,
                         str(payload.get("title", "")),
@@ -116,6 +117,78 @@ class Acts:
             if self._host.view.membership(info.coop, key) is not None:
                 return info.coop
         return self._host.coop
+
+    # --- mandates -------------------------------------------------------------------------------
+
+    def mandates(self, caller: Caller, person: str) -> shapes.PersonMandates:
+        """List the mandates that a person gave and received, of records and of the account."""
+        host, view = self._host, self._host.view
+        found = host.register.find_person(person)
+        author = person_author(host.coop, found.id)
+        caller.require_author(author)
+        counts: dict[str, int] = {}
+        for act in self._all(found.id, author):
+            counts[act.mandate] = counts.get(act.mandate, 0) + 1
+        given: list[shapes.GivenMandate] = []
+        received: list[shapes.GivenMandate] = []
+        for info in view.keys_of(author):
+            given += [self._mandate(each) for each in view.mandates_of(info.coop, info.key)]
+            received += [self._mandate(each) for each in view.mandates_to(info.key)]
+        if self._accounts.kept:
+            given += self._spending(found.id, author)
+        for each in given:
+            each.acts = counts.get(each.mandate, 0)
+        return shapes.PersonMandates(given, received)
+
+    def _mandate(self, info: MandateInfo) -> shapes.GivenMandate:
+        signed = self._host.store.get(info.record)
+        payload = cast("Mapping[str, Any]", (signed and signed.payload) or {})
+        return self._given(
+            info.thing, info.author, info.delegate_key, info.delegate_coop, sorted(info.kinds),
+            sorted(info.forbidden), info.start, info.end, info.ended is not None,
+            str(payload.get("note", "")),
+        )  # fmt: skip
+
+    def _given(
+        self, mandate: bytes, principal: bytes, key: bytes, coop: bytes, kinds: list[str],
+        forbidden: list[str], start: int, end: int, revoked: bool, note: str = "",
+    ) -> shapes.GivenMandate:  # fmt: skip
+        host = self._host
+        own = principal[:1] == b"p" and principal[1:33] == host.coop
+        acting = host.view.membership(coop, key)
+        ours = coop == host.coop and acting is not None
+        return shapes.GivenMandate(
+            mandate.hex(),
+            principal.hex(),
+            host.register.name_of(principal[33:]) if own else "",
+            key.hex(),
+            coop.hex(),
+            host.coop_name(coop),
+            host.register.name_of(acting.person) if ours and acting is not None else "",
+            kinds,
+            forbidden,
+            start,
+            end,
+            revoked,
+            note,
+        )
+
+    def _spending(self, person: bytes, author: bytes) -> list[shapes.GivenMandate]:
+        account = self._accounts.account(person)
+        if account is None:
+            return []
+        shown = self._accounts.showing.account(self._host.coop, account).mandates
+        allowances = {said["mandate"]: said["allowances"] for said in shown}
+        found: list[shapes.GivenMandate] = []
+        for mandate in account.mandates.values():
+            given = self._given(
+                mandate.id, author, mandate.key, self._coop_of(mandate.key), ["pay", "hold"], [],
+                mandate.start, mandate.end, False,
+            )  # fmt: skip
+            given.allowances = allowances[given.mandate]
+            given.period_s = mandate.period_s
+            found.append(given)
+        return found
 
     def receipt(self, caller: Caller, person: str, options: ActOptions) -> shapes.Receipt:
         """Return the same list as a sheet to print and as plain text."""

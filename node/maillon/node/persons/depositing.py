@@ -212,7 +212,7 @@ class Depositing:
         row = self._row(key)
         if row["status"] not in _GOES_ON:
             return
-        tries = row["tries"] + 1
+        tries = int(row["tries"]) + 1
         pause = bounds.DEPOSIT_RETRY_S[min(tries, len(bounds.DEPOSIT_RETRY_S)) - 1]
         now = self._host.time()
         self._disk.run(

@@ -152,6 +152,9 @@ class PersonsDesk:
     ) -> shapes.Recovery:
         return self.recovering.contest(caller, recovery, request)
 
+    def mandates_of(self, caller: Caller, person: str) -> shapes.PersonMandates:
+        return self.acting.mandates(caller, person)
+
     def acts(self, caller: Caller, person: str, options: ActOptions) -> shapes.Acts:
         return self.acting.listed(caller, person, options)
 

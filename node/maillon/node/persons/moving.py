@@ -470,8 +470,8 @@ def ticket_from_text(text: str) -> tuple[bytes, bytes]:
     data, checksum = data[:-_CHECKSUM_BYTES], data[-_CHECKSUM_BYTES:]
     if checksum != hashlib.sha256(TEXT_SCHEME.encode() + data).digest()[:_CHECKSUM_BYTES]:
         raise TextDamaged()
-    parts: Any = decode(data, bytes_max=PACK_BYTES_MAX)
-    whole = type(parts) is list and len(parts) == 2
-    if not whole or type(parts[0]) is not bytes or type(parts[1]) is not bytes:
-        raise TextDamaged()
-    return parts[0], parts[1]
+    match decode(data, bytes_max=PACK_BYTES_MAX):
+        case [bytes(ticket), bytes(sealed)]:
+            return ticket, sealed
+        case _:
+            raise TextDamaged()

@@ -159,10 +159,13 @@ class Payments:
             placed = self._told(row["id"], decode_order(row["bytes"]))
             placed.repeated = True
             return placed
-        for _try in range(bounds.PAYMENT_TRIES_MAX):
+        tries = 0
+        while True:
             order = self.prepare(ref, wanted)
             placed = await self._accounts.order(order, wait_s)
-            if placed.status != "refused" or not self._dead(order):
+            tries += 1
+            dead = placed.status == "refused" and self._dead(order)
+            if not dead or tries >= bounds.PAYMENT_TRIES_MAX:
                 break
         if placed.status == "certified":
             self._certified(ref)
