@@ -58,7 +58,7 @@ class Host:
 
     def __init__(self, node: PostNode, config: dict[str, Any]) -> None:
         self._node = node
-        self.held = {
+        self.held: dict[bytes, SealingKey] = {
             key.public: key
             for key in (SealingKey.from_seed(bytes.fromhex(seed)) for seed in config["keys"])
         }

@@ -109,9 +109,12 @@ class Book:
             self.last[key] = message
             return
         waited = last.delivered[0] - last.at
-        gap = (
-            waited >= self.bounds.gap_s - 60
-            or last.delivered[0] >= last.until - self.bounds.gap_end_s - 120
+        # One that had waited too long, or whose end came near, took along what waited with it.
+        gap = any(
+            self._impatient(other, now)
+            for other in self.messages
+            if (other.sender, other.exchange, other.to_key) == key
+            and message.number < other.number <= last.number
         )
         need(
             message.reordered or last.reordered or gap,
@@ -119,6 +122,12 @@ class Book:
             number=message.number, behind=last.number, waited=waited,
         )  # fmt: skip
         self.count("letters delivered late, out of order, as they may")
+
+    def _impatient(self, message: Written, now: int) -> bool:
+        """Tell whether a letter may have been handed out before one that it waited for."""
+        until = message.delivered[0] if message.delivered else now
+        waited = until - message.at >= self.bounds.gap_s - 60
+        return waited or until >= message.until - self.bounds.gap_end_s - 120
 
     def office(self, rows: MemoryLetters) -> None:
         """See that an office keeps within its bounds, and its own order."""
