@@ -83,6 +83,14 @@ def show(who: Resident | TestNode, exchange: str) -> Any:
     return answer.json() if answer.is_success else None
 
 
+def part(who: Resident | TestNode, exchange: str, *names: str) -> Any:
+    """Return a part of an exchange as a node sees it; None while it is not there."""
+    found: Any = show(who, exchange)
+    for name in names:
+        found = None if found is None else found[name]
+    return found
+
+
 def reaches(who: Resident | TestNode, exchange: str, *phases: str) -> Any:
     """Wait until a node sees an exchange in one of some phases; return it."""
 

@@ -133,7 +133,7 @@ def test_a_coordinator_that_dies_decides_once_and_for_all_parts(after: bool) -> 
         mortal.act(mortal.asks, "agreement", exchange, quote=quote)
     total = mortal.stores[0].made - before
     for commits in range(1, total + 1):
-        mortal, other, parts = reserved(commits)
+        mortal, _other, parts = reserved(commits)
         for exchange, quote in parts:
             mortal.act(mortal.asks, "agreement", exchange, quote=quote)
         net = mortal.net

@@ -16,6 +16,7 @@ from support.exchangenodes import (
     call,
     federation,
     open_with,
+    part,
     reaches,
     refused,
     resident,
@@ -55,7 +56,7 @@ def test_a_service_is_agreed_given_paid_and_evaluated_blind(
     coops: list[TestNode], asks: Resident, gives: Resident
 ) -> None:
     exchange = agreed(asks, gives)
-    held: Any = wait_for(lambda: (show(gives, exchange) or {}).get("hold"), "it is reserved")
+    held = wait_for(lambda: part(gives, exchange, "hold"), "it is reserved")
     assert held["status"] == "held" and held["amount"]["text"] == "1h00"
     worked(asks, gives, exchange)
     done = step(asks, exchange, "acceptance", wait_s=30)
@@ -69,9 +70,7 @@ def test_a_service_is_agreed_given_paid_and_evaluated_blind(
         asks.node, f"/v1/exchanges/{exchange}/evaluation", by=asks.person,
         criteria={"respect": 4}, text=SECRET,
     )  # fmt: skip
-    seen: Any = wait_for(
-        lambda: (show(gives, exchange) or {}).get("evaluations"), "the other side knows of it"
-    )
+    seen = wait_for(lambda: part(gives, exchange, "evaluations"), "the other side knows of it")
     assert seen[0]["by"] == asks.author and not seen[0]["published"]
     assert [len(attestations(node)) for node in coops] == before
     answer = gives.node.http.get(f"/v1/exchanges/{exchange}/transcript", params={"raw": "true"})
@@ -132,7 +131,7 @@ def test_a_complaint_is_mediated_by_a_third_coop_and_paid_in_part(
     found = reaches(asks, exchange, "paid")
     assert found["paid"]["amount"] == 30
     reaches(gives, exchange, "paid")
-    wait_for(lambda: show(asks, exchange)["hold"]["status"] == "void", "the rest is given back")
+    wait_for(lambda: part(asks, exchange, "hold", "status") == "void", "the rest is given back")
 
 
 def test_a_node_that_is_killed_goes_on_where_it_was(asks: Resident, gives: Resident) -> None:
@@ -155,7 +154,7 @@ def test_letters_wait_for_a_node_that_is_away(asks: Resident, gives: Resident) -
     for word in ("one", "two", "three"):
         step(asks, exchange, "message", text=word)
     gives.node.start()
-    wait_for(lambda: show(gives, exchange)["steps"] == 4, "all of them arrived")
+    wait_for(lambda: part(gives, exchange, "steps") == 4, "all of them arrived")
     steps = gives.node.get(f"/v1/exchanges/{exchange}/transcript")["steps"]
     assert [s["fields"].get("text") for s in steps[1:]] == ["one", "two", "three"]
 
@@ -168,7 +167,7 @@ def test_the_day_of_a_provider_lists_appointments_with_who_and_where(
         asks, gives, when=[{"start": start, "end": start + 3_600, "place": "At her home"}]
     )
     step(asks, exchange, "contact", contact={"name": "Ana", "phone": "+33 4 75 11 11 11"})
-    wait_for(lambda: show(gives, exchange)["contact"]["requester"], "the contact arrived")
+    wait_for(lambda: part(gives, exchange, "contact", "requester"), "the contact arrived")
     call(gives.node, f"/v1/exchanges/{exchange}/delay", by=gives.person, minutes=20, lang="en")
     (entry,) = gives.node.get("/v1/agenda", person=gives.person, start=start - 60)["entries"]
     assert entry["with"]["author"] == asks.author and entry["role"] == "provider"
@@ -184,7 +183,7 @@ def test_nothing_private_stands_in_the_public_records(
     private = "The blue door behind the bakery"
     exchange = agreed(asks, gives, opening={"text": "Please bring your own tools"})
     step(asks, exchange, "contact", contact={"name": "Ana", "note": private})
-    wait_for(lambda: show(gives, exchange)["contact"]["requester"], "the contact arrived")
+    wait_for(lambda: part(gives, exchange, "contact", "requester"), "the contact arrived")
     for node in coops:
         for file in node.home.glob("node.db*"):
             assert private.encode() not in file.read_bytes(), file
@@ -274,7 +273,7 @@ def test_a_third_party_funds_without_reading(
     assert request["status"] == "open" and request["amount"]["amount"] == 60
     funded = call(payer.node, f"/v1/fundings/{request['id'][:16]}", by=payer.person, wait_s=30)
     assert funded["status"] in ("ordered", "funded")
-    wait_for(lambda: (show(gives, exchange) or {}).get("hold"), "it is reserved")
+    wait_for(lambda: part(gives, exchange, "hold"), "it is reserved")
     assert show(payer, exchange) is None
     worked(asks, gives, exchange)
     step(asks, exchange, "acceptance", wait_s=30)

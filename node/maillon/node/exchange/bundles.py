@@ -10,6 +10,7 @@ from maillon.node.api import exchange_shapes as shapes
 from maillon.node.api.caller import Caller
 from maillon.node.api.exchange_service import PersonOptions
 from maillon.node.engine.exchange.ports import Query
+from maillon.node.engine.exchange.transcripts import said
 from maillon.node.exchange.asking import Acting, Ambiguous, NotFound, Who
 from maillon.node.exchange.part import Part
 from maillon.node.i18n import _
@@ -65,7 +66,7 @@ class Bundles(Part):
             caller.require_author(mine)
         found: list[Valid] = []
         for bundle in self._all():
-            payload: Mapping[str, Any] = bundle.signed.payload or {}
+            payload = said(bundle.signed)
             theirs = mine is not None and mine in [p["provider"] for p in payload["parts"]]
             if (theirs if mine is not None else not self._missing(bundle)) and (
                 bundle.thing.hex() > options.after
@@ -161,7 +162,7 @@ class Bundles(Part):
             raise NotReserved(_("Not all of its providers have signed this bundle."))
         acting = self.asking.acting(request.by, request.as_, caller, "opening")
         now = self._host.time()
-        payload: Mapping[str, Any] = found.signed.payload or {}
+        payload = said(found.signed)
         steps: list[Signed] = []
         for part in payload["parts"]:
             fields: dict[str, Any] = {
@@ -188,7 +189,7 @@ class Bundles(Part):
         now = self._host.time()
         steps: list[Signed] = []
         parts = self._reservation(found, acting.author)
-        payload: Mapping[str, Any] = found.signed.payload or {}
+        payload = said(found.signed)
         if len(parts) != len({part["provider"] for part in payload["parts"]}):
             raise NotReserved(_("Not every part of the bundle was asked for yet."))
         for part in parts:
@@ -229,7 +230,7 @@ class Bundles(Part):
         return None
 
     def _show(self, bundle: Valid, caller: Caller) -> shapes.BundleOut:
-        payload: Mapping[str, Any] = bundle.signed.payload or {}
+        payload = said(bundle.signed)
         missing = self._missing(bundle)
         showing = self.showing
         requester = self._requester(bundle, caller)
@@ -283,7 +284,7 @@ class Bundles(Part):
                 if signed.header.kind == "bundle_decision" and row.id not in {
                     void.id for void in part.void
                 }:
-                    return str((signed.payload or {})["outcome"]), signed.id.hex()
+                    return str(said(signed)["outcome"]), signed.id.hex()
         if len(parts) == count and all(part.reserved for part in parts):
             return "agreed", ""
         reserved = [any(q.reserved and q.status == "open" for q in p.quotes) for p in parts]
@@ -311,7 +312,7 @@ class Bundles(Part):
             and (owner := self._host.author_of(signed)) is not None
         ]
         found.sort(key=lambda entry: (entry.at, entry.id))
-        return shapes.Cosigners(thing.hex(), str((record.payload or {}).get("title", "")), found)
+        return shapes.Cosigners(thing.hex(), str(said(record).get("title", "")), found)
 
     async def cosign(
         self, demand: str, request: requests.CosignRequest, caller: Caller

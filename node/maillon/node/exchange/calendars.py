@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final, cast
 
 from icalendar import Calendar, Event
 
@@ -38,14 +38,15 @@ class Entry:
 
 def calendar(entries: Iterable[Entry], *, name: str = "") -> bytes:
     """Return a calendar of appointments, in UTC: calendars show their own zone."""
-    whole = Calendar()
+    # icalendar leaves its values untyped.
+    whole = cast(Any, Calendar())
     whole.add("prodid", PRODUCT)
     whole.add("version", "2.0")
     whole.add("method", "PUBLISH")
     if name:
         whole.add("x-wr-calname", name)
     for entry in entries:
-        event = Event()
+        event = cast(Any, Event())
         event.add("uid", entry.uid)
         event.add("dtstamp", _moment(entry.changed_at))
         event.add("dtstart", _moment(entry.start))

@@ -281,7 +281,7 @@ class NodeLedger:
 
     def sign(self, wanted: Wanted, *, delegate: bytes | None = None) -> Ordered:
         """Sign with a key held here: the account's, or `delegate`'s under a spending mandate."""
-        coop, account = account_of(wanted.payer)
+        account = account_of(wanted.payer)[1]
         if wanted.what in ("confirm", "release"):
             return self._act(wanted, self._key(wanted))
         if account == COMMONS:

@@ -16,6 +16,7 @@ from maillon.node.engine.exchange.addressing import Addressing, coop_of, is_pers
 from maillon.node.engine.exchange.notes import FundingNote
 from maillon.node.engine.exchange.paying import RESERVING
 from maillon.node.engine.exchange.ports import Note, Wanted
+from maillon.node.engine.exchange.transcripts import said
 from maillon.node.engine.exchange.writing import Signer
 from maillon.protocol.envelope import Signed
 from maillon.protocol.errors import NotAllowed
@@ -83,7 +84,7 @@ class Funding:
 
     def requested(self, signed: Signed, standing: Standing, payer: bytes, now: int) -> None:
         """Keep a request to a payer here. Raises: NotAllowed for what nobody could pay."""
-        payload: Mapping[str, Any] = signed.payload or {}
+        payload = said(signed)
         if self._store.note(notes.FUNDING, signed.id) is not None:
             return
         if not self._addressing.is_here(payer) or "payee" not in payload or "ref" not in payload:

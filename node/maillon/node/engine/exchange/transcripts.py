@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final, cast
 
 from maillon.node.engine.exchange.ports import Directory, ExchangeStore, Ledger, StepRow
 from maillon.protocol.envelope import Signed, decode_record
@@ -42,6 +43,12 @@ class LedgerFacts:
         if found is None or status is None:
             return None
         return TransferFact(found.payer, found.payee, found.unit, found.amount, status, found.ref)
+
+
+def said(signed: Signed | None) -> Mapping[str, Any]:
+    """Return what a record says; nothing when its content was erased, or there is no record."""
+    payload = None if signed is None else signed.payload
+    return cast("Mapping[str, Any]", payload or {})
 
 
 def step_from_row(row: StepRow, signed: Signed) -> Step:
