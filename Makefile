@@ -21,7 +21,7 @@ ARGS ?=
 .DELETE_ON_ERROR:
 # Two installations into one environment at a time would break it.
 .NOTPARALLEL:
-.PHONY: help demo install dev test interop lint types check vectors vectors-check words simulate mutants explore kill-cycles fuzz bench bench-peers lock dist base-check clean
+.PHONY: help demo install dev test interop lint types check vectors vectors-check words simulate mutants explore kill-cycles fuzz api-check bench bench-peers lock dist base-check clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ kill-cycles: dev ## Kill the nodes of a real federation under load: CYCLES=8 tim
 
 fuzz: dev ## Feed every decoder hostile bytes: SECONDS=10 for each
 	PYTHONPATH=tests $(PY) tests/fuzz/run.py --seconds $(SECONDS) $(ARGS)
+
+api-check: dev ## Question a running node's interface by its own description: SEED=7, EXAMPLES=6
+	PYTHONPATH=tests $(PY) tests/node/api/check_api.py --seed $(or $(SEED),7) --examples $(or $(EXAMPLES),6) $(ARGS)
 
 bench: dev ## Measure: all jobs, or JOBS=a,b
 	$(PY) benchmarks/run.py $(if $(JOBS),--jobs $(JOBS)) $(ARGS)
