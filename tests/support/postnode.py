@@ -185,6 +185,18 @@ class PostNode(netnode.Node):
             for one in self.post.inbox(bytes.fromhex(key), after, 100)
         ]
 
+    async def do_trips(self, peer: str, count: int) -> dict[str, list[float]]:
+        """Return how long empty frames take to come back on a stream of letters."""
+        stream = await self.net.open_stream(bytes.fromhex(peer), PROTOCOL)
+        taken: list[float] = []
+        for _ in range(count):
+            began = trio.current_time()
+            await stream.send(b"")
+            await stream.receive()
+            taken.append(trio.current_time() - began)
+        await stream.close()
+        return {"seconds": taken}
+
     async def do_taken(self, key: str, ids: list[str]) -> int:
         return self.post.taken(bytes.fromhex(key), [bytes.fromhex(id) for id in ids])
 

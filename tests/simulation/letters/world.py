@@ -415,6 +415,8 @@ class World:
 
         try:
             if message.until <= self.seconds():
+                # Too late to write it again: whoever wrote it knows.
+                message.told = message.told or "expired"
                 return
             if not sender.do(step):
                 self.after_power_cut(message, sender)
