@@ -629,7 +629,7 @@ const RULES = {
   agreement(s, { id }, place, eyes, payload) {
     const quote = quoteOf(s, payload, eyes)
     if (s.time > quote.until) no('late')
-    if (quote.status !== 'open' || quote.by !== s.provider) no('decided')
+    if (quote.status !== 'open') no('decided')
     if (s.t.beaten(place, (_, other) => s.t.good(other))) no('rival')
     quote.status = 'agreed'
     Object.assign(s, { agreement: id, agreedQuote: quote.id, terms: quote.terms, waits: s.t.said.bundle !== undefined })

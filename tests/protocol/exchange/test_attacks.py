@@ -75,6 +75,23 @@ def test_ending_everything_behind_an_agreements_back_does_not_undo_it() -> None:
         assert (why(play, ended), play.state().phase) == ("outranked", "scheduled")
 
 
+def test_declining_on_one_device_what_another_agreed_to_does_not_undo_it() -> None:
+    play = Play()
+    quote = play.quoted()
+    play.do("agreement", REQUESTER, quote=quote.id)
+    no = play.add("decline", REQUESTER, device=1, refs=[quote], at=quote.at, quote=quote.id)
+    assert (why(play, no), play.state().phase) == ("outranked", "scheduled")
+
+
+def test_agreeing_to_what_a_stranger_quoted_holds_nobody() -> None:
+    play = Play()
+    forged = play.add("quote", STRANGER, terms={"when": []}, valid_until=play.at + DAY)
+    play.add("agreement", REQUESTER, refs=[forged], quote=forged.id)
+    ended = play.add("cancellation", PROVIDER, refs=[play.opening])
+    assert (why(play, forged), why(play, ended)) == ("role", None)
+    assert play.state().phase == "cancelled"
+
+
 def test_an_agreement_that_had_seen_the_withdrawal_does_not_count() -> None:
     play = Play()
     quote = play.quoted()
@@ -318,6 +335,38 @@ def test_a_handover_is_taken_up_once_and_by_whom_it_names() -> None:
     replay = play.add("handover_acceptance", OTHER, device=1, refs=[consent], handover=given.id)
     assert play.state().provider == THIRD
     assert why(play, replay) in ("phase", "decided", "rival")
+
+
+def test_nobody_consents_to_what_they_propose() -> None:
+    play = Play()
+    play.agreed()
+    theirs = play.do("appointment", REQUESTER, slots=[slot(day=4)])
+    own = play.do("appointment", PROVIDER, slots=[slot(day=5)])
+    assert refused(play, "consent", PROVIDER, to=own.id, yes=True) == "role"
+    play.do("consent", PROVIDER, to=theirs.id, yes=True)
+    assert [entry.start for entry in play.state().slots] == [START + 4 * DAY, START + 5 * DAY]
+
+
+def test_work_that_began_is_not_handed_over_nor_handed_to_one_of_the_two() -> None:
+    play = Play()
+    play.agreed()
+    task = play.do("amendment", PROVIDER, adds={"text": "A tap", "amount": 5})
+    play.do("consent", REQUESTER, to=task.id, yes=True)
+    for to in (REQUESTER, PROVIDER):
+        assert refused(play, "handover", PROVIDER, to=to) == "role"
+    play.until(slot()["start"])
+    play.do("check_in", PROVIDER, slot=SLOT, time=play.at)
+    assert refused(play, "handover", PROVIDER, to=OTHER) == "phase"
+    play.do("handover", PROVIDER, to=OTHER, task=task.id)
+
+
+def test_who_has_not_seen_the_consent_takes_nothing_over() -> None:
+    play = Play()
+    play.agreed()
+    given = play.do("handover", PROVIDER, to=OTHER)
+    play.do("consent", REQUESTER, to=given.id, yes=True)
+    blind = play.add("handover_acceptance", OTHER, refs=[given], handover=given.id)
+    assert (why(play, blind), play.state().provider) == ("unknown_step", PROVIDER)
 
 
 def test_a_provider_that_handed_over_does_not_take_it_back_with_a_check_in_kept_back() -> None:

@@ -119,7 +119,7 @@ def agreement(state: State, step: Step, place: int, known: int) -> None:
     named = _quote(state, step, known)
     if state.time > named.valid_until:
         raise No("late")
-    if named.status != "open" or named.by != state.provider:
+    if named.status != "open":
         raise No("decided")
     if arranged.beaten(place, lambda other: eligible_agreement(arranged, other)):
         raise No("rival")

@@ -90,12 +90,8 @@ def acceptance(state: State, step: Step, place: int, known: int) -> None:
         if not arranged.sees(known, dispute.step):
             # It accepted what nobody had complained of yet; the complaint is still to be answered.
             raise No("outranked")
-    unseen = [slot for slot in state.open_slots() if slot.minutes(known) is None]
-    if unseen and (state.recurring or state.by_time) and len(unseen) == len(
-        list(state.open_slots())
-    ):
-        raise No("unknown_step")
-    if unseen and state.by_time and not state.recurring:
+    measures = [slot.minutes(known) for slot in state.open_slots()]
+    if None in measures and (set(measures) == {None} if state.recurring else state.by_time):
         raise No("unknown_step")
     minutes = payload.get("minutes")
     if dispute is not None and dispute.fixed is not None:
