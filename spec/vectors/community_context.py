@@ -258,6 +258,14 @@ def _vouching(b: Shelf) -> None:
     for status in ("lost", "suspended"):
         b.case(f"another key, {status}, does not", [*gone, f"tablet of gina, {status}"],
                "contest by the tablet", "membership_revoked")  # fmt: skip
+    b.put("tablet of gina, suspended now", w.membership(
+        other, status="suspended", rev=3, at=w.now, status_since=w.now
+    ))  # fmt: skip
+    b.put("contest by the tablet yesterday", c.contest(w, other, word, at=w.now - DAY))
+    b.case("another key, before it is suspended", [*gone, "tablet of gina, suspended now"],
+           "contest by the tablet yesterday")  # fmt: skip
+    b.case("another key, in the second in which it is", [*gone, "tablet of gina, suspended now"],
+           "contest by the tablet", "membership_revoked")  # fmt: skip
     b.live("the contest of a lost key is live", [*gone, "contest"], [*gone, "contest"])
 
 

@@ -180,6 +180,7 @@ def _auctions() -> Iterator[Vector]:
     yield a.case("the award names a reveal that is not there", b, close=b, reveals=r[:2],
                  award=(b[1], r))  # fmt: skip
     yield a.case("the close leaves a sealed bid out", b, close=b[:2], reveals=r, award=(b[1], r))
+    yield a.case("a bid is gone that was opened", b[::2], close=b, reveals=r, award=(b[2], r))
     yield a.case("an award that names no reveal", b, close=b, reveals=r, award=(None, []))
     a = Auction("sealed tie", sealed=True)
     b, r = a.sealed(50, 50)
@@ -247,8 +248,10 @@ def _consents() -> Iterator[Vector]:
     group = c.organisation(w, emil, [(dora, 1), (emil, 1)])
     part = {who.name: c.upon(w, "bundle_part", who, whole, dora) for who in (dora, emil, fanny)}
     old = c.upon(w, "bundle_part", fanny, earlier, dora)
+    poem = w.record("poem", {"salt": bytes(16)}, coop=emil.coop, by=emil.key, refs=(whole.id,))
     for name, owner, of, parts in (
         ("nobody yet", dora, whole, []),
+        ("something of a later kind", dora, whole, [(emil, poem), (fanny, part["fanny"])]),
         ("one of two", dora, whole, [(emil, part["emil"])]),
         ("all", dora, whole, [(fanny, part["fanny"]), (emil, part["emil"])]),
         ("the author too", dora, whole, [(dora, part["dora"]), (emil, part["emil"])]),

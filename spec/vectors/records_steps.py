@@ -21,6 +21,7 @@ _LOT = hashlib.sha256(b"secret").digest()
 OPEN: dict[str, Value] = {"form": "open", "closes": NOW + DAY_S, "lot": _LOT}
 SEALED: dict[str, Value] = {**OPEN, "form": "sealed", "reveal_until": NOW + 2 * DAY_S}
 
+KIND_REF = {"bid_reveal": "bid", "contest": "vouching"}
 _BY_NODE = {"admission", "membership", "category", "vouching", "bundle_decision", "relay_request",
             "relay_ack"}  # fmt: skip
 
@@ -93,6 +94,9 @@ def steps(w: World) -> Iterator[Case]:
         ("a quote for longer than its record", w.now + 30 * DAY_S + 1, "schema", "valid_until"),
     ):
         yield name, of_kind(w, "quote", _sample("quote", valid_until=until)), expect, rule
+    quote = _sample("quote", valid_until=w.now + 1)
+    yield "a quote after nothing", of_kind(w, "quote", quote, refs=()), "schema", "step_refs"
+    yield "a quote after nine steps", of_kind(w, "quote", quote, refs=ids), "schema", "step_refs"
     asked = _sample("funding_request")
     yield "a request for funds after a step", of_kind(w, "funding_request", asked, refs=ids[:1]), "schema", "step_refs"  # noqa: E501
     yield "funds after eight steps", of_kind(w, "funding", _sample("funding"), refs=ids[:8]), "ok", ""  # noqa: E501
@@ -117,6 +121,8 @@ def public(w: World) -> Iterator[Case]:
         yield f"{kind} that rests on two", of_kind(w, kind, payload, refs=ids), "schema", "first_ref"  # noqa: E501
     for kind in ("bid_reveal", "contest"):
         payload = _sample(kind)
+        refs = [payload[KIND_REF[kind]], ids[0]]
+        yield f"{kind} that rests on it and more", of_kind(w, kind, payload, refs=refs), "schema", "first_ref"  # noqa: E501
         yield f"{kind} that rests on something else", of_kind(w, kind, payload, refs=ids[:1]), "schema", "first_ref"  # noqa: E501
     for kind in ("bid", "bid_reveal", "auction_close", "award", "contest", "vouching"):
         yield f"{kind} revised", of_kind(w, kind, _sample(kind), rev=1), "schema", "rev"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from maillon.protocol.encoding import decode
-from maillon.protocol.envelope import Checked, decode_header, decode_record, record_id
+from maillon.protocol.envelope import Checked, Signed, decode_header, decode_record, record_id
 from maillon.protocol.errors import LocalError, Malformed, RemoteError
 from maillon.protocol.founding import (
     card_from_text,
@@ -15,11 +17,12 @@ from maillon.protocol.founding import (
     decode_invitation,
     invitation_from_text,
 )
+from maillon.protocol.ids import RecordId
 from maillon.protocol.limits import PAYLOAD_BYTES_MAX
 from maillon.protocol.records import KINDS
 from maillon.protocol.records._fast import compile_fits
 from maillon.protocol.records.schema import Broken, compile_type
-from maillon.protocol.validation import check_context, check_structure
+from maillon.protocol.validation import check_context, check_step, check_structure
 from support.model_view import ModelView, live_set
 from support.vectors import load
 
@@ -79,10 +82,46 @@ def judged(data: bytes) -> None:
     """
     try:
         signed = decode_record(data)
-        check_structure(signed, fed=signed.header.fed, now=NOW)
-        check_context(Checked(signed), VIEW, NOW)
     except RemoteError:
         return
+    _judge(signed)
+
+
+def _judge(signed: Signed) -> None:
+    for private in (False, True):
+        try:
+            check_structure(signed, fed=signed.header.fed, now=NOW, private=private)
+        except RemoteError:
+            continue
+        try:
+            if private:
+                check_step(Checked(signed), VIEW)
+            else:
+                check_context(Checked(signed), VIEW, NOW)
+        except RemoteError:
+            pass
+
+
+def retold(data: bytes) -> None:
+    """A known header with whatever payload is judged without anything but those errors.
+
+    The first two bytes choose the header, the rest is the payload: a fuzzer finds no hash either.
+    """
+    if len(data) < 3:
+        return
+    template = RECORDS[int.from_bytes(data[:2], "big") % len(RECORDS)]
+    payload_bytes = data[2:]
+    try:
+        value = decode(payload_bytes, bytes_max=PAYLOAD_BYTES_MAX)
+    except Malformed:
+        return
+    if type(value) is not dict:
+        return
+    body = hashlib.sha256(payload_bytes).digest()
+    header = replace(template.header, body=body, size=len(payload_bytes))
+    header_bytes = header.encode()
+    id = RecordId(hashlib.sha256(header_bytes).digest())
+    _judge(Signed(header, header_bytes, id, template.signature, payload_bytes, value))
 
 
 def founding(data: bytes) -> None:
@@ -121,6 +160,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "header": header,
     "payload": payload,
     "judged": judged,
+    "retold": retold,
     "founding": founding,
     "text": text,
     "invitation": invitation,
@@ -135,6 +175,11 @@ SEEDS: dict[str, list[bytes]] = {
         if len(v["payload"]) <= 2_000
     ],
     "judged": [signed.encode() for signed in RECORDS],
+    "retold": [
+        place.to_bytes(2, "big") + signed.payload_bytes
+        for place, signed in enumerate(RECORDS)
+        if signed.payload_bytes is not None and len(signed.payload_bytes) <= 2_000
+    ],
     "founding": [bytes.fromhex(v["file"]) for v in FOUNDING["files"]],
     "text": [v["text"].encode() for v in FOUNDING["texts"]],
     "invitation": [],

@@ -139,8 +139,8 @@ def test_terms_that_are_completed_name_every_deadline_and_keep_what_was_said() -
     assert {part.name for part in DEADLINES} <= whole.keys()
     assert whole["accept_within_s"] == 61 and whole["settle"] == "hold"
     assert whole["silence"]["accept"] == "mediated" and whole["silence"]["begin"] == "cancelled"
-    terms = {"salt": bytes(16), "exchange": bytes(32), "terms": whole, "valid_until": 1}
-    assert build("quote", **terms)["terms"] == whole
+    quote = build("quote", salt=bytes(16), exchange=bytes(32), terms=whole, valid_until=1)
+    assert quote["terms"] == whole
     assert "settle" not in given and given["silence"] == {"accept": "mediated"}
 
 
@@ -290,3 +290,9 @@ def test_times_that_are_joined_fit_the_field_and_leave_the_same_free(
     build("freebusy", salt=bytes(16), **payload)
     taken = any(a < b and a <= end and start <= b for a, b in busy)
     assert free(payload, start, end) is (start <= end and not taken)
+
+
+def test_times_that_touch_are_one_and_a_long_one_covers_a_short_one() -> None:
+    assert joined([(5, 9), (1, 5)]) == [[1, 9]]
+    assert joined([(1, 10), (2, 3)]) == [[1, 10]]
+    assert joined([(1, 4), (6, 9), (3, 3), (9, 2)]) == [[1, 4], [6, 9]]

@@ -10,6 +10,7 @@ from maillon.protocol.envelope import Signed
 from maillon.protocol.keys import SigningKey
 from maillon.protocol.records import DAY_S, build
 from simulation.check import Broken, Checker
+from simulation.dealings import DEALINGS
 from simulation.disk import SimDisk
 from simulation.liar import LiarNode
 from simulation.net import Clockwork, Net, Weather
@@ -277,12 +278,16 @@ class Federation:
         if not where.up or where.liar:
             return
         acts = ["offer", "offer", "demand", "revise", "revise", "withdraw", "republish", "device"]
+        acts += ["auction", "answer", "answer", "reveal", "close", "bundle", "consent"]
         if not self.plan.tame:
             acts += ["suspend", "lift", "revoke", "steal", "mandate", "delegate", "delegate"]
             acts += ["end_mandate", "rotate_node", "leave", "rename"]
         act = rng.choice(acts)
         self.clock.note("act", act, member.key.public)
-        getattr(self, "do_" + act)(person, member, where)
+        if act in DEALINGS:
+            DEALINGS[act](self, person, member, where)
+        else:
+            getattr(self, "do_" + act)(person, member, where)
 
     def _until(self, person: Person, at: int) -> int:
         short = self.rng.random() < 0.2

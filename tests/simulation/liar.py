@@ -14,6 +14,7 @@ from maillon.protocol import encoding
 from maillon.protocol.envelope import Signed
 from maillon.protocol.gossip import encode_batches
 from maillon.protocol.keys import SigningKey
+from maillon.protocol.records import build
 from simulation.node import SimNode
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class LiarNode(SimNode):
                 lambda: encoding.encode([frames.RECORDS, [self.forged().encode()]]),
                 lambda: encoding.encode([frames.RECORDS, [rng.randbytes(200)]]),
                 lambda: encoding.encode([frames.RECORDS, [self.bare()]]),
+                lambda: encoding.encode([frames.RECORDS, [self.indiscreet().encode()]]),
                 lambda: encoding.encode([9, b"?"]),
                 lambda: bytes(frames_too_long),
             )
@@ -66,6 +68,7 @@ class LiarNode(SimNode):
             lambda: (_batch(self.loose()), True),
             lambda: (_batch(self.foreign().encode()), True),
             lambda: (_batch(self.endless().encode()), True),
+            lambda: (_batch(self.indiscreet().encode()), True),
             lambda: (encoding.encode([1, [bytes(18_000)] * 3]), True),
             lambda: (bytes(70_000), True),
             lambda: (_batch(*(self.stranger().encode() for _ in range(rng.randint(1, 14)))), False),
@@ -98,6 +101,15 @@ class LiarNode(SimNode):
     def endless(self) -> Signed:
         """Make an offer that lives longer than offers may."""
         return self.federation.some_offer(self.federation.any_member(), days=3_000)
+
+    def indiscreet(self) -> Signed:
+        """Make a step of an exchange, rightly signed, that was for one other person to read."""
+        world, member = self.federation.world, self.federation.any_member()
+        payload = build("message", salt=world.fresh(), exchange=world.fresh(32), text="Code 1234.",
+                        lang="fr")  # fmt: skip
+        at = int(self.net.clock.now)
+        return world.record("message", payload, coop=member.coop, by=member.key, at=at,
+                            refs=(world.fresh(32),))  # fmt: skip
 
     def stranger(self) -> Signed:
         """Make an offer by a key that nobody vouches for."""

@@ -1,9 +1,10 @@
 """What should be live, computed without the engine and without the protocol's validation.
 
 It takes any collection of signed records (their form and signatures proven elsewhere) and finds
-those that count and are current. It follows spec/02 and spec/03 level by level, by brute force:
-profiles of founders, admissions, other profiles, memberships, mandates, all else. At each level the
-greatest (rev, at, id) of each (author, series) wins among the records that count.
+those that count and are current. It follows spec/02, spec/03 and spec/08-community level by level,
+by brute force: profiles of founders, admissions, other profiles, memberships, mandates, all else,
+what rests on one of those, and what rests on that. At each level the greatest (rev, at, id) of each
+(author, series) wins among the records that count.
 
 It is written a second time on purpose: where it and the engine differ, one of them is wrong.
 """
@@ -14,6 +15,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from maillon.protocol.encoding import encode
 from maillon.protocol.envelope import Signed
 from maillon.protocol.founding import Founding
 
@@ -36,8 +38,14 @@ _TAGS = {
     _tag(kind): kind
     for kind in (
         "coop_profile", "admission", "membership", "mandate", "category", "offer", "demand",
-        "attestation", "reply",
+        "attestation", "reply", "bundle", "bid", "cosignature", "bundle_part", "auction_close",
+        "bid_reveal",
     )
+}  # fmt: skip
+# What each rests on; reveals of bids come one level later.
+_ON = {
+    "cosignature": "demand", "bid": "demand", "auction_close": "demand", "bundle_part": "bundle",
+    "bid_reveal": "bid",
 }  # fmt: skip
 _NODE_ONLY = {"admission", "membership", "category"}
 
@@ -68,6 +76,7 @@ class Oracle:
         self._members: dict[tuple[bytes, bytes], Signed] = {}
         self._mandates: dict[bytes, tuple[Signed, bytes]] = {}
         self._heads: dict[tuple[bytes, bytes], Signed] = {}
+        self._owners: dict[bytes, tuple[bytes, Signed]] = {}
         self._build([signed for signed in records if signed.header.until >= now])
 
     @property
@@ -105,8 +114,10 @@ class Oracle:
         for (author, series), signed in self._heads.items():
             if signed.header.kind == "mandate":
                 self._mandates[_thing(author, series)] = (signed, author)
-        for about in sorted(levels):
-            self._take(levels[about])
+        for late in (set[str](), _ON.keys() - {"bid_reveal"}, {"bid_reveal"}):
+            for about in sorted(late or levels.keys() - _ON.keys()):
+                self._take(levels.get(about, []))
+            self._owners = {s.id: (author, s) for (author, _), s in self._heads.items()}
 
     def _take(self, records: Iterable[Signed]) -> None:
         for signed in records:
@@ -172,7 +183,50 @@ class Oracle:
             role = "member" if author[:1] == b"p" else "node"
         if header.until > until or not self._role_may(role, about, header.coop):
             return None
+        if header.kind == "bundle":
+            named = [part["provider"] for part in _fields(signed)["parts"]]
+            return author if author in named else None
+        if header.kind in _ON and not self._rests(signed, author):
+            return None
         return author
+
+    def _rests(self, signed: Signed, author: bytes) -> bool:
+        """Say whether a record is rightly about the revision it names, if that is current."""
+        header, fields = signed.header, _fields(signed)
+        owner, base = self._owners.get(header.refs[0], (b"", None))
+        if base is None or base.header.kind != _ON[header.kind]:
+            return False
+        below = _fields(base)
+        if header.kind == "bundle_part":
+            return (
+                fields["bundle"] == _thing(owner, base.header.series)
+                and author in [part["provider"] for part in below["parts"]]
+            )
+        if header.kind == "bid_reveal":
+            _, demand = self._owners.get(base.header.refs[0], (b"", None))
+            if demand is None or author != owner or "commit" not in below:
+                return False
+            price = encode([below["demand"], fields["amount"]])
+            seal = b"maillon/1/bid\0" + fields["nonce"] + price
+            terms = _fields(demand)["auction"]
+            in_time: bool = terms["closes"] < header.at <= terms["reveal_until"]
+            opens = hashlib.sha256(seal).digest() == below["commit"]
+            return opens and in_time and fields["amount"] <= _limit(demand)
+        if fields["demand"] != _thing(owner, base.header.series):
+            return False
+        if header.kind == "cosignature":
+            return author != owner
+        terms = below.get("auction")
+        if terms is None:
+            return False
+        if header.kind == "auction_close":
+            return author == owner and header.at > terms["closes"]
+        return (
+            author != owner
+            and header.at <= terms["closes"]
+            and ("commit" in fields) == (terms["form"] == "sealed")
+            and fields.get("amount", 0) <= _limit(base)
+        )
 
     def _role_may(self, role: str, about: str, coop: bytes) -> bool:
         if about in _NODE_ONLY:
@@ -248,6 +302,11 @@ class Oracle:
         if _suspended(member, header.at) and header.kind != "withdrawal":
             return None
         return author
+
+
+def _limit(demand: Signed) -> float:
+    limit: float = _fields(demand)["reciprocity"].get("amount", float("inf"))
+    return limit
 
 
 def _ended_before(entry: Mapping[str, Any], signed: Signed) -> bool:

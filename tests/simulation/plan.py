@@ -68,3 +68,7 @@ class Person:
     things: list[Signed] = field(default_factory=list[Signed])
     # What was ever promised for a series: nothing may end before what it replaces.
     untils: dict[bytes, int] = field(default_factory=dict[bytes, int])
+    # What the sealed bids were: amount and nonce, by the bid's id.
+    sealed: dict[bytes, tuple[int, bytes]] = field(
+        default_factory=dict[bytes, tuple[int, bytes]]
+    )

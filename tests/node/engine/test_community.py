@@ -111,6 +111,18 @@ def test_what_rests_on_a_demand_goes_when_it_is_revised_withdrawn_or_expires() -
         assert rig.live(offer) and rig.consistent()
 
 
+def test_the_view_knows_what_rests_on_a_record_and_forgets_what_left() -> None:
+    world, rig, dora, emil = rig_with_people()
+    demand = c.auction(world, dora)
+    bids = [c.bid(world, emil, demand, dora, amount) for amount in (7, 8)]
+    rig.submit(demand, *bids)
+    assert sorted(rig.engine.view.upon(demand.id)) == sorted(bid.id for bid in bids)
+    rig.hear(world.withdrawal(bids[0], emil.key, emil.coop))
+    assert rig.engine.view.upon(demand.id) == (bids[1].id,)
+    rig.hear(world.withdrawal(bids[1], emil.key, emil.coop))
+    assert rig.engine.view.upon(demand.id) == ()
+
+
 def test_a_move_waits_for_the_new_coop_and_goes_with_its_word() -> None:
     world, rig, dora, _ = rig_with_people()
     there = world.make_member(2, "there", key="coop 1/dora")

@@ -181,6 +181,10 @@ class IdentityView:
         thing = thing_id(who.author, signed.header.series)
         return Valid(signed, who.author, thing, who.role)
 
+    def upon(self, id: bytes) -> tuple[bytes, ...]:
+        """Return the ids of the live records that rest on a record, in no particular order."""
+        return tuple(self._upon.get(id, ()))
+
     # --- For the engine -------------------------------------------------------------------------
 
     def author_of(self, header: Header, id: bytes) -> bytes | None:
