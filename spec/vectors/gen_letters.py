@@ -272,10 +272,8 @@ def _frames() -> list[dict[str, object]]:
         ("a negative count", "letter_frame", encode([4, -1])),
         ("a byte behind it", "trailing_bytes", encode([4, 0]) + b"\0"),
     ]
-    listed += [
-        {"name": name, "bytes": data, "expect": "malformed", "rule": rule}
-        for name, rule, data in bad
-    ]
+    for name, rule, data in bad:
+        listed.append({"name": name, "bytes": data, "expect": "malformed", "rule": rule})
     return listed
 
 

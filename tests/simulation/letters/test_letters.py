@@ -97,7 +97,7 @@ class ForgetsTheLastCommits(SimDisk):
 
     def __init__(self, rows: Rows | None = None) -> None:
         super().__init__(rows)
-        self.synced = self.rows.copy()
+        self.synced: Rows = self.rows.copy()
 
     def committed(self) -> None:
         if self.commits % 40 == 0:

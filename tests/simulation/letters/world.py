@@ -100,7 +100,7 @@ class Office:
             return
         self.world.book.count("power cuts")
         self.office = None
-        self.disk = SimDisk(self.disk.rows)
+        self.disk = type(self.disk)(self.disk.rows)
         self.world.look_at_links()
         self.world.clock.after(self.world.clock.rng.randrange(500, 300_000), self.restart)
 
@@ -135,12 +135,13 @@ class Office:
 
     def tick(self, life: int) -> None:
         """Look at the clock, again and again, while this life lasts."""
-        if self.office is None or life != self.lives:
+        office = self.office
+        if office is None or life != self.lives:
             return
-        if self.do(lambda office: office.tick(self.now())) and self.office is not None:
+        if self.do(lambda office: office.tick(self.now())):
             self.world.book.office(self.disk)
             self.world.look_into_own_boxes(self)
-            wait = max(1, self.office.next_wake(self.now()) - self.now())
+            wait = max(1, office.next_wake(self.now()) - self.now())
             self.world.clock.after(1_000 * wait, self.tick, life)
 
     # --- wires ----------------------------------------------------------------------------------
