@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from maillon.node.api import persons_shapes as shapes
+from maillon.node.api import groups_shapes as group_shapes
 from maillon.node.api.caller import Forbidden
 from maillon.node.ledger.asking import KeyElsewhere
 from maillon.node.persons.errors import NotFound, NotPossible
@@ -26,15 +26,15 @@ async def net(tmp_path: Path) -> AsyncIterator[Net]:
 async def founded(
     a: PersonsTestNode, members: list[tuple[PersonsTestNode, str]], signatures: int = 2,
     split: str = "shares",
-) -> shapes.Group:  # fmt: skip
+) -> group_shapes.Group:  # fmt: skip
     shares = (3, 2, 1)
     return await a.persons.found_group(
         OPERATOR,
-        shapes.GroupRequest(
+        group_shapes.GroupRequest(
             name="Jardins à trois",
             founder=members[0][1].partition(":")[2],
             members=[
-                shapes.GroupMember(node.author_of(who).hex(), share)
+                group_shapes.GroupMember(node.author_of(who).hex(), share)
                 for (node, who), share in zip(members, shares, strict=False)
             ],
             signatures=signatures,
@@ -46,14 +46,14 @@ async def founded(
 
 async def three(
     net: Net, split: str = "shares"
-) -> tuple[PersonsTestNode, PersonsTestNode, list[str], shapes.Group]:
+) -> tuple[PersonsTestNode, PersonsTestNode, list[str], group_shapes.Group]:
     """Return a group of two people of one coop and one of another, that counts."""
     _, (a, b, _c) = net
     ana, bo, eve = await a.holder("Ana"), await a.holder("Bo"), await b.holder("Eve")
     await agreed([a, b])
     made = await founded(a, [(a, ana), (a, bo), (b, eve)], split=split)
     assert not made.counts
-    consent = shapes.ConsentRequest(a.author_of(bo).hex())
+    consent = group_shapes.ConsentRequest(a.author_of(bo).hex())
     told = a.persons.consent(OPERATOR, made.group, consent)
     assert [part.consents for part in told.members] == [True, True, False]
     # The third consents at her own coop; her record comes by gossip.
@@ -122,9 +122,9 @@ async def test_nothing_is_split_before_everybody_consents(
     assert a.balance(made.account) == 40 and a.persons.splits(OPERATOR, made.group).splits == []
     with pytest.raises(NotPossible):
         await a.persons.propose_order(
-            OPERATOR, made.group, shapes.GroupOrderRequest(to=pat, amount=5, unit="heure")
+            OPERATOR, made.group, group_shapes.GroupOrderRequest(to=pat, amount=5, unit="heure")
         )
-    a.persons.consent(OPERATOR, made.group, shapes.ConsentRequest(a.author_of(bo).hex()))
+    a.persons.consent(OPERATOR, made.group, group_shapes.ConsentRequest(a.author_of(bo).hex()))
     await until(lambda: a.balance(made.account) == 0, "now it is")
     assert (a.balance(ana), a.balance(bo)) == (24, 16) and b
 
@@ -140,22 +140,25 @@ async def test_an_order_of_the_group_needs_as_many_members_as_its_rule_says(
     # Nobody pays from it on another way: its key is with no one's keys.
     with pytest.raises(KeyElsewhere):
         await a.pay(group.account, zoe, 10)
-    wish = shapes.GroupOrderRequest(
+    wish = group_shapes.GroupOrderRequest(
         to=zoe, amount=30, unit="heure", memo="une bêche", by=a.author_of(ana).hex(), wait_s=60
     )
     order = await a.persons.propose_order(a.caller(ana), group.group, wish)
     assert (order.status, order.approvals) == ("open", [a.author_of(ana).hex()])
     # The same member twice is one; strangers are none.
-    twice = shapes.ApproveRequest(a.author_of(ana).hex(), wait_s=60)
+    twice = group_shapes.ApproveRequest(a.author_of(ana).hex(), wait_s=60)
     again = await a.persons.approve_order(a.caller(ana), group.group, order.order, twice)
     assert again.status == "open" and len(again.approvals) == 1
     with pytest.raises(NotPossible):
         await a.persons.approve_order(
-            OPERATOR, group.group, order.order, shapes.ApproveRequest(a.author_of(pat).hex())
+            OPERATOR, group.group, order.order, group_shapes.ApproveRequest(a.author_of(pat).hex())
         )
     with pytest.raises(Forbidden):
         await a.persons.approve_order(
-            a.caller(pat), group.group, order.order, shapes.ApproveRequest(a.author_of(bo).hex())
+            a.caller(pat),
+            group.group,
+            order.order,
+            group_shapes.ApproveRequest(a.author_of(bo).hex()),
         )
     with pytest.raises(NotFound):
         a.persons.group(a.caller(pat), group.group)
@@ -175,7 +178,7 @@ async def test_an_order_of_the_group_needs_as_many_members_as_its_rule_says(
     record = sign(made, key).encode().hex()
     done = await a.persons.approve_order(
         OPERATOR, group.group, order.order,
-        shapes.ApproveRequest(b.author_of(eve).hex(), record, 60),
+        group_shapes.ApproveRequest(b.author_of(eve).hex(), record, 60),
     )  # fmt: skip
     assert (done.status, a.balance(zoe), a.balance(group.account)) == ("certified", 30, 60)
     # An approval of one order approves no other.
@@ -183,7 +186,7 @@ async def test_an_order_of_the_group_needs_as_many_members_as_its_rule_says(
     with pytest.raises(NotPossible):
         await a.persons.approve_order(
             OPERATOR, group.group, other.order,
-            shapes.ApproveRequest(b.author_of(eve).hex(), record, 60),
+            group_shapes.ApproveRequest(b.author_of(eve).hex(), record, 60),
         )  # fmt: skip
     await a.persons.work()
     assert a.balance(zoe) == 30 and bo

@@ -9,6 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter, SkipValidation
 
 from maillon.node import bounds
+from maillon.node.api import groups_shapes as group_shapes
 from maillon.node.api import persons_shapes as shapes
 from maillon.node.api.caller import PUBLIC, Who, needs
 from maillon.node.api.persons_service import ActOptions, VoucherOptions
@@ -195,36 +196,36 @@ def acts_receipt(
 
 @post("/v1/groups", status_code=201, opt=PUBLISH)
 async def found_group(
-    service: Node, caller: Who, data: JSONBody[shapes.GroupRequest]
-) -> shapes.Group:
+    service: Node, caller: Who, data: JSONBody[group_shapes.GroupRequest]
+) -> group_shapes.Group:
     """Found a micro-organisation with members, shares and a rule for signing."""
     return await service.persons.found_group(caller, data)
 
 
 @get("/v1/groups", opt=READ, sync_to_thread=False)
-def list_groups(service: Node, caller: Who) -> shapes.Groups:
+def list_groups(service: Node, caller: Who) -> group_shapes.Groups:
     """List the groups whose accounts are here."""
     return service.persons.groups(caller)
 
 
 @get("/v1/groups/{group:str}", opt=READ, sync_to_thread=False)
-def show_group(service: Node, caller: Who, group: FromPath[str]) -> shapes.Group:
+def show_group(service: Node, caller: Who, group: FromPath[str]) -> group_shapes.Group:
     """Show a group: who has consented, and by which shares it splits."""
     return service.persons.group(caller, group)
 
 
 @post("/v1/groups/{group:str}/consents", status_code=201, opt=PUBLISH, sync_to_thread=False)
 def consent(
-    service: Node, caller: Who, group: FromPath[str], data: JSONBody[shapes.ConsentRequest]
-) -> shapes.Group:
+    service: Node, caller: Who, group: FromPath[str], data: JSONBody[group_shapes.ConsentRequest]
+) -> group_shapes.Group:
     """Consent as a member."""
     return service.persons.consent(caller, group, data)
 
 
 @post("/v1/groups/{group:str}/orders", status_code=201, opt=PAY)
 async def propose_order(
-    service: Node, caller: Who, group: FromPath[str], data: JSONBody[shapes.GroupOrderRequest]
-) -> shapes.GroupOrder:
+    service: Node, caller: Who, group: FromPath[str], data: JSONBody[group_shapes.GroupOrderRequest]
+) -> group_shapes.GroupOrder:
     """Propose a payment from the group's account; it is made with enough approvals."""
     return await service.persons.propose_order(caller, group, data)
 
@@ -235,20 +236,20 @@ async def approve_order(
     caller: Who,
     group: FromPath[str],
     order: FromPath[str],
-    data: JSONBody[shapes.ApproveRequest],
-) -> shapes.GroupOrder:
+    data: JSONBody[group_shapes.ApproveRequest],
+) -> group_shapes.GroupOrder:
     """Approve a payment of the group."""
     return await service.persons.approve_order(caller, group, order, data)
 
 
 @get("/v1/groups/{group:str}/orders", opt=READ, sync_to_thread=False)
-def group_orders(service: Node, caller: Who, group: FromPath[str]) -> shapes.GroupOrders:
+def group_orders(service: Node, caller: Who, group: FromPath[str]) -> group_shapes.GroupOrders:
     """List the payments proposed in a group."""
     return service.persons.group_orders(caller, group)
 
 
 @get("/v1/groups/{group:str}/splits", opt=READ, sync_to_thread=False)
-def group_splits(service: Node, caller: Who, group: FromPath[str]) -> shapes.Splits:
+def group_splits(service: Node, caller: Who, group: FromPath[str]) -> group_shapes.Splits:
     """List what came in and how it was split."""
     return service.persons.splits(caller, group)
 

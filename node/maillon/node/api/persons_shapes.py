@@ -11,14 +11,11 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
+from maillon.node.api.groups_shapes import Record
 from maillon.node.api.ledger_shapes import Amount, Hex16, UnitCode, Wait, Who
 from maillon.node.api.shapes import Hex32, Request
 
 Hex64 = Annotated[str, Meta(pattern="^[0-9a-f]{128}$")]
-AuthorId = Annotated[str, Meta(pattern="^70[0-9a-f]{96}$")]
-"""A person as records name them: `p`, coop, person."""
-Record = Annotated[str, Meta(pattern="^([0-9a-f]{2}){1,18432}$")]
-"""A signed record, as hexadecimal text."""
 Order = Annotated[str, Meta(pattern="^([0-9a-f]{2}){1,2048}$")]
 Short = Annotated[str, Meta(max_length=200)]
 Code = Annotated[str, Meta(min_length=8, max_length=400)]
@@ -380,129 +377,6 @@ class PersonMandates(Struct):
 class Receipt(Struct):
     html: str
     text: str
-
-
-# --- groups -------------------------------------------------------------------------------------
-
-
-class GroupMember(Request):
-    author: AuthorId
-    share: Annotated[int, Meta(ge=1, le=10_000)] = 1
-
-
-class GroupRequest(Request):
-    """Found a micro-organisation; `founder` signs the record with a key held here."""
-
-    name: Annotated[str, Meta(min_length=1, max_length=120)]
-    founder: Who
-    members: Annotated[list[GroupMember], Meta(min_length=2, max_length=32)]
-    signatures: Annotated[int, Meta(ge=1, le=32)] = 1
-    split: Annotated[str, Meta(pattern="^(shares|equal|performer)$")] = "shares"
-    days: Annotated[int, Meta(ge=1, le=400)] = 365
-    units: Annotated[list[UnitCode], Meta(max_length=16)] = []
-    wait_s: Wait = 10.0
-
-
-class GroupPart(Struct):
-    author: str
-    name: str
-    share: int
-    consents: bool
-
-
-class Group(Struct):
-    """`counts` once every member has consented; payments are split from then on."""
-
-    group: str
-    organisation: str
-    name: str
-    account: str
-    status: str
-    split: str
-    signatures: int
-    members: list[GroupPart]
-    counts: bool
-
-
-class Groups(Struct):
-    groups: list[Group]
-
-
-class ConsentRequest(Request):
-    """A member consents: by a key held here, or with a signed `organisation_part` record."""
-
-    member: AuthorId
-    signed: Record | None = None
-
-
-class GroupOrderRequest(Request):
-    to: Who
-    amount: Amount
-    unit: UnitCode | None = None
-    memo: Annotated[str, Meta(max_length=400)] = ""
-    by: AuthorId | None = None
-    """A member whose key is held here and who approves at once."""
-    wait_s: Wait = 10.0
-
-
-class ApproveRequest(Request):
-    """Approve: by a key held here, or with a signed `group_approval` record."""
-
-    member: AuthorId
-    signed: Record | None = None
-    wait_s: Wait = 10.0
-
-
-class GroupOrder(Struct):
-    """`status`: open (approvals are missing), waiting, placed, certified, refused, expired."""
-
-    order: str
-    group: str
-    hash: str
-    to_coop: str
-    to_account: str
-    to_name: str
-    unit: int
-    code: str
-    amount: int
-    text: str
-    memo: str
-    at: int
-    until: int
-    needed: int
-    approvals: list[str]
-    status: str
-    transfer: str = ""
-    reason: str = ""
-
-
-class GroupOrders(Struct):
-    orders: list[GroupOrder]
-
-
-class SplitPart(Struct):
-    author: str
-    amount: int
-    text: str
-    status: str
-    transfer: str = ""
-    reason: str = ""
-
-
-class Split(Struct):
-    """An incoming payment and its parts, whose sum is the payment, exactly."""
-
-    transfer: str
-    unit: int
-    code: str
-    amount: int
-    text: str
-    at: int
-    parts: list[SplitPart]
-
-
-class Splits(Struct):
-    splits: list[Split]
 
 
 # --- moving -------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
+from maillon.node.api import groups_shapes as group_shapes
 from maillon.node.api import persons_shapes as shapes
 from maillon.node.api.caller import Caller
 from maillon.node.api.persons_service import ActOptions, VoucherOptions
@@ -163,32 +164,36 @@ class PersonsDesk:
 
     # --- groups ---------------------------------------------------------------------------------
 
-    async def found_group(self, caller: Caller, request: shapes.GroupRequest) -> shapes.Group:
+    async def found_group(
+        self, caller: Caller, request: group_shapes.GroupRequest
+    ) -> group_shapes.Group:
         return await self.teams.found(caller, request)
 
-    def groups(self, caller: Caller) -> shapes.Groups:
+    def groups(self, caller: Caller) -> group_shapes.Groups:
         return self.teams.listed(caller)
 
-    def group(self, caller: Caller, group: str) -> shapes.Group:
+    def group(self, caller: Caller, group: str) -> group_shapes.Group:
         return self.teams.show(caller, group)
 
-    def consent(self, caller: Caller, group: str, request: shapes.ConsentRequest) -> shapes.Group:
+    def consent(
+        self, caller: Caller, group: str, request: group_shapes.ConsentRequest
+    ) -> group_shapes.Group:
         return self.teams.consent(caller, group, request)
 
     async def propose_order(
-        self, caller: Caller, group: str, request: shapes.GroupOrderRequest
-    ) -> shapes.GroupOrder:
+        self, caller: Caller, group: str, request: group_shapes.GroupOrderRequest
+    ) -> group_shapes.GroupOrder:
         return await self.teams.propose(caller, group, request)
 
     async def approve_order(
-        self, caller: Caller, group: str, order: str, request: shapes.ApproveRequest
-    ) -> shapes.GroupOrder:
+        self, caller: Caller, group: str, order: str, request: group_shapes.ApproveRequest
+    ) -> group_shapes.GroupOrder:
         return await self.teams.approve(caller, group, order, request)
 
-    def group_orders(self, caller: Caller, group: str) -> shapes.GroupOrders:
+    def group_orders(self, caller: Caller, group: str) -> group_shapes.GroupOrders:
         return self.teams.orders(caller, group)
 
-    def splits(self, caller: Caller, group: str) -> shapes.Splits:
+    def splits(self, caller: Caller, group: str) -> group_shapes.Splits:
         return self.teams.splits(caller, group)
 
     # --- moving ---------------------------------------------------------------------------------

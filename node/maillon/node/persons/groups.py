@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 from maillon.ledger.errors import LedgerError
 from maillon.ledger.orders import PayAction
 from maillon.ledger.state import GROUP
-from maillon.node.api import persons_shapes as shapes
+from maillon.node.api import groups_shapes as group_shapes
 from maillon.node.api.caller import Caller
 from maillon.node.i18n import _
 from maillon.node.ledger.asking import Place
@@ -65,7 +65,7 @@ class Groups:
 
     # --- founding -------------------------------------------------------------------------------
 
-    async def found(self, caller: Caller, request: shapes.GroupRequest) -> shapes.Group:
+    async def found(self, caller: Caller, request: group_shapes.GroupRequest) -> group_shapes.Group:
         """Publish a micro-organisation and open its account. Raises: NotPossible."""
         host = self._host
         founder = self._accounts.asking.own(request.founder)
@@ -135,12 +135,12 @@ class Groups:
 
     # --- showing --------------------------------------------------------------------------------
 
-    def listed(self, caller: Caller) -> shapes.Groups:
+    def listed(self, caller: Caller) -> group_shapes.Groups:
         """List the groups that the caller belongs to, or all for the desk."""
         rows = self._disk.rows("SELECT * FROM team ORDER BY name, id")
-        return shapes.Groups([self._shown(row) for row in rows if self._may_see(caller, row)])
+        return group_shapes.Groups([self._shown(row) for row in rows if self._may_see(caller, row)])
 
-    def show(self, caller: Caller, group: str) -> shapes.Group:
+    def show(self, caller: Caller, group: str) -> group_shapes.Group:
         """Show a group. Raises: NotFound."""
         team = self._find(group)
         if not self._may_see(caller, team):
@@ -153,12 +153,12 @@ class Groups:
         whole = self.organisation(team)
         return whole is not None and caller.author in _members(whole)
 
-    def _shown(self, team: Row) -> shapes.Group:
+    def _shown(self, team: Row) -> group_shapes.Group:
         whole = self.organisation(team)
         account = self._accounts.account(team["id"])
         fields: Mapping[str, Any] = _fields(whole) if whole is not None else {}
         missing = self._missing(whole)
-        return shapes.Group(
+        return group_shapes.Group(
             group=team["id"].hex(),
             organisation=team["organisation"].hex(),
             name=str(fields.get("name", team["name"])),
@@ -167,7 +167,7 @@ class Groups:
             split=str(fields.get("split", "")),
             signatures=fields["rule"]["signatures"] if fields else 0,
             members=[
-                shapes.GroupPart(
+                group_shapes.GroupPart(
                     member["author"].hex(),
                     self._name(member["author"]),
                     member["share"],
@@ -196,7 +196,9 @@ class Groups:
 
     # --- consent --------------------------------------------------------------------------------
 
-    def consent(self, caller: Caller, group: str, request: shapes.ConsentRequest) -> shapes.Group:
+    def consent(
+        self, caller: Caller, group: str, request: group_shapes.ConsentRequest
+    ) -> group_shapes.Group:
         """Publish a member's consent. Raises: NotFound, NotPossible; what refuses the record."""
         team = self._find(group)
         whole = self.organisation(team)
@@ -236,8 +238,8 @@ class Groups:
     # --- going out: joint signature -------------------------------------------------------------
 
     async def propose(
-        self, caller: Caller, group: str, request: shapes.GroupOrderRequest
-    ) -> shapes.GroupOrder:
+        self, caller: Caller, group: str, request: group_shapes.GroupOrderRequest
+    ) -> group_shapes.GroupOrder:
         """Propose a payment out of the group's account. Raises: NotFound, NotPossible."""
         team = self._find(group)
         whole = self._counting(team)
@@ -274,7 +276,7 @@ class Groups:
             at=self._host.time(), until=until, status=OPEN, reason="",
         )  # fmt: skip
         if request.by is not None:
-            approval = shapes.ApproveRequest(request.by, None, request.wait_s)
+            approval = group_shapes.ApproveRequest(request.by, None, request.wait_s)
             return await self.approve(caller, group, hash.hex(), approval)
         return self._order(self._order_row(hash))
 
@@ -292,8 +294,8 @@ class Groups:
         return row
 
     async def approve(
-        self, caller: Caller, group: str, order: str, request: shapes.ApproveRequest
-    ) -> shapes.GroupOrder:
+        self, caller: Caller, group: str, order: str, request: group_shapes.ApproveRequest
+    ) -> group_shapes.GroupOrder:
         """Take in a member's approval; with the last one that is needed, the node signs.
 
         Raises: NotFound, NotPossible; what refuses the record.
@@ -371,7 +373,7 @@ class Groups:
         seed = self._host.register.unseal(team["secret"], b"group" + team["id"])
         return SigningKey.from_seed(seed)
 
-    def _order(self, row: Row) -> shapes.GroupOrder:
+    def _order(self, row: Row) -> group_shapes.GroupOrder:
         action, showing = _action(row["body"]), self._accounts.showing
         team = self._team(row["team"])
         whole = self.organisation(team)
@@ -379,7 +381,7 @@ class Groups:
         status = row["status"]
         if status == OPEN and row["until"] < self._host.time():
             status = "expired"
-        return shapes.GroupOrder(
+        return group_shapes.GroupOrder(
             order=row["id"].hex(),
             group=row["team"].hex(),
             hash=row["id"].hex(),
@@ -400,7 +402,7 @@ class Groups:
             reason=row["reason"],
         )
 
-    def orders(self, caller: Caller, group: str) -> shapes.GroupOrders:
+    def orders(self, caller: Caller, group: str) -> group_shapes.GroupOrders:
         """List the payments proposed in a group, the newest first."""
         team = self._find(group)
         if not self._may_see(caller, team):
@@ -408,7 +410,7 @@ class Groups:
         rows = self._disk.rows(
             "SELECT * FROM team_order WHERE team = ? ORDER BY at DESC, id", team["id"]
         )
-        return shapes.GroupOrders([self._order(row) for row in rows])
+        return group_shapes.GroupOrders([self._order(row) for row in rows])
 
     # --- coming in: splitting -------------------------------------------------------------------
 
@@ -509,32 +511,32 @@ class Groups:
             if row["status"] != OPEN or row["until"] >= now:
                 await self._carry_out(self._team(row["team"]), row, 0)
 
-    def splits(self, caller: Caller, group: str) -> shapes.Splits:
+    def splits(self, caller: Caller, group: str) -> group_shapes.Splits:
         """List what came in and how it was split, the newest first."""
         team = self._find(group)
         if not self._may_see(caller, team):
             raise NotFound(_("There is no such group here."))
         showing = self._accounts.showing
-        found: dict[bytes, shapes.Split] = {}
+        found: dict[bytes, group_shapes.Split] = {}
         for row in self._disk.rows(
             "SELECT * FROM split WHERE team = ? ORDER BY line DESC, place", team["id"]
         ):
             unit, ref = row["unit"], split_ref(row["transfer"], row["member"])
             whole = found.setdefault(
                 row["line"],
-                shapes.Split(
+                group_shapes.Split(
                     row["transfer"].hex(), unit, showing.code(unit), row["whole"],
                     showing.text(unit, row["whole"]), row["at"], [],
                 ),
             )  # fmt: skip
             payment = self._payments.row(ref)
             whole.parts.append(
-                shapes.SplitPart(
+                group_shapes.SplitPart(
                     row["member"].hex(), row["amount"], showing.text(unit, row["amount"]),
                     row["status"], "" if payment is None else payment["id"].hex(), row["reason"],
                 )
             )  # fmt: skip
-        return shapes.Splits(list(found.values()))
+        return group_shapes.Splits(list(found.values()))
 
 
 def split_ref(transfer: bytes, member: bytes) -> bytes:
