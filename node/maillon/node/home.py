@@ -9,6 +9,7 @@
 <home>/votes.db        what this node promised as a witness, with its key; never leaves the machine
 <home>/exchange.db     the exchanges of people here: their signed steps
 <home>/letters.db      sealed letters: those to be sent, and those to members
+<home>/matching.db     saved searches, sealed; notices; demands handed to relays
 <home>/access.db       tokens, sessions and passkeys, as hashes; answers to repeated requests
 <home>/api.sock        the local API while the node runs
 <home>/node.lock       held while the node runs

@@ -23,6 +23,7 @@ from maillon.node.api.access_app import ACCESS_ROUTES
 from maillon.node.api.caller import OPERATOR, PUBLIC, Who, guard, needs, provide_caller
 from maillon.node.api.exchange_app import EXCHANGE_ROUTES
 from maillon.node.api.ledger_app import LEDGER_ROUTES
+from maillon.node.api.matching_app import MATCHING_ROUTES
 from maillon.node.api.persons_app import PERSONS_ROUTES
 from maillon.node.api.reading import StrictRequest
 from maillon.node.api.service import ListOptions, SearchOptions, Service
@@ -403,6 +404,7 @@ def make_app(service: Service, *, version: str) -> Litestar:
             *EXCHANGE_ROUTES,
             *ACCESS_ROUTES,
             *PERSONS_ROUTES,
+            *MATCHING_ROUTES,
             describe,
         ],
         request_class=StrictRequest,

@@ -10,6 +10,7 @@ from maillon.node.api import shapes
 from maillon.node.api.access_service import AccessService
 from maillon.node.api.exchange_service import ExchangeService
 from maillon.node.api.ledger_service import LedgerService
+from maillon.node.api.matching_service import MatchingService
 from maillon.node.api.persons_service import PersonsService
 
 
@@ -74,6 +75,11 @@ class Service(Protocol):
     @property
     def exchange(self) -> ExchangeService:
         """Return the exchanges of people here."""
+        ...
+
+    @property
+    def matching(self) -> MatchingService:
+        """Return what brings offers and demands together."""
         ...
 
     def status(self) -> shapes.Status: ...

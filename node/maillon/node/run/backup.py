@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from maillon.node import clock
 from maillon.node.home import AlreadyExists, Home, write_atomic
 from maillon.node.i18n import _
+from maillon.node.matching.storage import FILE as MATCHING_FILE
 from maillon.node.persons.storage import FILE as PERSONS_FILE
 from maillon.node.store.database import (
     StoreDamaged,
@@ -55,7 +56,7 @@ def write_backup(home: Home, target: Path, *, records: bool) -> dict[str, Any]:
         for name in KEY_FILES:
             files += [f"keys/{found}" for found in _copy(home.keys / name, partial / "keys" / name)]
         databases = [home.private, home.ledger, home.access, home.exchanges]
-        databases.append(home.path / PERSONS_FILE)
+        databases += [home.path / PERSONS_FILE, home.path / MATCHING_FILE]
         databases += [home.database] if records else []
         for path in databases:
             if path.exists():

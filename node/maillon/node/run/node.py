@@ -47,6 +47,7 @@ from maillon.node.run.faults import FAULT_PAUSE_S, Faults
 from maillon.node.run.founding import load_founding
 from maillon.node.run.interface import Interface
 from maillon.node.run.logs import get_log, set_up_logging
+from maillon.node.run.matching import Matching
 from maillon.node.run.newcomer import read_records
 from maillon.node.run.people import People
 from maillon.node.run.persons import Persons
@@ -155,7 +156,9 @@ class Node:
         self.post = Post(self, password)
         self.persons = Persons(self)
         self.exchanges = Exchanges(self)
-        self.post.desk = self.exchanges.runner
+        self.matching = Matching(self)
+        self.post.desk = self.matching.letters(self.exchanges.runner)
+        self.persons.hold("matching", self.matching)
         self.persons.hold("exchanges", self.exchanges)
         self.persons.desk.acting.elsewhere.append(self.exchanges.acts_of)
         self.persons.hold("letters", self.post.traces)
@@ -189,6 +192,7 @@ class Node:
         self.searching.close()
         self.interface.close()
         self.post.close()
+        self.matching.close()
         self.exchanges.close()
         self.persons.close()
         self.ledger.close()
@@ -239,6 +243,7 @@ class Node:
                 nursery.start_soon(self.post.run)
                 nursery.start_soon(self.persons.run)
                 nursery.start_soon(self.exchanges.run)
+                nursery.start_soon(self.matching.run)
                 self._dial_configured()
                 serve = partial(
                     self.interface.serve, NodeService(self), listener, self._stop.wait
@@ -313,9 +318,11 @@ class Node:
                     self.arrivals.note(ids, clock.now_ms())
                     self.searching.noticed(ids)
                     self.exchanges.noticed(ids)
+                    self.matching.stored(ids)
                 case Gone(ids):
                     self.searching.noticed(ids)
                     self.exchanges.noticed(ids)
+                    self.matching.gone(ids)
 
     async def _tick_loop(self) -> None:
         while True:

@@ -28,6 +28,7 @@ class Searching:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._stale = False
+        self._read = 0
         languages = node.config.coop.languages
         self._reader = SearchReader(
             node.home.database,
@@ -37,6 +38,14 @@ class Searching:
 
     def close(self) -> None:
         self._reader.close()
+
+    def vocabulary(self) -> tuple[Vocabulary, int]:
+        """Return what words and categories mean now, and a number that changes when they do."""
+        if self._stale:
+            self._reader.vocabulary = self._vocabulary()
+            self._stale = False
+            self._read += 1
+        return self._reader.vocabulary, self._read
 
     def _vocabulary(self) -> Vocabulary:
         """Read synonyms and categories: the shipped list, the operator's own, the federation's."""
@@ -60,22 +69,13 @@ class Searching:
                 self._stale = True
                 return
 
-    def search(self, options: SearchOptions) -> shapes.Hits:
-        """Return what fits, best first.
-
-        Raises: SearchError, StoreError; NoSuchCoop, AmbiguousCoop.
-        """
-        node = self._node
-        if self._stale:
-            self._reader.vocabulary = self._vocabulary()
-            self._stale = False
-        if node.store.unindexed:
-            node.store.index_now()
+    def query(self, options: SearchOptions) -> Query:
+        """Read what is looked for. Raises: SearchError, NoSuchCoop, AmbiguousCoop."""
         if (options.start is None) != (options.end is None):
             raise SearchError(_("The time to look for needs a start and an end."))
         if options.radius_km is not None and options.point is None:
             raise SearchError(_("A distance needs a point to be counted from."))
-        query = Query(
+        return Query(
             text=options.words,
             kinds=tuple(options.kinds) or KINDS,
             categories=tuple(options.categories),
@@ -100,6 +100,17 @@ class Searching:
             offset=options.offset,
             cursor=options.cursor,
         )
+
+    def search(self, options: SearchOptions) -> shapes.Hits:
+        """Return what fits, best first.
+
+        Raises: SearchError, StoreError; NoSuchCoop, AmbiguousCoop.
+        """
+        node = self._node
+        self.vocabulary()
+        if node.store.unindexed:
+            node.store.index_now()
+        query = self.query(options)
         answer = self._reader.search(query, clock.now())
         return shapes.Hits(
             hits=[

@@ -14,6 +14,7 @@ from maillon.node.api import shapes
 from maillon.node.api.access_service import AccessService
 from maillon.node.api.exchange_service import ExchangeService
 from maillon.node.api.ledger_service import LedgerService
+from maillon.node.api.matching_service import MatchingService
 from maillon.node.api.persons_service import PersonsService
 from maillon.node.api.service import ListOptions, SearchOptions
 from maillon.node.i18n import _
@@ -50,6 +51,10 @@ class NodeService:
     @property
     def exchange(self) -> ExchangeService:
         return self._node.exchanges.desk
+
+    @property
+    def matching(self) -> MatchingService:
+        return self._node.matching.desk
 
     # --- the node -------------------------------------------------------------------------------
 

@@ -45,39 +45,44 @@ def title_expression(unit: Unit) -> str:
     return "(" + " OR ".join(_way(way, "t:") for way in unit.stems) + ")"
 
 
-def conditions(query: Query, vocabulary: Vocabulary) -> list[str]:
-    """Return the expressions that every result satisfies, the rarest kind of them first."""
-    clauses: list[str] = []
+def condition_words(query: Query, vocabulary: Vocabulary) -> list[list[str]]:
+    """Return lists of index words, of each of which every result has one, the rarest kind first."""
+    lists: list[list[str]] = []
     if query.categories:
         if query.categories_all:
-            clauses += [
-                any_of(code_word("c", below) for below in vocabulary.below([code]))
+            lists += [
+                [code_word("c", below) for below in vocabulary.below([code])]
                 for code in query.categories
             ]
         else:
-            codes = vocabulary.below(query.categories)
-            clauses.append(any_of(code_word("c", code) for code in codes))
+            lists.append([code_word("c", code) for code in vocabulary.below(query.categories)])
     if query.audience:
-        clauses.append(any_of(code_word("a", code) for code in query.audience))
-    clauses += [any_of([code_word("x", name)]) for name in query.access]
+        lists.append([code_word("a", code) for code in query.audience])
+    lists += [[code_word("x", name)] for name in query.access]
     if query.provider_statuses:
-        clauses.append(any_of(code_word("s", status) for status in query.provider_statuses))
+        lists.append([code_word("s", status) for status in query.provider_statuses])
     if query.verified:
-        clauses.append(any_of(["v:" + query.verified]))
+        lists.append(["v:" + query.verified])
     if query.urgency:
-        clauses.append(any_of(code_word("u", urgency) for urgency in query.urgency))
+        lists.append([code_word("u", urgency) for urgency in query.urgency])
     if query.coops:
-        clauses.append(any_of("g:" + coop[:6].hex() for coop in query.coops))
+        lists.append(["g:" + coop[:6].hex() for coop in query.coops])
     if query.modes:
-        clauses.append(any_of(code_word("m", mode) for mode in query.modes))
+        lists.append([code_word("m", mode) for mode in query.modes])
     if query.languages_only and query.languages:
-        clauses.append(any_of(code_word("l", language[:2]) for language in query.languages))
+        lists.append([code_word("l", language[:2]) for language in query.languages])
     if query.kinds and not SEARCHED_KINDS <= set(query.kinds):
-        clauses.append(any_of(code_word("k", kind) for kind in query.kinds))
-    return clauses
+        lists.append([code_word("k", kind) for kind in query.kinds])
+    return lists
 
 
-def _around(point: Point, radius_km: float) -> str:
+def conditions(query: Query, vocabulary: Vocabulary) -> list[str]:
+    """Return the expressions that every result satisfies, the rarest kind of them first."""
+    return [any_of(words) for words in condition_words(query, vocabulary)]
+
+
+def around(point: Point, radius_km: float) -> str:
+    """Return what is near a point, or comes there."""
     return any_of([*cover_words(point, radius_km), *reached_words(point)])
 
 
@@ -93,14 +98,14 @@ def scopes(query: Query) -> list[tuple[str, str]]:
     if query.radius_km is not None:
         if query.radius_km > COVER_KM_MAX:
             return [("", "")]
-        near = _around(query.near, query.radius_km)
+        near = around(query.near, query.radius_km)
         return [(near, ""), (remote, near)] if query.remote_too else [(near, "")]
     if query.order == "newest":
         return [("", "")]
     found: list[tuple[str, str]] = []
     inner = ""
     for radius in RINGS_KM:
-        near = _around(query.near, radius)
+        near = around(query.near, radius)
         found.append((near, inner))
         inner = near
     found.append(("", inner))

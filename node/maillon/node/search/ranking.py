@@ -81,7 +81,7 @@ def _holds(place: frozenset[str], ways: Sequence[Stems]) -> bool:
     return any(all(stem in place for stem in way) for way in ways)
 
 
-def _unit(unit: Unit, text: Text, codes: Sequence[str]) -> tuple[float, str, str]:
+def unit_in(unit: Unit, text: Text, codes: Sequence[str]) -> tuple[float, str, str]:
     """Return what one word of a query is worth in a record, 0 when it is not there.
 
     And how it is there, with the synonym or the category that it is there by.
@@ -105,9 +105,10 @@ def _unit(unit: Unit, text: Text, codes: Sequence[str]) -> tuple[float, str, str
     return 0.0, "", ""
 
 
-def _unit_words(
+def unit_words(
     unit: Unit, form: str, other: str, vocabulary: Vocabulary, language: str
 ) -> str:
+    """Say how a word is in a record, as `unit_in` found it."""
     if form == "category":
         return _("in the category “{label}”").format(label=vocabulary.label(other, language))
     if other and form == "title":
@@ -161,7 +162,7 @@ def judge(
             parts["near"] = worth
             if explain:
                 reasons.append(
-                    (worth, _distance_words(distance, approximate, query.near_name))
+                    (worth, distance_words(distance, approximate, query.near_name))
                 )
             if explain and comes and query.radius_km is not None and distance > query.radius_km:
                 reasons.append((worth, _("comes to you, up to {km} km").format(km=reach)))
@@ -175,12 +176,12 @@ def judge(
         text = Text(payload)
         total = 0.0
         for unit in units:
-            worth, form, other = _unit(unit, text, payload["categories"])
+            worth, form, other = unit_in(unit, text, payload["categories"])
             if worth:
                 matched += 1
                 total += worth
                 if explain:
-                    words = _unit_words(unit, form, other, vocabulary, language)
+                    words = unit_words(unit, form, other, vocabulary, language)
                     reasons.append((worth * WORDS / len(units), words))
         if not matched:
             return None
@@ -214,7 +215,8 @@ def _weight(reason: tuple[float, str]) -> float:
     return reason[0]
 
 
-def _distance_words(km: float, approximate: bool, place_name: str) -> str:
+def distance_words(km: float, approximate: bool, place_name: str) -> str:
+    """Say how far something is."""
     if approximate:
         figure = f"{max(1.0, km):.0f}"
     else:

@@ -106,6 +106,7 @@ class Vocabulary:
         self._codes_of: dict[int, str] = {}
         self._labels: dict[str, dict[str, str]] = {}
         self._children: dict[str, list[str]] = {}
+        self._parents: dict[str, list[str]] = {}
         for group in groups:
             self._add(group)
 
@@ -131,6 +132,7 @@ class Vocabulary:
         parent = payload.get("parent")
         if parent:
             self._children.setdefault(parent, []).append(code)
+            self._parents.setdefault(code, []).append(parent)
         self._add([*payload["labels"].values(), *payload.get("synonyms", ())], code)
 
     def label(self, code: str, language: str) -> str:
@@ -148,6 +150,30 @@ class Vocabulary:
                 if child not in found:
                     found[child] = None
                     queue.append(child)
+        return list(found)[: bounds.SEARCH_CODES_MAX]
+
+    def above(self, codes: Iterable[str]) -> list[str]:
+        """Return the categories above these, themselves left out, at most SEARCH_CODES_MAX."""
+        given = list(dict.fromkeys(codes))
+        found = dict.fromkeys(given)
+        queue = list(given)
+        while queue and len(found) < bounds.SEARCH_CODES_MAX:
+            for parent in self._parents.get(queue.pop(0), ()):
+                if parent not in found:
+                    found[parent] = None
+                    queue.append(parent)
+        return [code for code in found if code not in given]
+
+    def beside(self, codes: Iterable[str]) -> list[str]:
+        """Return the categories that share a parent with these, at most SEARCH_CODES_MAX."""
+        given = list(dict.fromkeys(codes))
+        found = dict.fromkeys(
+            sibling
+            for code in given
+            for parent in self._parents.get(code, ())
+            for sibling in self._children.get(parent, ())
+            if sibling not in given
+        )
         return list(found)[: bounds.SEARCH_CODES_MAX]
 
     def read(self, text: str, languages: Sequence[str] = ()) -> list[Unit]:

@@ -7,11 +7,11 @@ Only rules that are certain to yield often are followed; of others, search says 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from functools import lru_cache
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any, Final
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -38,7 +38,8 @@ class Fit(Enum):
 
 
 @lru_cache(maxsize=64)
-def _zone(name: str) -> ZoneInfo:
+def zone_of(name: str) -> ZoneInfo:
+    """Return the time zone of this name, the default one when there is none."""
     return ZoneInfo(name if name in available_timezones() else DEFAULT_ZONE)
 
 
@@ -61,7 +62,7 @@ def fit(when: Mapping[str, Any] | None, start: int, end: int) -> tuple[Fit, str]
     """
     if not when:
         return Fit.UNKNOWN, ""
-    zone = _zone(str(when.get("tz", DEFAULT_ZONE)))
+    zone = zone_of(str(when.get("tz", DEFAULT_ZONE)))
     verdict = Fit.UNKNOWN
     for window in when.get("windows", ()):
         if window["start"] < end and window["end"] > start:
@@ -105,35 +106,65 @@ def _by_hours(hours: Mapping[str, Any], start: int, end: int, zone: ZoneInfo) ->
     return ""
 
 
-def _by_rule(
-    rule: str, dtstart: int, start: int, end: int, zone: ZoneInfo, duration_s: int
-) -> tuple[Fit, str]:
+def _steps(rule: str, dtstart: int, zone: ZoneInfo) -> Iterator[datetime] | None:
+    """Yield the local beginnings of a rule that is certain to yield often; None for others."""
     rule = rule.upper().removeprefix("RRULE:")
     parts = dict(_PART.findall(rule))
     allowed = _PLAIN.get(parts.get("FREQ", ""))
     if allowed is None or not parts.keys() <= allowed or len(parts) != rule.count("=") or (
         parts["FREQ"] == "MONTHLY" and re.search(r"[+-]?[5-9]|\d\d", parts.get("BYDAY", ""))
     ):
-        return Fit.UNKNOWN, ""
+        return None
     first = datetime.fromtimestamp(dtstart, zone).replace(tzinfo=None)
     until = parts.pop("UNTIL", None)
     text = ";".join(f"{name}={value}" for name, value in parts.items())
     try:
         last = None if until is None else _until(until, zone)
-        occurrences = rrulestr(text, dtstart=first)
+        occurrences = iter(rrulestr(text, dtstart=first))
     except (ValueError, OverflowError, KeyError, TypeError):
-        return Fit.UNKNOWN, ""
+        return None
+    return occurrences if last is None else takewhile(lambda moment: moment <= last, occurrences)
+
+
+def _by_rule(
+    rule: str, dtstart: int, start: int, end: int, zone: ZoneInfo, duration_s: int
+) -> tuple[Fit, str]:
+    found, whole = occurrences(rule, dtstart, duration_s, zone, start, end, 1)
+    if found:
+        return Fit.YES, _at(found[0][0], zone)
+    return (Fit.NO if whole else Fit.UNKNOWN), ""
+
+
+def occurrences(
+    rule: str,
+    dtstart: int,
+    duration_s: int,
+    zone: ZoneInfo,
+    start: int,
+    end: int,
+    most: int,
+    steps: int = bounds.SEARCH_OCCURRENCES_MAX,
+) -> tuple[list[tuple[int, int]], bool]:
+    """Return the first `most` times of a rule that touch a span, and whether that is certain.
+
+    Unix seconds. False when the rule is none that is followed, or begins too long before: `steps`
+    are taken at most.
+    """
+    moments = _steps(rule, dtstart, zone)
+    if moments is None:
+        return [], False
+    found: list[tuple[int, int]] = []
     step = 0
-    for moment in islice(iter(occurrences), bounds.SEARCH_OCCURRENCES_MAX):
+    for moment in islice(moments, steps):
         step += 1
-        if last is not None and moment > last:
-            return Fit.NO, ""
         stamp = moment.replace(tzinfo=zone).timestamp()
         if stamp >= end:
-            return Fit.NO, ""
+            return found, True
         if stamp >= start or stamp + duration_s > start:
-            return Fit.YES, _at(int(stamp), zone)
-    return (Fit.UNKNOWN if step == bounds.SEARCH_OCCURRENCES_MAX else Fit.NO), ""
+            found.append((int(stamp), int(stamp) + duration_s))
+            if len(found) == most:
+                return found, True
+    return found, step < steps
 
 
 def _until(text: str, zone: ZoneInfo) -> datetime:

@@ -1,0 +1,1 @@
+"""Bring offers and demands together: proposals, saved searches, marks and relays."""
