@@ -28,6 +28,9 @@ LEDGER_S_MIN: Final = 0.02
 LEDGER_S_MAX: Final = 1.0
 OUT_SLICE: Final = 64
 """Letters handed to the post in one commit of its own."""
+HANDED_MAX: Final = 256
+HANDED_S: Final = 0.5
+"""So many letters, or so long, until it is noted that the post has them."""
 WAIT_S_MAX: Final = 120.0
 
 
@@ -58,6 +61,7 @@ class ExchangeRunner:
         self._asks: dict[bytes, None] = {}
         self._asked = trio.Event()
         self._busy: set[bytes] = set()
+        self._handed: dict[bytes, None] = {}
         self.letters_refused = 0
 
     # --- life -----------------------------------------------------------------------------------
@@ -70,6 +74,7 @@ class ExchangeRunner:
             nursery.start_soon(self._ask_loop, nursery)
             nursery.start_soon(self._ledger_loop)
             nursery.start_soon(self._again_loop)
+            nursery.start_soon(self._handed_loop)
 
     async def _tick_loop(self) -> None:
         while True:
@@ -122,6 +127,14 @@ class ExchangeRunner:
             except MaillonError as fault:
                 self._host.fault("exchanges", str(fault))
             await trio.sleep(AGAIN_S)
+
+    async def _handed_loop(self) -> None:
+        while True:
+            await trio.sleep(HANDED_S)
+            try:
+                self._note_handed()
+            except MaillonError as fault:
+                self._host.fault("exchanges", str(fault))
 
     async def _ask_loop(self, nursery: trio.Nursery) -> None:
         while True:
@@ -178,9 +191,20 @@ class ExchangeRunner:
             self._wake.set()
 
     def _post(self) -> None:
-        """Hand the outbox to the post office; what is not taken in stays, and is tried again."""
-        while letters := self.core.store.notes(notes.OUT, limit=OUT_SLICE):
-            found = [notes.out_letter(note) for note in letters]
+        """Hand the outbox to the post office; what is not taken in stays, and is tried again.
+
+        That it has a letter is noted a moment later, several in one commit: a node that is killed
+        before hands them over again under the same tickets, which does nothing.
+        """
+        while True:
+            limit = OUT_SLICE + len(self._handed)
+            found = [
+                notes.out_letter(note)
+                for note in self.core.store.notes(notes.OUT, limit=limit)
+                if note.key not in self._handed
+            ]
+            if not found:
+                return
             sending = [
                 Sending(
                     letter.to_coop, letter.to_key, letter.exchange, letter.items, letter.until,
@@ -193,7 +217,14 @@ class ExchangeRunner:
             except LocalError as fault:
                 self._host.fault("letters", str(fault))
                 return
-            self.core.posted([letter.ticket for letter in found])
+            self._handed.update(dict.fromkeys(letter.ticket for letter in found))
+            if len(self._handed) >= HANDED_MAX:
+                self._note_handed()
+
+    def _note_handed(self) -> None:
+        if self._handed:
+            handed, self._handed = list(self._handed), {}
+            self.core.posted(handed)
 
     def _publish(self, attestation: bytes) -> None:
         note = self.core.store.note(notes.KEPT, attestation)
