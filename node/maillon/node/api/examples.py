@@ -140,6 +140,10 @@ def _value(schema: Json, components: Json, name: str, depth: int, *, needed_only
 
 
 def _object(schema: Json, components: Json, depth: int, *, needed_only: bool) -> Json:
+    others = schema.get("additionalProperties")
+    if schema.get("minProperties") and isinstance(others, dict):
+        named = cast("Json", others)
+        return {"exemple": _value(named, components, "", depth + 1, needed_only=needed_only)}
     needed = cast("list[str]", schema.get("required", []))
     fields = cast("dict[str, Json]", schema.get("properties", {}))
     return {

@@ -1,0 +1,155 @@
+"""The examples of spec/09-api, played against a running node."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from maillon.protocol.keys import SigningKey
+from maillon.protocol.login import login_body
+from support.api import ApiNode, api_node, bearer
+
+SPEC = (Path(__file__).parents[3] / "spec" / "09-api.md").read_text()
+EXAMPLE = re.compile(
+    r"<!-- example: ([a-z-]+) -->\n```http\n(.*?)\n```\n\n```json\n(\d+) (.*?)\n```", re.DOTALL
+)
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiNode]:
+    with api_node(tmp_path_factory.mktemp("n")) as one:
+        yield one
+
+
+def fits(shown: Any, said: Any) -> bool:
+    """Tell whether an answer has all that the example shows; "…" stands for anything."""
+    if isinstance(shown, dict):
+        fields = cast("dict[str, Any]", shown)
+        return isinstance(said, dict) and all(
+            name in said and fits(value, said[name]) for name, value in fields.items()
+        )
+    if isinstance(shown, list):
+        return isinstance(said, list) and all(map(fits, shown, said))
+    if isinstance(shown, str) and shown.endswith("…"):
+        return shown == "…" or str(said).startswith(shown[:-1])
+    return bool(shown == said)
+
+
+def test_the_examples_are_what_a_node_answers(node: ApiNode) -> None:
+    offer = {
+        "title": "Cours de guitare",
+        "lang": "fr",
+        "categories": ["musique"],
+        "mode": ["at_home"],
+        "reciprocity": {"kind": "free"},
+    }
+    made = node.operator.post("/v1/records", json={"kind": "offer", "payload": offer})
+    assert made.status_code == 201
+    _person, key = node.device("Ada", 7)
+    known: dict[str, Any] = {"key": key.public.hex()}
+    headers: dict[str, str] = {}
+    played: list[str] = []
+    for name, request, status, answer in EXAMPLE.findall(SPEC):
+        played.append(name)
+        if name == "login-request":
+            known |= node.answer(known, key)
+        if name == "signed":
+            known["signature"] = key.sign("record", bytes.fromhex(known["header"])).hex()
+        for part, value in known.items():
+            request = request.replace("{" + part + "}", str(value))
+            answer = answer.replace("{" + part + "}", str(value))
+        first, *lines = request.split("\n")
+        method, path = first.split(" ")
+        more = dict(line.split(": ", 1) for line in lines if not line.startswith("{"))
+        body = next((json.loads(line) for line in lines if line.startswith("{")), None)
+        said = node.http.request(method, path, json=body, headers={**headers, **more})
+        assert said.status_code == int(status), (name, said.text)
+        assert fits(json.loads(answer), said.json()), (name, said.text)
+        if name == "signed":
+            again = node.http.request(method, path, json=body, headers={**headers, **more})
+            assert again.headers["idempotency-replayed"] == "true"
+            assert again.json() == said.json()
+        if name == "challenge":
+            known |= said.json()
+        elif name == "draft":
+            known |= {part: said.json()[part] for part in ("id", "header", "payload")}
+        elif name == "login-request":
+            headers = bearer(said.json()["token"])
+    assert played == [
+        "search",
+        "refused",
+        "challenge",
+        "login-request",
+        "draft",
+        "signed",
+    ]
+
+
+def test_the_sign_in_of_the_specification_is_what_we_sign() -> None:
+    found = re.search(r"<!-- example: login -->\n```text\n(.*?)\n\n(.*?)\n```", SPEC, re.DOTALL)
+    assert found is not None
+    key = SigningKey.from_seed(bytes(range(32)))
+    body = login_body(
+        fed=b"\x66" * 32,
+        coop=b"\x11" * 32,
+        host="node.example.org",
+        nonce=bytes(range(48)),
+        expires=1_800_000_000,
+    )
+    assert bytes.fromhex(found[1]) == body
+    assert bytes.fromhex(found[2]) == key.sign("login", body)
+
+
+def test_every_code_that_a_client_meets_is_in_the_specification() -> None:
+    from maillon.node.api import auth, gate, idempotency, ratelimit
+    from maillon.node.api.caller import Forbidden, NotSignedIn
+    from maillon.protocol.errors import LocalError
+
+    codes = {NotSignedIn.code, Forbidden.code}
+    for module in (auth, gate, idempotency, ratelimit):
+        for value in vars(module).values():
+            if (
+                isinstance(value, type)
+                and issubclass(value, LocalError)
+                and value is not LocalError
+            ):
+                codes.add(value.code)
+    missing = {code for code in codes if f"`{code}`" not in SPEC}
+    assert missing == set()
+
+
+def test_every_route_is_described_with_an_example_that_fits_its_type(node: ApiNode) -> None:
+    import jsonschema_rs
+
+    document = node.http.get("/v1/openapi.json").json()
+    assert document["openapi"] == "3.1.0"
+    schemas = {"components": document["components"]}
+    seen = 0
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            place = (method, path)
+            assert operation["summary"].endswith("."), place
+            assert operation["x-scope"], place
+            problem = operation["responses"]["4XX"]["content"]
+            assert list(problem) == ["application/problem+json"], place
+            told = [entry for entry in operation.get("parameters", []) if "schema" in entry]
+            told += operation.get("requestBody", {}).get("content", {}).values()
+            for response in operation["responses"].values():
+                told += [
+                    content
+                    for kind, content in response["content"].items()
+                    if kind == "application/json"
+                ]
+            for content in told:
+                if content.get("schema") == {"type": "string"} and "example" not in content:
+                    continue
+                check = jsonschema_rs.validator_for({**content["schema"], **schemas})
+                faults = [str(fault) for fault in check.iter_errors(content["example"])]
+                assert faults == [], place
+                seen += 1
+    assert seen > 200
