@@ -18,6 +18,7 @@ from maillon.node import clock, keyring
 from maillon.node.config import Config, load_config
 from maillon.node.home import Home, is_locked
 from maillon.node.i18n import _
+from maillon.node.matching.storage import FILE as MATCHING_FILE
 from maillon.protocol.errors import LocalError, MaillonError
 
 FREE_BYTES_BAD = 100 * 1024 * 1024
@@ -229,6 +230,10 @@ def _databases(home: Home) -> Iterator[Finding]:
                 "Stop the node and bring exchange.db back from a backup: what came since is asked "
                 "for again, what people here did since is at the other coop."
             ),
+        ),
+        (
+            home.path / MATCHING_FILE,
+            _("Stop the node and bring matching.db back from a backup: it exists nowhere else."),
         ),
         (
             home.letters,

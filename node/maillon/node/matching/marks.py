@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from maillon.node.engine.reputation import Opinion, Reputation, Reputations
 from maillon.node.matching import bounds
 from maillon.node.matching.host import Host
-from maillon.node.search.candidates import Candidates
+from maillon.node.search.candidates import BEFORE_ALL, Candidates
 from maillon.node.search.matching import Candidate
 from maillon.protocol.envelope import Valid
 from maillon.protocol.moving import past, present
@@ -27,7 +27,7 @@ class Marks:
         self._records = records
         self._moves: list[Valid] | None = None
         self._present: dict[bytes, bytes] = {}
-        self._at = 0
+        self._at = BEFORE_ALL
         self._cache: dict[bytes, tuple[int, Reputation]] = {}
         self._texts: dict[bytes, set[bytes]] = {}
         # With whom members of the own coop dealt: transfers by the two, each pair both ways.
@@ -47,7 +47,7 @@ class Marks:
         top = self._records.top()
         if top < self._at:
             # The database was begun anew; what was known is still live, or is told to be gone.
-            self._at = 0
+            self._at = BEFORE_ALL
         before = min(top, self._at + (bounds.MARKS_SLICE if self.complete else 20_000))
         for found in self._records.of_kind("attestation", self._at, before):
             self.add(found)

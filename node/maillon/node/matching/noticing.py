@@ -15,7 +15,7 @@ from maillon.node.matching.proposing import Proposing, urgency_of
 from maillon.node.matching.relays import Relaying
 from maillon.node.matching.saving import Saving
 from maillon.node.matching.storage import MatchingDisk, NoticeRow
-from maillon.node.search.candidates import Candidates, thing_of
+from maillon.node.search.candidates import BEFORE_ALL, Candidates, thing_of
 from maillon.node.search.matching import PROPOSED_FROM, Candidate
 
 LOOKED: Final = "looked"
@@ -47,13 +47,18 @@ class Noticing:
         if looked is None or looked > top:
             self._disk.set_fact(LOOKED, top)
 
+    def _looked(self) -> int:
+        looked = self._disk.fact(LOOKED)
+        return BEFORE_ALL if looked is None else looked
+
     def look(self) -> Iterator[bool]:
         """Look at the records that arrived; yield after each piece of work, True while it goes on.
 
-        What is not indexed yet is left for later: nothing would be found for it.
+        After many at once it waits until all are indexed: nothing would be found for the others.
         """
+        self._host.index()
         while not self._host.unindexed():
-            looked = self._disk.fact(LOOKED) or 0
+            looked = self._looked()
             found, following = self._records.arrived(looked, bounds.ARRIVALS_BATCH)
             if following == looked:
                 break

@@ -31,6 +31,9 @@ URGENCIES: Final = ("emergency", "planned", "conviviality")
 CANDIDATES_MAX: Final = bounds.SEARCH_CANDIDATES_MAX
 """Records that are read for one wish."""
 
+BEFORE_ALL: Final = -1
+"""The place before the first record that arrived."""
+
 _SIGNATURE: Final = 64
 # Places in a header (spec/03).
 _SERIES: Final = 7
@@ -79,10 +82,11 @@ class Candidates:
             groups = [[*must, any_of([code_word("u", urgency)])] for urgency in URGENCIES]
         with self._lock, faults_in_words(self.path):
             found: dict[int, None] = {}
-            for place, clauses in enumerate(groups):
-                # What one urgency leaves of its share goes to those after it.
-                share = (most - len(found)) // (len(groups) - place)
-                self._gather(wish, clauses, found, len(found) + share)
+            for clauses in groups:
+                self._gather(wish, clauses, found, len(found) + most // len(groups))
+            if len(groups) > 1:
+                # What one urgency leaves of its share is for the others.
+                self._gather(wish, must, found, most)
             return [one for one in self._read(list(found)) if one.until > wish.now]
 
     def _gather(self, wish: Wish, must: list[str], found: dict[int, None], most: int) -> None:
@@ -105,9 +109,10 @@ class Candidates:
             return int(row[0])
 
     def top(self) -> int:
-        """Return the place of the record that arrived last."""
+        """Return the place of the record that arrived last, BEFORE_ALL when there is none."""
         with self._lock, faults_in_words(self.path):
-            return int(self._db.execute("SELECT max(n) FROM records").fetchone()[0] or 0)
+            row = self._db.execute("SELECT max(n) FROM records").fetchone()
+            return BEFORE_ALL if row[0] is None else int(row[0])
 
     def arrived(self, after: int, limit: int) -> tuple[list[Candidate], int]:
         """Return live offers and demands that arrived after a place, and where to go on."""
