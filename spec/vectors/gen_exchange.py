@@ -7,10 +7,10 @@ do; every step is a real record, signed with a key made from its author's name a
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from typing import Any
 
-from exchange_scripts import SCRIPTS
+from exchange_crossings import CROSSINGS
+from exchange_endings import ENDINGS, Script
 from maillon.protocol.envelope import Signed, draft, sign
 from maillon.protocol.exchange import Exchange, Step, fold
 from maillon.protocol.keys import SigningKey
@@ -112,7 +112,7 @@ def _record(play: SignedPlay, step: Step) -> bytes:
     return (record if step.payload is not None else record.without_payload()).encode()
 
 
-def case(name: str, script: Callable[[type[Play]], Play], rng: random.Random) -> dict[str, object]:
+def case(name: str, script: Script, rng: random.Random) -> dict[str, object]:
     play = script(SignedPlay)
     assert isinstance(play, SignedPlay)
     after: list[dict[str, object]] = []
@@ -164,6 +164,6 @@ def vectors(rng: random.Random) -> dict[str, object]:
             " folding all of them in the order `arrival` gives the last.",
             "fed": FED,
             "people": PEOPLE,
-            "cases": [case(name, script, rng) for name, script in SCRIPTS.items()],
+            "cases": [case(name, script, rng) for name, script in (ENDINGS | CROSSINGS).items()],
         }
     }

@@ -15,6 +15,7 @@ from maillon.protocol.exchange import (
     Exchange,
     KnownTransfers,
     Step,
+    StepRefused,
     TransferFact,
     check_next,
     fold,
@@ -184,6 +185,27 @@ class Play:
         self.transfers[order] = replace(known, **fact)
         author = payer if payer in (REQUESTER, state.payer, state.provider) else REQUESTER
         return self.do("payment", author, transfer=order, amount=due, unit=state.due.unit)
+
+
+def why(play: Play, step: Step) -> str | None:
+    """Return why a step does not count, or None when it does."""
+    return {entry.id: entry.reason for entry in play.state().void}.get(step.id)
+
+
+def refused(play: Play, kind: str, author: bytes, **payload: object) -> str:
+    """Return why a desk refuses a step; the transcript stays as it is."""
+    # Vectors are made with this module too, where there need be no pytest.
+    import pytest
+
+    before, steps = play.state(play.at + 1), list(play.steps)
+    with pytest.raises(StepRefused) as error:
+        play.do(kind, author, **payload)
+    assert play.steps == steps and play.state(before.now) == before
+    assert (error.value.phase, error.value.kind) == (before.phase, kind)
+    assert error.value.possible == before.next(author, before.now).kinds
+    assert kind in str(error.value) and before.phase in str(error.value)
+    reason: str = error.value.reason
+    return reason
 
 
 def shuffled(steps: Sequence[Step], seed: int) -> list[Step]:

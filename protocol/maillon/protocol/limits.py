@@ -177,8 +177,8 @@ CHECK_IN_EARLY_S: Final = 86_400
 the telephone. Further ahead a check-in would only serve against somebody who cancels in time."""
 
 BUNDLE_GRACE_S: Final = 7 * 86_400
-"""How long after the last moment for a bundle's decision its parts stay reserved: a decision made in
-time reaches everybody meanwhile, through anybody who holds it."""
+"""How long after the last moment for a bundle's decision its parts stay reserved: a decision made
+in time reaches everybody meanwhile, through anybody who holds it."""
 
 UNKNOWN_FIELDS_MAX: Final = 32
 """Fields of later minor versions in one map of a known kind: half of a map's 64."""
