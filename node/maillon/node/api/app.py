@@ -24,6 +24,7 @@ from maillon.node.api.caller import OPERATOR, PUBLIC, Who, guard, needs, provide
 from maillon.node.api.exchange_app import EXCHANGE_ROUTES
 from maillon.node.api.ledger_app import LEDGER_ROUTES
 from maillon.node.api.matching_app import MATCHING_ROUTES
+from maillon.node.api.paging import page
 from maillon.node.api.persons_app import PERSONS_ROUTES
 from maillon.node.api.reading import StrictRequest
 from maillon.node.api.service import ListOptions, SearchOptions, Service
@@ -35,6 +36,8 @@ log = logging.getLogger("maillon.api")
 # The dependency is ours: nothing about it needs to be validated at each request.
 Node = NamedDependency[SkipValidation[Service]]
 Texts = Annotated[list[str] | None, QueryParameter(max_items=64)]
+Rows = Annotated[int | None, QueryParameter(ge=1, le=bounds.API_ROWS_MAX)]
+After = Annotated[str, QueryParameter(max_length=1_024)]
 Verified = Literal["", "approved", "self_declared", "none"]
 Order = Literal["best", "newest", "nearest"]
 NDJSON = "application/x-ndjson"
@@ -247,9 +250,18 @@ async def import_file(
 
 
 @get("/v1/members", opt=needs("desk"), sync_to_thread=False)
-def list_members(service: Node) -> shapes.Members:
-    """List the people of this coop and their keys."""
-    return service.members()
+def list_members(
+    service: Node, caller: Who, limit: Rows = None, after: After = ""
+) -> shapes.Members:
+    """List the people of this coop and their keys, by name."""
+    rows, following = page(
+        service.members().members,
+        lambda row: (row.name.lower(), row.person, f"{row.at:020}", row.key),
+        limit=limit,
+        after=after,
+        caller=caller,
+    )
+    return shapes.Members(rows, following)
 
 
 @post("/v1/members", opt=needs("desk"), status_code=201)
@@ -267,9 +279,18 @@ async def revoke_member(
 
 
 @get("/v1/mandates", opt=needs("desk"), sync_to_thread=False)
-def list_mandates(service: Node) -> shapes.Mandates:
+def list_mandates(
+    service: Node, caller: Who, limit: Rows = None, after: After = ""
+) -> shapes.Mandates:
     """List the mandates given in this coop."""
-    return service.mandates()
+    rows, following = page(
+        service.mandates().mandates,
+        lambda row: (f"{row.start:020}", row.mandate),
+        limit=limit,
+        after=after,
+        caller=caller,
+    )
+    return shapes.Mandates(rows, following)
 
 
 @post("/v1/mandates", opt=needs("desk"), status_code=201)

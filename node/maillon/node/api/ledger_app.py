@@ -17,6 +17,7 @@ from maillon.node.api.ledger_service import (
     StatementOptions,
     TransferOptions,
 )
+from maillon.node.api.paging import page
 from maillon.node.api.problems import OrderRefused
 from maillon.node.api.service import Service
 
@@ -37,10 +38,24 @@ def _answer(placed: shapes.Placed, done: int) -> Answer:
 
 @get("/v1/accounts", opt=needs("desk"), sync_to_thread=False)
 def accounts(
-    service: Node, coop: Text = "", unit: Text = "", all: FromQuery[bool] = False
+    service: Node,
+    caller: Who,
+    coop: Text = "",
+    unit: Text = "",
+    all: FromQuery[bool] = False,
+    limit: Annotated[int | None, QueryParameter(ge=1, le=bounds.API_ROWS_MAX)] = None,
+    after: Annotated[str, QueryParameter(max_length=1_024)] = "",
 ) -> shapes.Accounts:
     """List accounts, this coop's when no other is named."""
-    return service.ledger.accounts(AccountOptions(coop=coop, unit=unit, all=all))
+    found = service.ledger.accounts(AccountOptions(coop=coop, unit=unit, all=all))
+    rows, following = page(
+        found.accounts,
+        lambda row: (row.coop, row.account),
+        limit=limit,
+        after=after,
+        caller=caller,
+    )
+    return shapes.Accounts(rows, found.at, following)
 
 
 @get("/v1/accounts/{account:str}", opt=needs("read"), sync_to_thread=False)

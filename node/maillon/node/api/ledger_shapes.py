@@ -76,6 +76,7 @@ class Accounts(Struct):
     accounts: list[Account]
     at: int
     """Time of the last block of this coop's chain, 0 before the first."""
+    next: str | None = None
 
 
 class PositionRequest(Request):

@@ -237,6 +237,7 @@ class Member(Struct):
 
 class Members(Struct):
     members: list[Member]
+    next: str | None = None
 
 
 class RevokeRequest(Request):
@@ -286,6 +287,7 @@ class Mandate(Struct):
 
 class Mandates(Struct):
     mandates: list[Mandate]
+    next: str | None = None
 
 
 # --- federation ---------------------------------------------------------------------------------
