@@ -12,18 +12,14 @@ every letter shows. What is erased leaves no byte: pages are overwritten when th
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Generator, Iterable, Sequence
+from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
-
-from sqlite_utils import Database
 
 from maillon.node.engine.post.office import RESTORED
 from maillon.node.engine.post.ports import In, Incoming, Load, Out, Outgoing
 from maillon.node.store.database import (
-    Schema,
     StoreError,
     StoreFull,
     damaged,
@@ -33,93 +29,21 @@ from maillon.node.store.database import (
     sqlite3,
     translated,
 )
+from maillon.node.store.letterrows import (
+    IN_COLUMNS,
+    LETTERS_DB,
+    OPEN_STATES,
+    OUT_COLUMNS,
+    SERIAL,
+    Sums,
+    in_keys,
+    incoming,
+    out_keys,
+    outgoing,
+)
 
-APPLICATION_ID: Final = 0x4D4C4554  # "MLET"
 CACHE_KIB: Final = 4_096
 LETTERS_FILE: Final = "letters.db"
-
-_OUT: Final = (
-    "serial, id, coop, thread, n, to_key, owner, ticket, at, until, size, state, tries, retry_at, "
-    "ended_at, code, told, noted"
-)
-_IN: Final = (
-    "id, coop, thread, n, to_key, until, size, state, received_at, serial, taken_at"
-)
-_OPEN: Final = f"({int(In.BEHIND)}, {int(In.READY)})"
-
-
-def _version_1(database: Database) -> None:
-    for statement in (
-        "CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT",
-        "CREATE TABLE outgoing (serial INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, "
-        "coop BLOB NOT NULL, thread BLOB NOT NULL, n INTEGER NOT NULL, to_key BLOB NOT NULL, "
-        "owner BLOB NOT NULL, ticket BLOB NOT NULL, at INTEGER NOT NULL, until INTEGER NOT NULL, "
-        "size INTEGER NOT NULL, state INTEGER NOT NULL, tries INTEGER NOT NULL, "
-        "retry_at INTEGER NOT NULL, ended_at INTEGER NOT NULL, code TEXT NOT NULL, "
-        "told INTEGER NOT NULL, noted INTEGER NOT NULL, UNIQUE (thread, n)) STRICT",
-        "CREATE INDEX outgoing_due ON outgoing (state, coop, serial)",
-        "CREATE INDEX outgoing_until ON outgoing (state, until)",
-        "CREATE INDEX outgoing_ended ON outgoing (state, ended_at)",
-        "CREATE INDEX outgoing_ticket ON outgoing (ticket, to_key) WHERE ticket <> x''",
-        "CREATE TABLE outgoing_body (serial INTEGER PRIMARY KEY, letter BLOB NOT NULL) STRICT",
-        "CREATE TABLE incoming (k INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, "
-        "coop BLOB NOT NULL, thread BLOB NOT NULL, n INTEGER NOT NULL, to_key BLOB NOT NULL, "
-        "until INTEGER NOT NULL, size INTEGER NOT NULL, state INTEGER NOT NULL, "
-        "received_at INTEGER NOT NULL, serial INTEGER NOT NULL, taken_at INTEGER NOT NULL, "
-        "UNIQUE (coop, thread, n)) STRICT",
-        "CREATE INDEX incoming_ready ON incoming (to_key, serial) "
-        f"WHERE state = {int(In.READY)}",
-        "CREATE INDEX incoming_behind ON incoming (coop, thread, n) "
-        f"WHERE state = {int(In.BEHIND)}",
-        "CREATE INDEX incoming_until ON incoming (state, until)",
-        "CREATE INDEX incoming_taken ON incoming (taken_at) "
-        f"WHERE state = {int(In.TAKEN)}",
-        "CREATE TABLE incoming_body (k INTEGER PRIMARY KEY, letter BLOB NOT NULL) STRICT",
-        "CREATE TABLE next_out (thread BLOB PRIMARY KEY, n INTEGER NOT NULL, "
-        "used INTEGER NOT NULL) STRICT, WITHOUT ROWID",
-        "CREATE TABLE next_in (coop BLOB NOT NULL, thread BLOB NOT NULL, n INTEGER NOT NULL, "
-        "used INTEGER NOT NULL, PRIMARY KEY (coop, thread)) STRICT, WITHOUT ROWID",
-    ):
-        database.execute(statement)  # pyright: ignore[reportUnknownMemberType]
-
-
-LETTERS_DB: Final = Schema("letter store", APPLICATION_ID, (_version_1,))
-_SERIAL: Final = "serial"
-
-
-@dataclass
-class _Sums:
-    """How much is kept, counted along: the tables may hold a hundred thousand rows."""
-
-    loads: dict[tuple[object, ...], list[int]] = field(
-        default_factory=dict[tuple[object, ...], list[int]]
-    )
-    bytes_kept: int = 0
-
-    def add(self, keys: Iterable[tuple[object, ...]], size: int, sign: int) -> None:
-        for key in keys:
-            load = self.loads.setdefault(key, [0, 0])
-            load[0] += sign
-            load[1] += sign * size
-            if not load[0]:
-                del self.loads[key]
-
-    def get(self, *key: object) -> Load:
-        found = self.loads.get(key)
-        return Load() if found is None else Load(found[0], found[1])
-
-
-def _out_keys(state: int, owner: bytes, coop: bytes) -> tuple[tuple[object, ...], ...]:
-    if state == Out.WAITING:
-        return ("out",), ("owner", owner), ("to", coop), ("owner", owner, coop)
-    return ()
-
-
-def _in_keys(state: int, coop: bytes, to_key: bytes) -> tuple[tuple[object, ...], ...]:
-    if state in (In.BEHIND, In.READY):
-        return ("in",), ("from", coop), ("key", to_key), ("pair", coop, to_key)
-    return ()
-
 
 class LettersDisk:
     """Implements engine.post.ports.LetterStore over <home>/letters.db.
@@ -194,7 +118,7 @@ class LettersDisk:
         try:
             yield
             if self._serial != serial:
-                self.set_meta(_SERIAL, self._serial.to_bytes(8, "big"))
+                self.set_meta(SERIAL, self._serial.to_bytes(8, "big"))
             wrote = self._db.total_changes != changes
             self._db.execute("COMMIT")
             self.commits += wrote
@@ -220,19 +144,19 @@ class LettersDisk:
 
     def _count(self) -> None:
         run = self._db.execute
-        sums = _Sums()
+        sums = Sums()
         for state, owner, coop, letters, size in run(
             "SELECT state, owner, coop, count(*), sum(size) FROM outgoing "
             f"WHERE state = {int(Out.WAITING)} GROUP BY owner, coop"
         ):
-            for key in _out_keys(state, owner, coop):
+            for key in out_keys(state, owner, coop):
                 load = sums.loads.setdefault(key, [0, 0])
                 load[0], load[1] = load[0] + letters, load[1] + size
         for state, coop, to_key, letters, size in run(
             "SELECT state, coop, to_key, count(*), sum(size) FROM incoming "
-            f"WHERE state IN {_OPEN} GROUP BY coop, to_key"
+            f"WHERE state IN {OPEN_STATES} GROUP BY coop, to_key"
         ):
-            for key in _in_keys(state, coop, to_key):
+            for key in in_keys(state, coop, to_key):
                 load = sums.loads.setdefault(key, [0, 0])
                 load[0], load[1] = load[0] + letters, load[1] + size
         letters, size = run(
@@ -245,7 +169,7 @@ class LettersDisk:
             (size,) = run(f"SELECT coalesce(sum(length(letter)), 0) FROM {table}").fetchone()
             sums.bytes_kept += size
         self._sums = sums
-        kept = self.meta(_SERIAL)
+        kept = self.meta(SERIAL)
         self._serial = int.from_bytes(kept, "big") if kept else 0
 
     # --- reading and writing --------------------------------------------------------------------
@@ -291,7 +215,7 @@ class LettersDisk:
     def add_out(self, row: Outgoing) -> None:
         serial = self.next_serial()
         self._run(
-            f"INSERT INTO outgoing ({_OUT}) VALUES (?{', ?' * 17})",
+            f"INSERT INTO outgoing ({OUT_COLUMNS}) VALUES (?{', ?' * 17})",
             (
                 serial, row.id, row.coop, row.thread, row.n, row.to_key, row.owner, row.ticket,
                 row.at, row.until, row.size, int(row.state), row.tries, row.retry_at,
@@ -330,7 +254,7 @@ class LettersDisk:
     def _weigh_out(
         self, state: int, owner: bytes, coop: bytes, size: int, kept: int, sign: int
     ) -> None:
-        self._sums.add(_out_keys(state, owner, coop), size, sign)
+        self._sums.add(out_keys(state, owner, coop), size, sign)
         if state == Out.ARRIVED and kept:
             self._sums.add((("arrived",),), size, sign)
         self._sums.bytes_kept += sign * kept
@@ -345,11 +269,11 @@ class LettersDisk:
 
     def _outgoing(self, where: str, values: Sequence[object], limit: int) -> list[Outgoing]:
         rows = self._rows(
-            f"SELECT {_OUT}, letter FROM outgoing LEFT JOIN outgoing_body USING (serial) "
+            f"SELECT {OUT_COLUMNS}, letter FROM outgoing LEFT JOIN outgoing_body USING (serial) "
             f"WHERE {where} LIMIT ?",
             (*values, limit),
         )
-        return [_outgoing(row) for row in rows]
+        return [outgoing(row) for row in rows]
 
     def out(self, id: bytes) -> Outgoing | None:
         found = self._outgoing("id = ?", (id,), 1)
@@ -447,7 +371,7 @@ class LettersDisk:
 
     def add_in(self, row: Incoming) -> None:
         done = self._run(
-            f"INSERT INTO incoming ({_IN}) VALUES (?{', ?' * 10})",
+            f"INSERT INTO incoming ({IN_COLUMNS}) VALUES (?{', ?' * 10})",
             (
                 row.id, row.coop, row.thread, row.n, row.to_key, row.until, row.size,
                 int(row.state), row.received_at, row.serial, row.taken_at,
@@ -479,16 +403,16 @@ class LettersDisk:
         )
 
     def _weigh_in(self, state: int, row: Incoming, kept: int, sign: int) -> None:
-        self._sums.add(_in_keys(state, row.coop, row.to_key), row.size, sign)
+        self._sums.add(in_keys(state, row.coop, row.to_key), row.size, sign)
         self._sums.bytes_kept += sign * kept
 
     def _incoming(self, where: str, values: Sequence[object], limit: int) -> list[Incoming]:
         rows = self._rows(
-            f"SELECT {_IN}, letter FROM incoming LEFT JOIN incoming_body USING (k) "
+            f"SELECT {IN_COLUMNS}, letter FROM incoming LEFT JOIN incoming_body USING (k) "
             f"WHERE {where} LIMIT ?",
             (*values, limit),
         )
-        return [_incoming(row) for row in rows]
+        return [incoming(row) for row in rows]
 
     def letter(self, id: bytes) -> Incoming | None:
         found = self._incoming("id = ?", (id,), 1)
@@ -592,7 +516,8 @@ class LettersDisk:
     def forget_threads(self, before: int, limit: int) -> int:
         out = self._run(
             "DELETE FROM next_out WHERE thread IN (SELECT thread FROM next_out WHERE used < ? "
-            "AND thread NOT IN (SELECT thread FROM outgoing) ORDER BY thread LIMIT ?)",
+            "AND NOT EXISTS (SELECT 1 FROM outgoing WHERE outgoing.thread = next_out.thread) "
+            "ORDER BY thread LIMIT ?)",
             (before, limit),
         ).rowcount
         inside = self._run(
@@ -602,23 +527,6 @@ class LettersDisk:
             (before, limit),
         ).rowcount
         return int(out) + int(inside)
-
-
-def _outgoing(row: Any) -> Outgoing:
-    return Outgoing(
-        serial=row[0], id=row[1], coop=row[2], thread=row[3], n=row[4], to_key=row[5],
-        owner=row[6], ticket=row[7], at=row[8], until=row[9], size=row[10], state=Out(row[11]),
-        tries=row[12], retry_at=row[13], ended_at=row[14], code=row[15], told=bool(row[16]),
-        noted=bool(row[17]), letter=row[18] or b"",
-    )  # fmt: skip
-
-
-def _incoming(row: Any) -> Incoming:
-    return Incoming(
-        id=row[0], coop=row[1], thread=row[2], n=row[3], to_key=row[4], until=row[5], size=row[6],
-        state=In(row[7]), received_at=row[8], serial=row[9], taken_at=row[10],
-        letter=row[11] or b"",
-    )  # fmt: skip
 
 
 def mark_copy(path: Path, now: int) -> None:

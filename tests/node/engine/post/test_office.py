@@ -571,6 +571,20 @@ def test_ended_letters_of_a_node_that_never_comes_are_forgotten_in_the_end() -> 
     assert LETTER_LIFETIME_S_MAX < 100 * DAY_S
 
 
+def test_the_numbers_of_threads_that_nobody_uses_are_forgotten_in_the_end() -> None:
+    here, there = Office(HERE), Office(THERE)
+    here.post("one")
+    carry(here, there)
+    for day in range(199):
+        here.tick(AT + day * DAY_S)
+        there.tick(AT + day * DAY_S)
+    assert here.store.rows.next_out and there.store.rows.next_in
+    for hour in range(199 * 24, 203 * 24):
+        here.tick(AT + hour * HOUR)
+        there.tick(AT + hour * HOUR)
+    assert not here.store.rows.next_out and not there.store.rows.next_in
+
+
 def test_ranges_are_as_few_as_can_be() -> None:
     a, b = b"a" * 16, b"b" * 16
     numbers = [(b, 1), (a, 3), (a, 1), (a, 2), (a, 7), (b, 1)]

@@ -92,3 +92,6 @@ class Bounds:
 
 SERIES_OF_BACKOFFS: Final = 16
 """Doublings that are counted: beyond, the longest wait holds anyway."""
+
+THREADS_A_DAY: Final = 10_000
+"""Threads forgotten in one look, some ten milliseconds: more than a node begins in a day."""

@@ -71,7 +71,6 @@ def keep_house(
         erased += 1
     # Two clocks differ: the id is remembered a day longer than the letter could come again.
     store.drop_in(store.erased_ending(now - DAY_S, limit))
-    store.forget_threads(now - bounds.thread_s, limit)
     return ended, list(ready), erased
 
 

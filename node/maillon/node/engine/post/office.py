@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Final
 
-from maillon.node.engine.post.bounds import SERIES_OF_BACKOFFS, Bounds
+from maillon.node.engine.post.bounds import DAY_S, SERIES_OF_BACKOFFS, THREADS_A_DAY, Bounds
 from maillon.node.engine.post.intake import Intake
 from maillon.node.engine.post.keeping import Clock, keep_house
 from maillon.node.engine.post.ports import (
@@ -113,6 +113,7 @@ class PostOffice:
         self._asking: dict[bytes, int] = {}
         """When a coop was asked for what is missing here."""
         self._era = b""
+        self._day = 0
 
     # --- life -----------------------------------------------------------------------------------
 
@@ -439,6 +440,10 @@ class PostOffice:
                     effects += self._give_up(row, row.code or "expired", now)
                 effects += [Deliver(key) for key in ready]
                 effects += [Erased(erased)] if erased else []
+                if now // DAY_S != self._day:
+                    # All threads are looked at: once a day is often enough.
+                    self._day = now // DAY_S
+                    self._store.forget_threads(now - self.bounds.thread_s, THREADS_A_DAY)
             effects += self._own(now)
         for flight in self._flight.values():
             late = [
