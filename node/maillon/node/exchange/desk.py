@@ -206,8 +206,11 @@ class ExchangeDesk(Evaluating, Paying, Agendas, Bundles):
         if kind != "quote" or not is_person(author):
             return
         terms: Mapping[str, Any] = fields["terms"]
+        kinds = {unit.code: unit.kind for unit in self._host.founding.units}
         units = self._units()
-        kinds = {} if units is None else {unit.code: unit.kind for unit in units}
+        if units is not None:
+            # The charter may have added some since.
+            kinds |= {unit.code: unit.kind for unit in units}
         for info in self._host.directory.keys_of(author):
             record = self._host.live(bytes(info.record))
             status = None if record is None else (record.payload or {}).get("provider_status")

@@ -318,8 +318,8 @@ class Intake:
     def _tell(self, state: Exchange, what: str, kind: str) -> None:
         authors = tuple(
             author
-            for author in dict.fromkeys((state.requester, state.provider, state.first_provider))
-            if self.addressing.is_here(author)
+            for author in concerned(state)
+            if self.addressing.reads_here(author, state.now)
         )
         self._effects.append(Happened(state.id, what, kind, state.phase, authors))
 
