@@ -56,7 +56,7 @@ def agenda(
             entry["title"],
             exchange_words.role_in_words(entry["role"]),
             exchange_words.party_name(entry["with"]),
-            ", ".join(str(v) for v in (entry["contact"] or {}).values() if isinstance(v, str)),
+            exchange_words.contact_in_words(entry["contact"]),
             _("{n} min late").format(n=entry["late_minutes"]) if entry["late_minutes"] else "",
             entry["exchange"][:8],
         )

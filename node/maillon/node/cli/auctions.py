@@ -476,6 +476,7 @@ def award(demand: str, secret: str | None, by: str | None, mandate: str | None) 
     author = _author(won)
     told += "\n" + _("To begin with them: {command}").format(
         command=f"maillon exchange open {record['id'][:8]} --with {author}"
+        + (f' --by "{by}"' if by else "")
     )
     data |= {"winner": first.id.hex(), "amount": first.amount, "author": author}
     base.emit(data, base.state().in_home(told))

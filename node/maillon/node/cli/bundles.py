@@ -90,14 +90,16 @@ def _acting(by: str | None, as_: str | None) -> Json:
 
 
 def _told(data: Json, done: str) -> None:
-    click.echo(done)
+    if done:
+        click.echo(done)
     missing = [p for p in data["parts"] if not p["signed"]]
     if missing:
         names = ", ".join(exchange_words.party_name(part["provider"]) for part in missing)
         click.echo(_("It is listed once these have signed too: {names}").format(names=names))
         base.advise(f"  maillon bundle sign {data['bundle'][:8]} --by NAME")
     for part in data["parts"]:
-        if data["status"] == "reserving" and not part["reserved"] and part["exchange"]:
+        waits = data["status"] == "reserving" and not part["reserved"] and part["exchange"]
+        if waits and part["provider"]["here"]:
             base.advise(
                 _("  {who} reserves with: {command}").format(
                     who=exchange_words.party_name(part["provider"]),

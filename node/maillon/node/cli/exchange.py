@@ -312,9 +312,9 @@ def _agreed(names: Directory, data: Json) -> list[tuple[str, object]]:
         if terms.get("performer"):
             rows.append((_("who comes"), terms["performer"]))
         if data["due"] is not None:
-            rows.append((_("due"), data["due"]["text"]))
-            rows.append((_("paid"), data["paid"]["text"]))
-        if data["hold"] is not None:
+            rows.append((_("due"), data["due"]["text"] if data["due"]["amount"] else "–"))
+            rows.append((_("paid"), data["paid"]["text"] if data["paid"]["amount"] else "–"))
+        if data["hold"] is not None and data["hold"]["status"] == "held":
             rows.append((_("reserved"), data["hold"]["amount"]["text"]))
     for slot in data["slots"]:
         rows.append((_("appointment"), slot_in_words(slot)))
@@ -326,8 +326,7 @@ def _agreed(names: Directory, data: Json) -> list[tuple[str, object]]:
                 "provider": _("reach the provider"),
                 "fallback": _("without the network"),
             }[role]
-            told = ", ".join(str(v) for v in contact.values() if isinstance(v, str) and v)
-            rows.append((label, told))
+            rows.append((label, exchange_words.contact_in_words(contact)))
     return rows
 
 
@@ -341,7 +340,10 @@ def slot_in_words(slot: Json) -> str:
         "accepted": _("approved"),
         "cancelled": _("cancelled"),
     }
-    text = f"{base.when(slot['start'])} – {base.when(slot['end'])[-5:]}"
+    # Work without an appointment has no planned time.
+    start = slot["start"] or slot["check_in"]
+    end = slot["end"] or slot["check_out"]
+    text = f"{base.when(start)} – {base.when(end)[-5:]}"
     if slot["place"]:
         text += f", {slot['place']}"
     text += f" ({states.get(slot['status'], slot['status'])})"
@@ -409,16 +411,20 @@ def _show_why(data: Json) -> None:
 @click.argument("id")
 @click.option("--raw", is_flag=True, help=_("Add the records' bytes, in hexadecimal."))
 def transcript(id: str, raw: bool) -> None:
-    path = f"/v1/exchanges/{path_part(exchange_id(id))}/transcript"
-    data = base.state().client().get(path, raw=raw or None)
+    client = base.state().client()
+    path = f"/v1/exchanges/{path_part(exchange_id(id))}"
+    data = client.get(f"{path}/transcript", raw=raw or None)
 
     def human() -> None:
+        whole = client.get(path)
+        parties = [whole[role] for role in ("requester", "provider", "payer", "mediator")]
+        names = {p["author"]: exchange_words.party_name(p) for p in parties if p is not None}
         rows = [
             (
                 step["id"][:8],
                 base.when(step["at"]),
                 step["kind"],
-                exchange_words.role_in_words(step["role"]),
+                names.get(step["author"], step["author"][66:74]),
                 _("under a mandate") if step["under"] else "",
                 "" if not step["void"] else _("does not count ({why})").format(why=step["void"]),
             )

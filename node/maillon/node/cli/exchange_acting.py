@@ -204,23 +204,12 @@ def send(
         data = base.state().client().post(path, body, timeout=base.patience(wait_s))
     except LocalError as fault:
         raise exchange_words.refused(fault, id[:8]) from None
-    return told(data, done)
-
-
-def told(data: Json, done: Callable[[Json], str]) -> int:
-    """Print a StepDone and return the exit code: done in part while a payment waits."""
     exchange: Json = data["exchange"]
-    payments: list[Json] = data.get("payments", [])
+    # Where nobody waits for payments, none follows from the step.
+    payments: list[Json] = data.get("payments", []) if wait_s else []
     base.emit(data, lambda: exchange_words.tell(exchange, done(exchange), out=payments))
     statuses = {payment["status"] for payment in payments}
     return base.PARTIAL if statuses & UNDER_WAY or "refused" in statuses else base.OK
-
-
-def quiet_when_json(lines: Sequence[str]) -> None:
-    """Print lines for people."""
-    if not base.state().json:
-        for line in lines:
-            base.advise(line)
 
 
 # --- times and amounts --------------------------------------------------------------------------

@@ -243,7 +243,8 @@ def reply(evaluation: str, text: str, by: str | None, mandate: str | None, lang:
         )
     who = key_holder(by)
     if who is None:
-        who = str((record["payload"] or {}).get("subject", ""))[66:] or None
+        said: Json = record["payload"] or {}
+        who = str(said.get("subject", ""))[66:] or None
     body: Json = _present(
         {
             "kind": "reply",

@@ -13,34 +13,33 @@ from maillon.node.i18n import _, ngettext
 Json = dict[str, Any]
 
 COMMANDS: Final[dict[str, str]] = {
-    "message": "message",
+    "consent": "consent",
+    "mediation": "mediate",
+    "handover_acceptance": "take-over",
+    "agreement": "accept",
     "quote": "quote",
+    "payment": "pay",
+    "evaluation": "evaluate",
+    "check_out": "check-out",
+    "check_in": "check-in",
+    "acceptance": "approve",
+    "appointment": "appointment",
+    "amendment": "add-task",
+    "guarantee_closed": "guarantee close",
+    "guarantee_claim": "guarantee claim",
+    "complaint": "complain",
+    "handover": "handover",
     "quote_withdrawal": "withdraw",
     "decline": "decline",
-    "agreement": "accept",
-    "contact": "contact",
-    "appointment": "appointment",
-    "consent": "consent",
-    "check_in": "check-in",
-    "check_out": "check-out",
-    "acceptance": "approve",
-    "complaint": "complain",
-    "mediation": "mediate",
-    "payment": "pay",
     "cancellation": "cancel",
-    "handover": "handover",
-    "handover_acceptance": "take-over",
-    "amendment": "add-task",
-    "evaluation": "evaluate",
-    "guarantee_claim": "guarantee claim",
-    "guarantee_closed": "guarantee close",
+    "contact": "contact",
+    "message": "message",
 }
-"""The command that takes a step of a kind, after `maillon exchange`."""
+"""The command that takes a step of a kind, after `maillon exchange`: what goes on comes first."""
 
 ALWAYS: Final = frozenset({"message", "contact"})
 """What is possible nearly always is not worth a line each time."""
 
-# In the order in which people think of them.
 _ORDER: Final = {kind: place for place, kind in enumerate(COMMANDS)}
 
 
@@ -94,12 +93,17 @@ def party_name(party: Json | None) -> str:
     return _("{id} of {coop}").format(id=person[:8], coop=coop)
 
 
+def contact_in_words(contact: Json | None) -> str:
+    """Return how to reach somebody, on one line."""
+    return ", ".join(v for v in (contact or {}).values() if isinstance(v, str) and v)
+
+
 def party_in_role(exchange: Json, role: str) -> str:
     """Return who has a part in an exchange."""
     if role == "successor":
         return _("the new provider")
-    party = exchange.get(role)
-    return party_name(party) if isinstance(party, dict) else role_in_words(role)
+    party: Json | None = exchange.get(role)
+    return role_in_words(role) if party is None else party_name(party)
 
 
 def deadline_in_words(deadline: Json) -> str:
@@ -145,8 +149,7 @@ def next_in_words(exchange: Json) -> list[str]:
     if waiting:
         lines.append(_("Next: {who}.").format(who=", ".join(dict.fromkeys(waiting))))
     lines += [deadline_in_words(entry) for entry in exchange["deadlines"][:2]]
-    for what in commands_possible(exchange):
-        lines.append("  " + what)
+    lines += commands_possible(exchange)
     if exchange["delivery"]["waiting"]:
         n = exchange["delivery"]["waiting"]
         lines.append(
@@ -168,24 +171,29 @@ def next_in_words(exchange: Json) -> list[str]:
 
 
 def commands_possible(exchange: Json) -> list[str]:
-    """Return the commands that people here can give now, with who gives them."""
-    id = exchange["id"][:8]
-    by_kind: dict[str, list[str]] = {}
+    """Return what people here can do now: a line for each of them, and its likeliest command."""
+    by_author: dict[str, list[str]] = {}
     for entry in exchange["possible"]:
-        if entry["kind"] in COMMANDS and entry["kind"] not in ALWAYS:
-            by_kind.setdefault(entry["kind"], []).append(entry["by"])
+        kinds = by_author.setdefault(entry["by"], [])
+        if entry["kind"] in COMMANDS and entry["kind"] not in ALWAYS and entry["kind"] not in kinds:
+            kinds.append(entry["kind"])
     names = {
         party["author"]: party_name(party)
         for party in (exchange["requester"], exchange["provider"], exchange.get("mediator"))
         if party is not None
     }
-    return [
-        _("{who}: {command}").format(
-            who=", ".join(names.get(author, role_in_words("participant")) for author in by_kind[k]),
-            command=f"maillon exchange {command_with_id(k, id)}",
-        )
-        for k in sorted(by_kind, key=lambda kind: _ORDER[kind])
-    ]
+    lines: list[str] = []
+    for author, kinds in by_author.items():
+        if kinds:
+            kinds.sort(key=lambda kind: _ORDER[kind])
+            lines.append(
+                _("{who} can: {what} (maillon exchange {command})").format(
+                    who=names.get(author) or role_in_words("participant"),
+                    what=", ".join(COMMANDS[kind] for kind in kinds),
+                    command=command_with_id(kinds[0], exchange["id"][:8]),
+                )
+            )
+    return lines
 
 
 def command_with_id(kind: str, id: str) -> str:
@@ -256,11 +264,10 @@ def refused(fault: Exception, id: str) -> Exception:
         message = f"{message} {why}"
     possible = [k for k in problem.get("possible", ()) if k in COMMANDS and k != kind]
     if possible:
-        listed = ", ".join(
-            f"maillon exchange {command_with_id(k, id)}"
-            for k in sorted(possible, key=lambda kind: _ORDER[kind])
+        possible.sort(key=lambda kind: _ORDER[kind])
+        hint = _("Possible now: {what} (maillon exchange {command})").format(
+            what=", ".join(COMMANDS[k] for k in possible), command=command_with_id(possible[0], id)
         )
-        hint = _("Possible now: {commands}").format(commands=listed)
     else:
         hint = _("Nothing is possible for them now. See: maillon exchange show {id}").format(id=id)
     return base.problem("step", message, hint, problem=dict(problem))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import click
 
@@ -124,10 +124,11 @@ def open_(file: str, key_file: str, output: str) -> None:
     from maillon.node.cli import exchange_offline, exchange_words
     from maillon.protocol.envelope import decode_record
     from maillon.protocol.errors import MaillonError
-    from maillon.protocol.letters import ITEM_STEP, ITEM_VOUCHER, decode_letter, open_letter
+    from maillon.protocol.letters import ITEM_STEP, decode_letter, open_letter
 
-    document: Any = json.loads(Path(file).read_bytes())
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
+    found: Any = json.loads(Path(file).read_bytes())
+    document = cast("Json", found) if isinstance(found, dict) else {}
+    if document.get("format") != FORMAT:
         base.fail(
             "usage",
             _("{file} is no file of letters.").format(file=file),
@@ -150,7 +151,6 @@ def open_(file: str, key_file: str, output: str) -> None:
                 step = decode_record(item.data)
                 kind = step.header.kind
                 told.append(exchange_words.COMMANDS.get(kind, kind))
-            if item.kind in (ITEM_STEP, ITEM_VOUCHER):
                 received.append(item.data.hex())
     exchange_offline.write_file(
         output,

@@ -47,7 +47,7 @@ def read(document: Json, item: Json) -> str:
         raise _damaged()
     told = [f"{exchange_words.COMMANDS.get(header.kind, header.kind)}  {document['title']}"]
     told += [
-        f"  {name}: {_shown(value)}"
+        f"  {name}: {_shown(value, name)}"
         for name, value in payload.items()
         if name not in ("salt", "exchange")
     ]
@@ -56,14 +56,20 @@ def read(document: Json, item: Json) -> str:
     return "\n".join(told)
 
 
-def _shown(value: Any) -> str:
+TIMES = frozenset({"time", "start", "end", "valid_until", "dtstart"})
+
+
+def _shown(value: Any, name: str = "") -> str:
+    if name in TIMES and isinstance(value, int):
+        return base.when(value)
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, Mapping):
         fields = cast("Mapping[str, Any]", value)
-        return ", ".join(f"{name}={_shown(inner)}" for name, inner in fields.items())
+        return ", ".join(f"{name}={_shown(inner, name)}" for name, inner in fields.items())
     if isinstance(value, list):
-        return "; ".join(_shown(inner) for inner in value)
+        items: list[Any] = value  # pyright: ignore[reportUnknownVariableType]
+        return "; ".join(_shown(inner) for inner in items)
     return str(value)
 
 
@@ -163,10 +169,8 @@ def follow(document: Json, keys: DeviceKeys, kind: str, fields: Json) -> Json:
     try:
         check_next(state, kind, payload, author, now, signer_role=role, by=keys.signing.public)
     except StepRefused as fault:
-        facts = {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in fault.facts.items()
-        }
+        facts: Json = dict(fault.facts)
+        facts["possible"] = list(facts.get("possible", ()))
         told = base.problem("step", str(fault), problem=facts)
         raise exchange_words.refused(told, state.id.hex()[:8]) from None
     made: Draft = draft(

@@ -62,7 +62,8 @@ def begin(
 
     client = base.state().client()
     path = _path(name)
-    if old_key is None:
+    lost = old_key or ""
+    if not lost:
         active = [d["key"] for d in client.get(path)["devices"] if d["status"] == "active"]
         if len(active) != 1:
             base.fail(
@@ -70,10 +71,10 @@ def begin(
                 _("Say which key is lost: {name} has {n}.").format(name=name, n=len(active)),
                 _("With --old-key; see them with: maillon person show NAME"),
             )
-        old_key = active[0]
+        lost = str(active[0])
     if bool(key) != bool(sealing):
         base.fail("usage", _("--key and --sealing come together."))
-    body: Json = {"old_key": hex_key(old_key, "--old-key"), "procedure": procedure}
+    body: Json = {"old_key": hex_key(lost, "--old-key"), "procedure": procedure}
     if key and sealing:
         body |= {"key": hex_key(key, "--key"), "sealing": hex_key(sealing, "--sealing")}
     if days is not None:

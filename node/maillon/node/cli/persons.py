@@ -94,16 +94,18 @@ def _show(data: Json) -> None:
     if data["moved_to"]:
         rows.append((_("moved to"), data["moved_to"]))
     base.print_table(("", ""), rows, empty="")
-    accounts = {"yes": _("spends"), "no": "", "pending": _("spends from {when}")}
+    accounts: dict[str, str] = {
+        "yes": _("spends"),
+        "no": "",
+        "pending": _("spends from {when}"),
+    }
     devices = [
         (
             device["key"],
             custody_in_words(device["custody"]),
             device["status"],
             base.when(device["until"]),
-            accounts.get(device["account"], device["account"]).format(
-                when=base.when(device["pending_from"])
-            ),
+            accounts.get(str(device["account"]), "").format(when=base.when(device["pending_from"])),
         )
         for device in data["devices"]
     ]
@@ -277,11 +279,11 @@ def show_retention() -> None:
             rule["what"],
             _("for ever") if not rule["days"] else _("{n} days").format(n=rule["days"]),
             rule["due"],
-            rule["last"],
+            base.when(rule["last"]),
         )
         for rule in data["rules"]
     ]
-    columns = (_("what"), _("kept for"), _("due now"), _("removed last"))
+    columns = (_("what"), _("kept for"), _("due now"), _("last looked at"))
     base.emit(data, lambda: base.print_table(columns, rows, empty=""))
 
 

@@ -170,7 +170,7 @@ def _show(data: Json) -> None:
             _status(entry["status"]),
             entry["text"],
             entry["payee_name"] or entry["payee"][:8],
-            entry["written"] or (base.when(entry["at"]) if entry["at"] else ""),
+            entry["written"] or ("" if entry["status"] == "open" else base.when(entry["at"])),
         )
         for entry in data["vouchers"]
     ]
