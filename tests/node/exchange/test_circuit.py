@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from maillon.node.engine.exchange import notes
+from maillon.node.engine.exchange.ports import Wanted
 from maillon.protocol.records import DAY_S
-from support.exchangenet import CoopNode, Net
+from support.exchangenet import CoopNode, ModelLedger, Net
 from support.world import Member
 
 
@@ -233,3 +234,47 @@ def test_a_refused_payment_is_shown_and_not_repeated_without_end() -> None:
     net.run()
     assert phases(net, exchange, 0, 1) == ["paid"] * 2
     assert net.chains.paid(asks.author, gives.author) == 60
+
+
+def test_a_task_handed_over_becomes_an_exchange_of_its_own_that_keeps_where_it_comes_from() -> None:
+    net = Net()
+    asks, gives = two(net)
+    other = net.member(2, "takes the task")
+    exchange = net.agreed(asks, gives)
+    slot = net.nodes[1].state(exchange).slots[0]
+    net.wait(slot.start - net.now)
+    net.nodes[1].act(gives, "check_in", exchange, slot=slot.slot, time=net.now)
+    task = net.nodes[1].act(
+        gives, "amendment", exchange, adds={"text": "A tap to mend.", "lang": "en", "amount": 30}
+    )
+    net.run()
+    net.nodes[0].act(asks, "consent", exchange, to=task, yes=True)
+    net.run()
+    assert net.nodes[1].state(exchange).expected == 90
+    handover = net.nodes[1].act(gives, "handover", exchange, to=other.author, task=task)
+    net.run()
+    net.nodes[0].act(asks, "consent", exchange, to=handover, yes=True)
+    net.run()
+    origin = {"exchange": exchange, "step": handover}
+    successor = net.opened(asks, other, by=other, origin=origin)
+    assert net.nodes[0].state(successor).origin == (exchange, handover)
+    (note,) = net.nodes[0].store.notes(notes.SUCCESSOR, exchange=exchange)
+    assert note.key == successor
+    assert net.nodes[0].state(exchange).provider == gives.author
+
+
+def test_a_payment_that_a_helper_made_elsewhere_is_not_made_again() -> None:
+    net = Net()
+    asks, gives = two(net)
+    exchange = net.done(asks, gives, settle="after")
+    state = net.nodes[0].state(exchange)
+    assert state.payment_ref is not None
+    # Somebody with a spending mandate has paid, and the letter that tells it is not here yet.
+    wanted = Wanted("pay", asks.author, gives.author, "heure", 60, state.payment_ref)
+    net.chains.place(ModelLedger(net.chains, asks.coop.id).sign(wanted).data)
+    net.chains.settle()
+    net.nodes[0].act(asks, "acceptance", exchange)
+    net.run()
+    assert phases(net, exchange, 0, 1) == ["paid"] * 2
+    assert net.chains.paid(asks.author, gives.author) == 60
+    assert not notes.orders_of(net.nodes[0].store, exchange)

@@ -41,6 +41,13 @@ class Acting(Behalf, kw_only=True):
     by: Who | None = None
 
 
+class OriginRequest(Request):
+    """The exchange that another one comes from, and the step there: a handover or amendment."""
+
+    exchange: Hex32
+    step: Hex32
+
+
 class OpenRequest(Acting, kw_only=True):
     """Open an exchange, on a demand or offer (`about`), or with nothing published (`with_`).
 
@@ -58,6 +65,7 @@ class OpenRequest(Acting, kw_only=True):
     bundle: Id | None = None
     participants: Annotated[list[Author], Meta(max_length=64)] = []
     recurrence: dict[str, Any] | None = None
+    origin: OriginRequest | None = None
 
 
 class StepRequest(Acting, kw_only=True):

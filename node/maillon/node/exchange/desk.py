@@ -124,6 +124,11 @@ class ExchangeDesk(Evaluating, Paying, Agendas, Bundles):
             "participants": [bytes.fromhex(one) for one in request.participants] or None,
             "recurrence": request.recurrence,
         }
+        if request.origin is not None:
+            fields["origin"] = {
+                "exchange": bytes.fromhex(request.origin.exchange),
+                "step": bytes.fromhex(request.origin.step),
+            }
         other = None if request.with_ is None else bytes.fromhex(request.with_)
         role = request.role
         if request.about is not None:

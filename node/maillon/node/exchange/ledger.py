@@ -26,7 +26,7 @@ from maillon.ledger.orders import (
     order_id,
     sign_order,
 )
-from maillon.ledger.state import Account
+from maillon.ledger.state import GROUP, Account
 from maillon.ledger.units import UnitTable
 from maillon.node.engine.exchange import notes
 from maillon.node.engine.exchange.notes import OrderNote
@@ -252,7 +252,13 @@ class NodeLedger:
         coop, account = account_of(wanted.payer)
         if account == COMMONS and wanted.what in ("hold", "pay"):
             return coop == self._host.coop and wanted.what == "pay"
+        if wanted.what in ("hold", "pay") and self._is_group(wanted.payer):
+            return False  # its members sign together, and are asked elsewhere
         return self._key(wanted) is not None
+
+    def _is_group(self, author: bytes) -> bool:
+        account = self._account(author)
+        return account is not None and account.kind == GROUP
 
     # --- signing --------------------------------------------------------------------------------
 
@@ -291,6 +297,12 @@ class NodeLedger:
             raise NoSuchAccount(
                 _("{name} has no account yet.").format(name=account.hex()[:8]),
                 hint=_("Open one with: maillon account open"),
+                account=account,
+            )
+        if found.kind == GROUP:
+            raise KeyElsewhere(
+                _("A group pays when enough of its members have approved."),
+                hint=_("Propose the payment with: maillon group pay"),
                 account=account,
             )
         if delegate is not None:

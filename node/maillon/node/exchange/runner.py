@@ -14,7 +14,7 @@ from maillon.node.engine.exchange.notes import OrderNote
 from maillon.node.engine.exchange.ports import Ask, Effect, Fault, Happened, Post, Release
 from maillon.node.exchange.ports import Host
 from maillon.node.post.ports import Sending
-from maillon.protocol.errors import LocalError, MaillonError
+from maillon.protocol.errors import LocalError, MaillonError, RemoteError
 from maillon.protocol.letters import Item
 
 log = logging.getLogger("maillon.exchange")
@@ -235,9 +235,9 @@ class ExchangeRunner:
         try:
             self._host.submit(kept.record)
         except MaillonError as fault:
-            if fault.code not in ("duplicate", "known"):
-                # It waits in the store, and is tried again: the transfer may not be known yet.
-                self._host.fault("evaluation", str(fault))
+            self._host.fault("evaluation", str(fault))
+            if not isinstance(fault, RemoteError) or fault.pending:
+                # It stays, and is tried again: the transfer may not be known here yet.
                 return
         self.core.published(attestation)
         self._host.happened(

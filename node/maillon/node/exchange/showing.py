@@ -179,6 +179,10 @@ class Showing:
             origin=None
             if state.origin is None
             else shapes.Origin(state.origin[0].hex(), state.origin[1].hex()),
+            successors=[
+                note.key.hex()
+                for note in self._core.store.notes(notes.SUCCESSOR, exchange=state.id)
+            ],
             notices=self._notices(state, orders, kept),
         )
 

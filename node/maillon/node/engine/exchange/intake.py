@@ -312,6 +312,8 @@ class Intake:
         ):
             self.store.drop_note(notes.STRANGER, exchange)
         if kind == "opening":
+            if state.origin is not None:
+                self.store.put_note(Note(notes.SUCCESSOR, exchange, state.origin[0], now, b""))
             self._take_waiting(exchange, now)
         self._react(exchange, now)
 

@@ -18,6 +18,7 @@ Each is a space of notes (`ports.Note`) whose value is a canonical map:
     decided       exchange       the decision about the bundle that it is a part of
     funding       request        what a payer here is asked to fund
     funding open  request        one that an order was signed for
+    successor     exchange       one that a handover or an added task of another one opened
     asked         digest         a request to a third-party payer; the key is of its content
 """
 
@@ -49,6 +50,7 @@ STRANGER: Final = "stranger"
 DECIDED: Final = "decided"
 FUNDING: Final = "funding"
 FUNDING_OPEN: Final = "funding open"
+SUCCESSOR: Final = "successor"
 ASKED: Final = "asked"
 
 VALUE_BYTES_MAX: Final = LETTER_PLAIN_BYTES_MAX + 4_096
