@@ -191,6 +191,19 @@ def wait_without_end(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(PendingPool, "discard", lambda self, id: self._all.pop(id, None))
 
 
+def let_steps_in(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(validation, "_right_way", lambda header, private: None)
+    patch.setattr(validation, "PRIVATE_KINDS", frozenset())
+
+
+def bid_on_anything(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(validation, "check_resting", lambda header, author, payload, view: None)
+
+
+def leave_bids_behind(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(view.IdentityView, "_rest", lambda self, old, new: [])
+
+
 # Each with the seed to begin at: what few histories bring to light is looked for where it shows.
 MUTANTS: tuple[tuple[Break, int], ...] = (
     (skip_signatures, 0),
@@ -211,6 +224,9 @@ MUTANTS: tuple[tuple[Break, int], ...] = (
     (remember_for_ever, 0),
     (offer_what_left, 0),
     (wait_without_end, 0),
+    (let_steps_in, 0),
+    (bid_on_anything, 0),
+    (leave_bids_behind, 0),
 )
 
 
