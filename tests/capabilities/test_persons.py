@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from typing import Any
@@ -152,6 +153,9 @@ def test_a_helper_of_another_coop_acts_within_a_mandate_that_the_person_sees_and
         ),
         "the helper's node knows the end",
     )
+    # What is signed in the very second of the end still counts.
+    ended = time.time()
+    wait_for(lambda: time.time() > ended + 1, "that second is over")
     assert refused(b, "/v1/records", kind="demand", payload=payload, **wanted) == "mandate_revoked"
     given = a.get(f"/v1/persons/{ana['person']}/mandates")["given"]
     assert [(m["mandate"], m["revoked"], m["acts"]) for m in given] == [(mandate, True, 1)]
@@ -272,8 +276,8 @@ def test_a_member_leaves_one_coop_for_another_and_takes_everything_along(
 
 @pytest.mark.capability("PLF-1")
 def test_a_person_gets_all_that_is_held_and_then_leaves_no_byte(coops: Exchanges) -> None:
-    a = coops.coops[0]
-    name, memo = f"{WORD}nom", f"{WORD}motif"
+    a, b = coops.coops
+    name, memo, talk = f"{WORD}nom", f"{WORD}motif", f"{WORD}texte"
     eve, fay = enrol(coops, 0, name), enrol(coops, 0, "Amie Fay")
     # Whoever searches leaves no trace either.
     asked = f"{WORD}question"
@@ -281,11 +285,16 @@ def test_a_person_gets_all_that_is_held_and_then_leaves_no_byte(coops: Exchanges
     wish: dict[str, Any] = {"amount": 5, "unit": "heure", "wait_s": 60}
     post(a, "/v1/transfers", **{"from": eve, "to": fay, "memo": memo, **wish})
     post(a, "/v1/transfers", **{"from": fay, "to": eve, **wish})
+    # An exchange with somebody of another coop, in letters.
+    gus = enrol(coops, 1, "Ailleurs Gus")
+    opened: dict[str, Any] = {"by": eve, "with": author(b, gus), "role": "requester", "lang": "fr"}
+    post(a, "/v1/exchanges", title=f"Aide {talk}", text=talk, **opened)
     answer = a.http.get(f"/v1/persons/{eve}/export")
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
         assert json.loads(archive.read("person.json"))["name"] == name
         assert memo in archive.read("account.json").decode()
-        assert {"exchanges.json", "access.json"} <= set(archive.namelist())
+        assert talk in archive.read("exchanges.json").decode()
+        assert {"letters.json", "access.json"} <= set(archive.namelist())
     told = post(a, f"/v1/persons/{eve}/erase", 200, confirm=eve, wait_s=60)
     assert told["done"]
     a.stop()
@@ -293,7 +302,7 @@ def test_a_person_gets_all_that_is_held_and_then_leaves_no_byte(coops: Exchanges
         (path.name, word)
         for path in [*a.home.rglob("*"), a.log]
         if path.is_file()
-        for word in (name, memo, asked)
+        for word in (name, memo, asked, talk)
         if word.encode() in path.read_bytes()
     }
     assert found == set()
