@@ -389,8 +389,7 @@ class Ingest:
         changes: list[Change] = []
         if old is not None or header.kind in INDEXED_KINDS:
             changes = self.view.replace(old, valid)
-        token = record_token(signed.id)
-        if header.kind in BASES and self.pending.waits_for(token):
+        if header.kind in BASES and self.pending.waits_for(token := record_token(signed.id)):
             changes.append(Change(tokens=(token,)))
         return changes
 
