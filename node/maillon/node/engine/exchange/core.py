@@ -155,7 +155,7 @@ class ExchangeCore(Intake):
     def _passed(self, exchange: bytes, now: int) -> None:
         state = self.state(exchange, now)
         project(self.store, state, now)
-        self._tell(state, "deadline", "")
+        self._tell(state, "deadline", "", now)
         self._react(exchange, now)
 
     def _postpone(self, exchange: bytes, now: int) -> None:
@@ -196,7 +196,7 @@ class ExchangeCore(Intake):
         self.transcripts.changed(exchange)
         state = self.state(exchange, now)
         project(self.store, state, now)
-        self._tell(state, "payment", "")
+        self._tell(state, "payment", "", now)
         self._react(exchange, now)
 
     def funded(self, request: bytes, now: int) -> list[Effect]:

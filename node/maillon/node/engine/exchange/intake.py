@@ -146,17 +146,13 @@ class Intake:
         made, standing = self.writer.draft(
             kind, fields, signer, state, now, newest=self._newest(exchange, now)
         )
-        self.writer.require(made, standing, self._at(state, made.header.at))
+        self.writer.require(made, standing, state.at(made.header.at))
         return made, standing
 
     def _newest(self, exchange: bytes, now: int) -> int:
         """Return the time that a step of ours may not be before, if it is not far ahead of us."""
         newest = self.newest(exchange)
         return newest if newest <= now + bounds.CLOCK_SLACK_S else 0
-
-    @staticmethod
-    def _at(state: Exchange, at: int) -> Exchange:
-        return state if at == state.now else state.at(at)
 
     @staticmethod
     def _require_party(kind: str, payload: Mapping[str, Any], standing: Standing) -> None:
@@ -218,7 +214,7 @@ class Intake:
             state = self.state(place, now)
             self._require_room(place, own=own)
             if strict:
-                self._require_fits(signed, standing, self._at(state, header.at))
+                self._require_fits(signed, standing, state.at(header.at))
             else:
                 self._require_part(header.kind, standing, state)
         if stranger:
@@ -306,7 +302,7 @@ class Intake:
         if own:
             self.outbox.tell(state, step_from_row(row, signed), signed, now)
         project(self.store, state, now)
-        self._tell(state, "opened" if kind == "opening" else "step", kind)
+        self._tell(state, "opened" if kind == "opening" else "step", kind, now)
         if self.store.note(notes.STRANGER, exchange) is not None and any(
             self.addressing.reads_here(author, now) for author in concerned(state)
         ):
@@ -317,11 +313,11 @@ class Intake:
             self._take_waiting(exchange, now)
         self._react(exchange, now)
 
-    def _tell(self, state: Exchange, what: str, kind: str) -> None:
+    def _tell(self, state: Exchange, what: str, kind: str, now: int) -> None:
         authors = tuple(
             author
             for author in concerned(state)
-            if self.addressing.reads_here(author, state.now)
+            if self.addressing.reads_here(author, now)
         )
         self._effects.append(Happened(state.id, what, kind, state.phase, authors))
 

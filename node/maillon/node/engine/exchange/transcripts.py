@@ -66,7 +66,7 @@ class Transcripts:
         self._store = store
         self._directory = directory
         self.facts = LedgerFacts(ledger)
-        self._folded: OrderedDict[bytes, Exchange] = OrderedDict()
+        self._folded: OrderedDict[bytes, tuple[int, Exchange]] = OrderedDict()
 
     def records(self, exchange: bytes) -> list[tuple[StepRow, Signed]]:
         """Return the steps as they were taken in, with their records."""
@@ -89,7 +89,8 @@ class Transcripts:
         known = self._folded.get(exchange)
         if known is not None:
             self._folded.move_to_end(exchange)
-            return known if known.now == now else known.at(now)
+            at, state = known
+            return state if at == now else state.at(now)
         steps = [
             step_from_row(row, signed)
             for row, signed in self.records(exchange)
@@ -99,7 +100,7 @@ class Transcripts:
             # It was never here, or whoever opened it had lost the key by then.
             raise NoSuchExchange("There is no such exchange here.")
         state = fold(steps, self.facts, now)
-        self._folded[exchange] = state
+        self._folded[exchange] = (now, state)
         if len(self._folded) > CACHED_MAX:
             self._folded.popitem(last=False)
         return state
