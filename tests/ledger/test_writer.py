@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from maillon.ledger.bounds import REBUILD_S, REBUILD_S_MAX
 from maillon.ledger.build import OrderWish
 from maillon.ledger.errors import OverLimit, StaleSequence
 from maillon.ledger.messages import Blocks, Message, Need
@@ -159,6 +160,39 @@ def test_payments_to_another_coop_arrive_without_being_asked_for(rounds: Rounds)
 
 
 # --- P2: who is behind, who is ahead ------------------------------------------------------------
+
+
+def test_a_payment_that_arrives_while_a_writer_waits_to_try_again_is_taken(
+    rounds: Rounds,
+) -> None:
+    pens = [rounds.pen(at) for at in (0, 1)]
+    for pen in pens:
+        rounds.start(pen)
+    rounds.submit(pens[0], rounds.opening("a"))
+    rounds.submit(pens[1], rounds.opening("b"))
+    # Nothing can be built of it: the second writer waits for a while, with nothing in its queue.
+    rounds.submit(pens[1], rounds.payment(1, "b", "b2", 500))
+    rounds.submit(pens[0], rounds.payment(0, "a", "b", 5, to_coop=1))
+    rounds.tick(pens[1])
+    assert rounds.balance(1, "b") == 0
+    assert pens[1].writer.source.wake(rounds.now) == rounds.now + REBUILD_S
+    rounds.tick(pens[1], REBUILD_S)
+    assert rounds.balance(1, "b") == 5
+    # And it sleeps again: nothing is left to do.
+    rounds.tick(pens[1], 1)
+    assert pens[1].writer.source.wake(rounds.now) is None
+
+
+def test_what_nobody_waits_for_is_tried_ever_more_rarely(rounds: Rounds) -> None:
+    source = CoopSource(rounds.places[0].book, rounds.chain(0), stream("s"))
+    waits: list[int] = []
+    for _ in range(14):
+        assert source.build(rounds.now)[0] is None
+        wake = source.wake(rounds.now)
+        assert wake is not None
+        waits.append(wake - rounds.now)
+    assert waits[:3] == [REBUILD_S, 2 * REBUILD_S, 4 * REBUILD_S]
+    assert waits == sorted(waits) and waits[-1] == REBUILD_S_MAX
 
 
 def test_a_witness_that_was_away_is_brought_up_to_date(rounds: Rounds) -> None:

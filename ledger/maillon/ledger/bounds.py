@@ -75,6 +75,8 @@ follows a higher term."""
 
 REBUILD_S: Final = 5
 """After how many seconds a writer looks again at what could not be placed in a block."""
+REBUILD_S_MAX: Final = 3_600
+"""After how many at the most, doubled each time while nobody's order waits."""
 
 TRUSTEE_WAITS_S: Final = 60
 """How long what was sent to a coop waits for it before its trustee takes it or sends it back."""

@@ -120,6 +120,8 @@ class CoopSource:
         self._candidates: OrderedDict[bytes, _Built] = OrderedDict()
         self._heads = -1
         self._arrivals = False
+        self._tried = 0
+        self._failures = 0
         self._stalled_until: int | None = None
         self._limit = entries_max
         self._shunned: set[bytes] = set()
@@ -147,13 +149,24 @@ class CoopSource:
 
     def due(self, now: int) -> bool:
         """Tell whether something waits, arrived, or a newer charter is known."""
-        if self._stalled_until is not None and now < self._stalled_until:
+        if self._stalled(now):
             return False
         return bool(self._queue) or self._behind() or self._anything_arrived()
 
     def wake(self, now: int) -> int | None:
         """Return when what could not be placed is tried again."""
-        return self._stalled_until if self._queue else None
+        return self._stalled_until
+
+    def _stalled(self, now: int) -> bool:
+        """Tell whether it is too early to try again what could not be placed."""
+        self._anything_arrived()
+        if self._stalled_until is None:
+            return False
+        if self._tried <= now < self._stalled_until:
+            return True
+        # What could not be placed then may be now, without any other block having come.
+        self._stalled_until, self._heads = None, -1
+        return False
 
     def _behind(self) -> bool:
         return self._book.governing(self._chain) < self._book.charter.height
@@ -163,7 +176,14 @@ class CoopSource:
         heads = sum(self._book.head(chain).h for chain in self._book.chains())
         if heads != self._heads:
             self._heads = heads
-            self._arrivals = next(arrivals(self._book, self._chain, 1), None) is not None
+            fed, first = self._book.fed, len(self._shunned) + 1
+            self._arrivals = any(
+                wish.id(fed) not in self._shunned
+                for wish in arrivals(self._book, self._chain, first)
+            )
+            if self._arrivals and self._stalled_until is not None:
+                # Something else than what has waited: the long wait is not for it.
+                self._stalled_until = min(self._stalled_until, self._tried + bounds.REBUILD_S)
         return self._arrivals
 
     def build(self, now: int) -> tuple[Candidate | None, list[Notice]]:
@@ -188,8 +208,12 @@ class CoopSource:
         refused = tuple((wish.id(fed), error) for wish, error in built.refused)
         if built.block is None or built.checked is None:
             self._arrivals = False
-            self._stalled_until = now + bounds.REBUILD_S
+            # Nobody waits for an answer when the queue is empty: ever more rarely then.
+            self._failures = 0 if self._queue else min(self._failures + 1, 16)
+            wait = bounds.REBUILD_S << max(0, self._failures - 1)
+            self._tried, self._stalled_until = now, now + min(wait, bounds.REBUILD_S_MAX)
             return None, self._report((), refused, 0)
+        self._failures = 0
         while len(self._candidates) >= bounds.CANDIDATES_MAX:
             self._candidates.popitem(last=False)
         placed = tuple(wish.id(fed) for wish in built.placed)
@@ -313,15 +337,14 @@ class AdoptionSource(CoopSource):
 
     def due(self, now: int) -> bool:
         """Tell whether a newer charter is known, or something has waited for the coop itself."""
-        if self._stalled_until is not None and now < self._stalled_until:
+        if self._stalled(now):
             return False
         since = self._waits_since()
         return self._behind() or (since is not None and since <= now)
 
     def wake(self, now: int) -> int | None:
-        """Return when what arrived has waited long enough."""
-        since = self._waits_since()
-        return None if since is None else max(since, self._stalled_until or since)
+        """Return when what arrived has waited long enough, or is tried again."""
+        return self._waits_since() if self._stalled_until is None else self._stalled_until
 
     def _waits_since(self) -> int | None:
         """Return from when on the trustee may take what waits, None when nothing does.

@@ -499,9 +499,9 @@ class Witness(WitnessState):
         return row.voids is None or hold in row.voids
 
     def _no_ack(self, chain: bytes, reason: str, evidence: bytes = b"") -> Step:
-        # No message carries the term of a witness that has promised nothing: the least one does.
-        term = max(self.row(chain).promised, LEAST_TERM)
-        return self._refuse(chain, term, self._h(chain), reason, evidence)
+        # It answers no term. With that of the coop's writer, which may be who asks, it would pass for
+        # an answer to what the writer proposed.
+        return self._refuse(chain, LEAST_TERM, self._h(chain), reason, evidence)
 
     # --- What needs no office -------------------------------------------------------------------
 

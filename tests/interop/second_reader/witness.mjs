@@ -10,6 +10,7 @@ const NONE = Buffer.alloc(0)
 const hex = (bytes) => Buffer.from(bytes).toString('hex')
 const same = (one, other) => Buffer.compare(one, other) === 0
 const NO_TERM = [0, Buffer.alloc(16), Buffer.alloc(32)]
+const LEAST = [1, Buffer.alloc(16), Buffer.alloc(32)]
 const [JUMP, LEASE, AHEAD] = [2 ** 24, 60, 300]
 const PENDING = ['need_blocks', 'charter_unknown']
 const valid = (check) => {
@@ -389,15 +390,15 @@ export class Witness {
     const row = this.row(chain)
     const head = this.head(chain)
     const { c, keys } = this.committee(chain)
-    if (!keys.some((key) => same(key, this.key))) this.refuse(chain, row.promised, 'not_witness')
+    if (!keys.some((key) => same(key, this.key))) this.refuse(chain, LEAST, 'not_witness')
     this.live(chain, row.vote)
     const voted = row.voids?.h === head.h + 1 && row.voids.holds.includes(hex(hold))
-    if (voted) this.refuse(chain, row.promised, 'voted')
+    if (voted) this.refuse(chain, LEAST, 'voted')
     try {
       this.good(chain, head.rows, hold, word, now)
     } catch (error) {
       if (!(error instanceof Refused)) throw error
-      this.invalid(chain, row.promised, error)
+      this.invalid(chain, LEAST, error)
     }
     this.confirmed.set(hex(hold), word)
     const hash = sha256(encode(word))
