@@ -86,7 +86,7 @@ def test_every_answer_tells_browsers_to_do_nothing_with_it(node: ApiNode) -> Non
 def test_a_page_of_another_site_changes_nothing(node: ApiNode) -> None:
     before = node.operator.get("/v1/status").json()["records"]
     token = bearer(node.token("read", "publish"))
-    body = {"kind": "offer", "payload": {}}
+    body: dict[str, object] = {"kind": "offer", "payload": {}}
     for origin in ("https://evil.example", "null", "http://node.example.org", FRIEND):
         answer = node.http.post("/v1/records", json=body, headers={**token, "Origin": origin})
         assert code(answer) == (403, "origin"), origin

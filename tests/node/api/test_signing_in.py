@@ -318,8 +318,8 @@ def test_a_draft_is_made_for_ones_own_key_only(node: ApiNode, ada: Any) -> None:
     for wanted in (other_key.public.hex(), "ab" * 32):
         body = {"kind": "offer", "payload": OFFER, "key": wanted}
         assert code(node.http.post("/v1/drafts", json=body, headers=mine)) == (403, "forbidden")
-    body = {"kind": "membership", "payload": {}, "key": key.public.hex()}
-    assert code(node.http.post("/v1/drafts", json=body, headers=mine))[1] == "not_allowed"
+    member: dict[str, Any] = {"kind": "membership", "payload": {}, "key": key.public.hex()}
+    assert code(node.http.post("/v1/drafts", json=member, headers=mine))[1] == "not_allowed"
 
 
 def test_letters_are_given_to_whom_they_are_sealed(node: ApiNode, ada: Any) -> None:

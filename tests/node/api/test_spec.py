@@ -34,7 +34,8 @@ def fits(shown: Any, said: Any) -> bool:
             name in said and fits(value, said[name]) for name, value in fields.items()
         )
     if isinstance(shown, list):
-        return isinstance(said, list) and all(map(fits, shown, said))
+        pairs: Any = (shown, said)
+        return isinstance(said, list) and all(map(fits, *pairs))
     if isinstance(shown, str) and shown.endswith("…"):
         return shown == "…" or str(said).startswith(shown[:-1])
     return bool(shown == said)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal, cast
 
 from litestar import Request
 from litestar.connection import ASGIConnection
@@ -133,13 +133,13 @@ def scope_of(handler: Any) -> str:
 
 def caller_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Caller:
     """Return who calls; nobody where no listener has said."""
-    found = connection.scope.get("auth")
+    found = cast("dict[str, Any]", connection.scope).get("auth")
     return found if isinstance(found, Caller) else NOBODY
 
 
 async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Let only those through who have the scope of the route. Raises: NotSignedIn, Forbidden."""
-    if connection.scope.get("method") == "OPTIONS":
+    if cast("dict[str, Any]", connection.scope).get("method") == "OPTIONS":
         # Which methods there are is in the description anyway.
         return
     caller_of(connection).require(scope_of(handler))

@@ -158,8 +158,8 @@ def _array(
 ) -> list[Any]:
     if depth > _DEPTH_MAX and not schema.get("minItems"):
         return []
-    known = _BY_NAME.get(name)
-    if isinstance(known, list):
+    if isinstance(_BY_NAME.get(name), list):
+        known: list[Any] = _BY_NAME[name]
         return known
     places = cast("list[Json]", schema.get("prefixItems", []))
     if places:

@@ -102,7 +102,8 @@ class Idempotent:
             return
         http: HTTPScope = scope
         found = [value for name, value in http["headers"] if name.lower() == HEADER]
-        caller = http.get("auth")
+        # Not every server names it; the type says that all do.
+        caller = cast("dict[str, Any]", http).get("auth")
         if (
             http["method"] != "POST"
             or not found

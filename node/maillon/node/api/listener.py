@@ -19,8 +19,11 @@ from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
-from hypercorn.typing import ConnectionState, Framework
-from hypercorn.utils import wrap_app
+from hypercorn.typing import (
+    ConnectionState,
+    Framework,  # pyright: ignore[reportUnknownVariableType]  # bare dict
+)
+from hypercorn.utils import wrap_app  # pyright: ignore[reportUnknownVariableType]  # the same
 from litestar.types import ASGIApp
 
 from maillon.node.api import bounds
@@ -142,10 +145,11 @@ class _Connection(TCPServer):
                     ),
                 )
                 await self.protocol.initiate()
-                await self.idle_task.restart(tasks, self._idle_timeout)
+                idle: Any = self.idle_task
+                await idle.restart(tasks, self._idle_timeout)
                 await self._read_data()
                 # Who has gone is not waited for: their place is another's.
-                await self.idle_task.stop()
+                await idle.stop()
         except OSError:
             pass
         finally:

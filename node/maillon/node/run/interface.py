@@ -67,7 +67,7 @@ class Members:
         return Person(
             author,
             node.register.name_of(author[33:]),
-            frozenset().union(*(info.roles for info in counting)),
+            frozenset(role for info in counting for role in info.roles),
             frozenset(info.key for info in counting),
         )
 
