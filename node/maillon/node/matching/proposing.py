@@ -80,7 +80,7 @@ class Proposing:
             if urgency and urgency_of(candidate) not in urgency:
                 continue
             made.looked_at += 1
-            match = weigh(wish, candidate, same_kind=close)
+            match = weigh(wish, candidate, same_kind=close, explain=False)
             if self._same(wish.author, candidate.author):
                 made.left_out["own"] += 1
             elif match.refused:
@@ -90,7 +90,8 @@ class Proposing:
         able.sort(key=order)
         dealings = self._marks.dealings(viewer) if viewer else {}
         kept: list[Match] = []
-        for match in able[: bounds.JUDGED_MAX]:
+        for rough in able[: bounds.JUDGED_MAX]:
+            match = weigh(wish, rough.candidate, same_kind=close)
             complete(wish, match, self.known(wish, match.candidate, dealings), same_kind=close)
             if match.refused:
                 made.left_out[match.refused[0][0].value] += 1

@@ -13,7 +13,7 @@ leaves the pair possible.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -55,6 +55,9 @@ PROPOSED_FROM: Final = 0.5
 
 EVERYBODY: Final = frozenset({"tous-publics", "all", "everybody"})
 """Audiences that nobody is outside of (the first is data·inclusion's)."""
+
+BUSY_LOAD: Final = 0.75
+"""Who has more than this of the coming days taken is not said to have time."""
 
 GIVEN: Final = frozenset({"gift", "free"})
 
@@ -131,11 +134,18 @@ class Match:
         ordered = sorted(self.weighed, key=lambda reason: -reason[0])
         return tuple(dict.fromkeys(words for _worth, words in ordered))
 
-    def add(self, part: str, worth: float, words: str = "") -> None:
+    explained: bool = True
+    """Whether sentences are wanted: they are made only of what is shown."""
+
+    def add(self, part: str, worth: float, words: Callable[[], str] | None = None) -> None:
         """Count a part, and say why."""
         self.parts[part] = worth
-        if words:
-            self.weighed.append((worth, words))
+        if words is not None and self.explained:
+            self.weighed.append((worth, words()))
+
+    def refuse(self, code: Refusal, words: Callable[[], str]) -> None:
+        """Note what makes the pair impossible."""
+        self.refused.append((code, words() if self.explained else ""))
 
 
 class Wish:
@@ -162,6 +172,7 @@ class Wish:
         self.language = language
         self.busy = busy
         self.units: list[Unit] = vocabulary.read(payload["title"], (payload["lang"][:2],))
+        self.quick = [_singles(unit) for unit in self.units]
         self.codes = kinship(payload["categories"], vocabulary)
         self.times = Times(payload.get("when"), now, until)
         place = payload.get("place")
@@ -172,6 +183,12 @@ class Wish:
     def wanted(self) -> str:
         """Return the kind of what fits: demands for an offer, offers for a demand."""
         return "offer" if self.kind == "demand" else "demand"
+
+
+def _singles(unit: Unit) -> frozenset[str]:
+    """Return one stem of each way in which a word can stand: without any of them it does not."""
+    ways_of = [*unit.stems, *(way for way, _word in unit.others)]
+    return frozenset(way[0] for way in ways_of if way)
 
 
 def kinship(codes: Sequence[str], vocabulary: Vocabulary) -> dict[str, tuple[float, str]]:
@@ -191,25 +208,31 @@ def kinship(codes: Sequence[str], vocabulary: Vocabulary) -> dict[str, tuple[flo
     return found
 
 
-def weigh(wish: Wish, candidate: Candidate, *, same_kind: bool = False) -> Match:
+def weigh(
+    wish: Wish, candidate: Candidate, *, same_kind: bool = False, explain: bool = True
+) -> Match:
     """Weigh what the two records say; what is known of people and times comes with `complete`.
 
-    `same_kind`: an offer beside an offer; nothing is refused, and price does not count.
+    `same_kind`: an offer beside an offer; nothing is refused, and price does not count. Without
+    `explain` a pair is weighed alike and no sentence made, and of several refusals one is found.
     """
-    match = Match(candidate)
+    match = Match(candidate, explained=explain)
     payload = candidate.payload
+    demand, offer = (wish.payload, payload) if wish.kind == "demand" else (payload, wish.payload)
+    if wish.author and candidate.author == wish.author:
+        match.refuse(Refusal.OWN, lambda: _("by the same person"))
+    _place(wish, payload, demand, offer, match, same_kind=same_kind)
+    if not same_kind:
+        _audience(demand, offer, match)
+    if match.refused and not explain:
+        return match
     _category(wish, payload, match)
     _words(wish, payload, match)
     if not match.subject:
-        match.refused.append((Refusal.SUBJECT, _("neither category nor words in common")))
-    demand, offer = (wish.payload, payload) if wish.kind == "demand" else (payload, wish.payload)
-    if wish.author and candidate.author == wish.author:
-        match.refused.append((Refusal.OWN, _("by the same person")))
-    _place(wish, payload, demand, offer, match, same_kind=same_kind)
+        match.refuse(Refusal.SUBJECT, lambda: _("neither category nor words in common"))
     if payload["lang"][:2] == wish.payload["lang"][:2]:
-        match.add("language", LANGUAGE, _("in the same language"))
+        match.add("language", LANGUAGE, lambda: _("in the same language"))
     if not same_kind:
-        _audience(demand, offer, match)
         _price(demand, offer, match)
     match.add("fresh", FRESH * 0.5 ** (max(0, wish.now - candidate.at) / FRESH_HALF_S))
     return match
@@ -219,23 +242,22 @@ def complete(wish: Wish, match: Match, known: Known, *, same_kind: bool = False)
     """Add times, free capacity, marks and dealings to what the records say."""
     payload = match.candidate.payload
     meeting = wish.times.meets(payload.get("when"))
-    if meeting.fit is Fit.NO and not same_kind:
-        match.refused.append((Refusal.TIME, _("at no time at which both can")))
-    busy = known.busy if wish.kind == "demand" else wish.busy
     tz = str((payload.get("when") or wish.payload.get("when") or {}).get("tz", DEFAULT_ZONE))
     if same_kind:
-        if meeting.fit is Fit.YES:
-            match.add("time", TIME, _("at the same time: {when}").format(
-                when=span_words(meeting.spans[0], tz)))  # fmt: skip
-        elif meeting.fit is Fit.NO:
-            match.weighed.append((0.0, _("at other times than yours: you complete each other")))
+        _beside(meeting, tz, match)
     else:
-        _time(wish, payload, meeting, busy, tz, match)
+        if meeting.fit is Fit.NO:
+            match.refuse(Refusal.TIME, lambda: _("at no time at which both can"))
+        busy = known.busy if wish.kind == "demand" else wish.busy
+        _time(wish, meeting, busy, tz, match)
+        if known.dealings:
+            match.add(
+                "dealings",
+                DEALINGS * (1 - 0.5**known.dealings),
+                lambda: _("certified exchanges between you so far: {n}").format(n=known.dealings),
+            )
     if known.reputation is not None:
         _reputation(known.reputation, match)
-    if known.dealings and not same_kind:
-        words = _("certified exchanges between you so far: {n}").format(n=known.dealings)
-        match.add("dealings", DEALINGS * (1 - 0.5**known.dealings), words)
     return match
 
 
@@ -245,21 +267,23 @@ def _category(wish: Wish, payload: Mapping[str, Any], match: Match) -> None:
          for code in payload["categories"] if code in wish.codes),
         default=(0.0, "", ""),
     )  # fmt: skip
-    for code_of in payload["categories"]:
+    for code_of in payload["categories"] if worth < LIES_IN else ():
         parent = code_of.partition("--")[0]
-        if worth < LIES_IN and parent != code_of and parent in wish.payload["categories"]:
+        if parent != code_of and parent in wish.payload["categories"]:
             worth, code, named = LIES_IN, code_of, parent
-    if not worth:
-        return
-    label = wish.vocabulary.label
+    if worth:
+        match.add("category", CATEGORY * worth, lambda: _category_words(wish, worth, code, named))
+
+
+def _category_words(wish: Wish, worth: float, code: str, named: str) -> str:
     if worth == 1.0:
-        words = _("in the category “{label}”").format(label=label(code, wish.language))
+        words = _("in the category “{label}”")
     elif worth == LIES_IN:
         words = _("in the category “{label}”, close to “{named}”")
     else:
         words = _("in the category “{label}”, beside “{named}”")
-    words = words.format(label=label(code, wish.language), named=label(named, wish.language))
-    match.add("category", CATEGORY * worth, words)
+    label = wish.vocabulary.label
+    return words.format(label=label(code, wish.language), named=label(named, wish.language))
 
 
 def _words(wish: Wish, payload: Mapping[str, Any], match: Match) -> None:
@@ -267,12 +291,16 @@ def _words(wish: Wish, payload: Mapping[str, Any], match: Match) -> None:
         return
     text = Text(payload)
     total = 0.0
-    for unit in wish.units:
+    for unit, quick in zip(wish.units, wish.quick, strict=True):
+        # Most words of most records are not there at all: two look-ups instead of dozens.
+        if quick and quick.isdisjoint(text.title) and quick.isdisjoint(text.text):
+            continue
         worth, form, other = unit_in(unit, text, ())
         if worth:
             total += worth
-            words = unit_words(unit, form, other, wish.vocabulary, wish.language)
-            match.weighed.append((WORDS * worth / len(wish.units), words))
+            if match.explained:
+                words = unit_words(unit, form, other, wish.vocabulary, wish.language)
+                match.weighed.append((WORDS * worth / len(wish.units), words))
     if total:
         match.parts["words"] = WORDS * total / len(wish.units)
 
@@ -291,6 +319,13 @@ def ways(demand: Mapping[str, Any], offer: Mapping[str, Any]) -> set[str]:
     return found
 
 
+def modes_for(modes: frozenset[str]) -> frozenset[str]:
+    """Return the modes of which a counterpart has at least one, as `ways` sees it."""
+    if "itinerant" in modes:
+        return modes | {"at_home", "on_site"}
+    return modes | {"itinerant"} if modes & {"at_home", "on_site"} else modes
+
+
 def _place(
     wish: Wish,
     payload: Mapping[str, Any],
@@ -302,9 +337,10 @@ def _place(
 ) -> None:
     common = set(offer["mode"]) if same_kind else ways(demand, offer)
     if not common:
-        match.refused.append((Refusal.MODE, _("no way of doing it that suits both")))
+        match.refuse(Refusal.MODE, lambda: _("no way of doing it that suits both"))
         return
     other = point_of(payload["place"]) if "place" in payload else None
+    how = lambda: distance_words(match.distance or 0.0, match.approximate, "")  # noqa: E731
     if wish.point is not None and other is not None and common != {"remote"}:
         match.distance = distance_km(wish.point[0], other[0])
         match.approximate = not (wish.point[1] and other[1])
@@ -313,16 +349,15 @@ def _place(
         if not same_kind:
             common = {way for way in common if _reaches(way, distance, demand, offer)}
         if not common:
-            words = distance_words(match.distance, match.approximate, "")
-            match.refused.append((Refusal.REACH, _("out of reach: {how}").format(how=words)))
+            match.refuse(Refusal.REACH, lambda: _("out of reach: {how}").format(how=how()))
             return
     if match.distance is not None and common != {"remote"}:
         worth = NEAR / (1.0 + match.distance / NEAR_HALF_KM)
         if "remote" not in common or worth >= NEAR / 2:
-            match.add("near", worth, distance_words(match.distance, match.approximate, ""))
+            match.add("near", worth, how)
             return
     if "remote" in common:
-        match.add("near", NEAR / 2, _("online: no way to go"))
+        match.add("near", NEAR / 2, lambda: _("online: no way to go"))
 
 
 def _reaches(
@@ -342,48 +377,53 @@ def _audience(demand: Mapping[str, Any], offer: Mapping[str, Any], match: Match)
     if not served or not asked or served & EVERYBODY:
         return
     if served & asked:
-        match.add("audience", AUDIENCE, _("for this audience"))
+        match.add("audience", AUDIENCE, lambda: _("for this audience"))
     else:
-        match.refused.append((Refusal.AUDIENCE, _("for another audience")))
+        match.refuse(Refusal.AUDIENCE, lambda: _("for another audience"))
 
 
 def _price(demand: Mapping[str, Any], offer: Mapping[str, Any], match: Match) -> None:
     given: Mapping[str, Any] = demand["reciprocity"]
     asked = asked_of(offer, demand.get("audience", ()))
     if asked["kind"] in GIVEN:
-        match.add("price", PRICE, _("asks nothing in return"))
+        match.add("price", PRICE, lambda: _("asks nothing in return"))
     elif asked["kind"] == given["kind"] == "count_only":
-        match.add("price", PRICE, _("both only count the exchange"))
+        match.add("price", PRICE, lambda: _("both only count the exchange"))
     elif asked.get("unit") is not None and asked.get("unit") == given.get("unit"):
         most, wanted = given.get("amount"), asked.get("amount")
         unit = str(asked["unit"])
         if most is None or wanted is None or wanted <= most:
-            words = _("asks for “{unit}”, no more than is given").format(unit=unit)
-            match.add("price", PRICE, words)
+            form = lambda: _("asks for “{unit}”, no more than is given")  # noqa: E731
+            match.add("price", PRICE, lambda: form().format(unit=unit))
         else:
-            words = _("asks for “{unit}”, and more than is given").format(unit=unit)
-            match.add("price", PRICE * most / wanted / 2, words)
+            more = lambda: _("asks for “{unit}”, and more than is given")  # noqa: E731
+            match.add("price", PRICE * most / wanted / 2, lambda: more().format(unit=unit))
 
 
-def _time(
-    wish: Wish,
-    payload: Mapping[str, Any],
-    meeting: Meeting,
-    busy: Busy | None,
-    tz: str,
-    match: Match,
-) -> None:
+def _fits_both(span: tuple[int, int], tz: str) -> str:
+    return _("fits both: {when}").format(when=span_words(span, tz))
+
+
+def _beside(meeting: Meeting, tz: str, match: Match) -> None:
+    """Compare the times of two of a kind: at other times they complete each other."""
+    if meeting.fit is Fit.YES:
+        words = _("at the same time: {when}").format(when=span_words(meeting.spans[0], tz))
+        match.add("time", TIME, lambda: words)
+    elif meeting.fit is Fit.NO:
+        match.add("time", 0.0, lambda: _("at other times than yours: you complete each other"))
+
+
+def _time(wish: Wish, meeting: Meeting, busy: Busy | None, tz: str, match: Match) -> None:
     spans = meeting.spans
-    if not spans and meeting.fit is Fit.UNKNOWN and busy is not None:
-        # Only one side has times: the calendar of the provider is compared with the demand's.
-        spans = tuple(wish.times.spans) if wish.kind == "demand" else ()
+    if not spans and meeting.fit is Fit.UNKNOWN and busy is not None and wish.kind == "demand":
+        # Only the demand has times: they are compared with the calendar of the provider.
+        spans = tuple(wish.times.spans)
     if busy is None or not spans:
         if meeting.fit is Fit.YES:
-            when = span_words(spans[0], tz)
-            match.add("time", TIME, _("fits both: {when}").format(when=when))
+            match.add("time", TIME, lambda: _fits_both(spans[0], tz))
         load = None if busy is None else busy.load(wish.now)
         if load is not None:
-            words = _("has free time in the coming days") if load < 0.75 else ""
+            words = (lambda: _("has free time in the coming days")) if load < BUSY_LOAD else None
             match.add("free", FREE * (1 - load), words)
         match.spans = spans
         return
@@ -395,26 +435,32 @@ def _time(
     ]
     match.spans = tuple(free) if free else tuple(span for span in spans if span not in sure)
     if free:
-        words = _("fits both, and is free then: {when}").format(when=span_words(free[0], tz))
-        match.add("time", TIME if meeting.fit is Fit.YES else TIME / 2, words)
+        match.add(
+            "time",
+            TIME if meeting.fit is Fit.YES else TIME / 2,
+            lambda: _("is free then: {when}").format(when=span_words(free[0], tz)),
+        )
         match.add("free", FREE)
     elif len(sure) == len(spans) and (wish.times.whole or meeting.fit is Fit.YES):
-        match.refused.append((Refusal.BUSY, _("taken at all the times that would fit")))
+        match.refuse(Refusal.BUSY, lambda: _("taken at all the times that would fit"))
     elif meeting.fit is Fit.YES and match.spans:
-        when = span_words(match.spans[0], tz)
-        match.add("time", TIME, _("fits both: {when}").format(when=when))
+        match.add("time", TIME, lambda: _fits_both(match.spans[0], tz))
 
 
 def _reputation(reputation: Reputation, match: Match) -> None:
+    worth = REPUTATION * reputation.score
     if reputation.newcomer:
-        match.add("reputation", REPUTATION * reputation.score)
+        match.add("reputation", worth)
         return
     mean = sum(mark.mean for mark in reputation.criteria.values()) / len(reputation.criteria)
     own = reputation.by_relation.get(Relation.OWN, 0)
-    words = _("marks of {mean:.1f} of 5 from {n} people, {own} of them from your coop").format(
-        mean=mean, n=reputation.given, own=own
+    match.add(
+        "reputation",
+        worth,
+        lambda: _("marks of {mean:.1f} of 5 from {n} people, {own} of them from your coop").format(
+            mean=mean, n=reputation.given, own=own
+        ),
     )
-    match.add("reputation", REPUTATION * reputation.score, words)
 
 
 def order(match: Match) -> tuple[float, int, bytes]:
