@@ -37,6 +37,7 @@ from maillon.protocol.validation import (
     standing,
     still_counts,
 )
+from support.community import auction
 from support.model_view import ModelView, live_set
 from support.strategies import records_strategy
 from support.world import World
@@ -217,6 +218,8 @@ def test_what_a_change_may_touch_is_named() -> None:
     assert touched(BASE[3]) == Affected(key=pair, mandates_of=pair)
     assert touched(given_) == Affected(mandate=W.mandate_thing(ALICE, given_))
     assert touched(OFFER) == Affected()
+    demand = auction(W, ALICE)
+    assert touched(demand) == Affected(refs=demand.id)
     gone = W.withdrawal(given_, ALICE.key, ALICE.coop)
     assert touched(gone) == Affected(mandate=W.mandate_thing(ALICE, given_))
     end = W.withdrawal(BASE[0], W.coops[0].root, W.coops[0])
