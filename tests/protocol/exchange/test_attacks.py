@@ -6,6 +6,8 @@ its way.
 
 from __future__ import annotations
 
+from typing import Any
+
 from support.transcripts import (
     DAY,
     HOUR,
@@ -101,6 +103,39 @@ def test_a_cancellation_dated_back_before_the_check_in_ends_nothing_and_is_heard
     assert play.state(out.at + 7 * DAY + 1).phase == "accepted"
 
 
+def test_a_cancellation_that_had_seen_the_check_in_comes_too_late() -> None:
+    play = Play()
+    play.agreed()
+    play.until(slot()["start"])
+    came = play.do("check_in", PROVIDER, slot=SLOT, time=play.at)
+    play.add("message", PROVIDER, refs=[came], text="Here.", lang="en")
+    late = play.add("cancellation", REQUESTER, refs=[came])
+    assert (why(play, late), play.state().phase) == ("phase", "under_way")
+    out = play.do("check_out", PROVIDER, time=play.at, minutes=60)
+    assert play.state(out.at + 7 * DAY + 1).phase == "accepted"
+
+
+def test_a_task_agreed_while_another_device_accepts_is_due_as_well() -> None:
+    play = Play()
+    play.agreed(per_hour=None, amount=90)
+    play.worked()
+    task = play.do("amendment", PROVIDER, adds={"text": "A tap", "amount": 25})
+    play.add("acceptance", REQUESTER, refs=[task])
+    play.add("consent", REQUESTER, device=1, refs=[task], to=task.id, yes=True)
+    assert (play.state().owed, play.state().due.amount) == (115, 115)
+
+
+def test_moving_a_slot_on_which_work_began_meanwhile_leaves_it_where_it_is() -> None:
+    play = Play()
+    play.agreed()
+    moved = play.do("appointment", REQUESTER, slots=[slot(day=5)])
+    play.until(slot()["start"])
+    play.add("check_in", PROVIDER, refs=[moved], slot=SLOT, time=play.at)
+    play.add("consent", PROVIDER, device=1, refs=[moved], to=moved.id, yes=True)
+    [agreed] = play.state().slots
+    assert (agreed.start, agreed.status) == (slot()["start"], "under_way")
+
+
 def test_a_check_in_kept_back_does_not_make_a_cancelled_service_payable_by_silence() -> None:
     play = Play()
     agreement = play.agreed()
@@ -181,7 +216,10 @@ def test_a_complaint_stays_open_whatever_acceptance_it_crossed() -> None:
         play = Play()
         play.agreed(complain_within_s=0)
         out = play.worked()
-        said = {"complaint": {"text": "No.", "lang": "en"}, "acceptance": {}}
+        said: dict[str, dict[str, Any]] = {
+            "complaint": {"text": "No.", "lang": "en"},
+            "acceptance": {},
+        }
         one = play.add(first, REQUESTER, refs=[out], **said[first])
         play.wait(DAY)
         play.add(then, REQUESTER, device=1, refs=[out], **said[then])

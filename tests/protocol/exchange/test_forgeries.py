@@ -55,6 +55,18 @@ def test_of_two_agreements_from_two_devices_the_one_the_provider_refers_to_count
         assert why(play, both[1 - first]) in ("rival", "phase")
 
 
+def test_only_the_other_sides_references_decide_between_rivals() -> None:
+    play = Play(participants=[THIRD])
+    quote = play.quoted()
+    first = play.add("agreement", REQUESTER, refs=[quote], quote=quote.id)
+    second = play.add("agreement", REQUESTER, device=1, refs=[quote], quote=quote.id)
+    play.add("message", THIRD, refs=[second], text="This one.", lang="en")
+    play.add("message", REQUESTER, device=1, refs=[second], text="This one.", lang="en")
+    assert (why(play, first), why(play, second)) == (None, "phase")
+    play.add("message", PROVIDER, refs=[second], text="This one.", lang="en")
+    assert (why(play, first), why(play, second)) == ("rival", None)
+
+
 def test_accepting_on_two_devices_makes_one_amount_due() -> None:
     play = Play()
     play.agreed()
