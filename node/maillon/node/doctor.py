@@ -208,6 +208,7 @@ def _disk(home: Home) -> Iterator[Finding]:
 
 
 def _databases(home: Home) -> Iterator[Finding]:
+    from maillon.node.persons.storage import FILE as PERSONS_FILE
     from maillon.node.store.database import examine as quick_check
     from maillon.node.store.database import open_reader
 
@@ -225,6 +226,10 @@ def _databases(home: Home) -> Iterator[Finding]:
             _("Stop the node and bring ledger.db back from a backup; it fetches what is newer."),
         ),
         (
+            home.access,
+            _("Stop the node and move access.db away: people sign in again; passkeys are lost."),
+        ),
+        (
             home.exchanges,
             _(
                 "Stop the node and bring exchange.db back from a backup: what came since is asked "
@@ -234,6 +239,13 @@ def _databases(home: Home) -> Iterator[Finding]:
         (
             home.path / MATCHING_FILE,
             _("Stop the node and bring matching.db back from a backup: it exists nowhere else."),
+        ),
+        (
+            home.path / PERSONS_FILE,
+            _(
+                "Stop the node and bring persons.db back from a backup; cheques that were paid "
+                "since are found on the chain."
+            ),
         ),
         (
             home.letters,
