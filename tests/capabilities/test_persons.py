@@ -10,7 +10,7 @@ import json
 import threading
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -31,8 +31,10 @@ def coops(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchanges]:
         yield made
 
 
-def post(node: TestNode, path: str, status: int = 201, **body: Any) -> Any:
-    answer = node.http.post(path, json=body)
+def post(
+    node: TestNode, path: str, status: int = 201, wish: Mapping[str, Any] | None = None, **more: Any
+) -> Any:
+    answer = node.http.post(path, json={**(wish or {}), **more})
     assert answer.status_code == status, answer.text
     return answer.json()
 
@@ -102,7 +104,7 @@ def test_paper_cheques_are_entered_by_staff_and_paid_once_though_the_node_is_kil
     for node in (a, b):
         wait_for(lambda node=node: _ready(node), f"{node.name} is back")  # type: ignore[misc]
     wait_for(lambda: statuses(a, ana).count("paid") == 3, "it is paid after all")
-    again = post(a, "/v1/vouchers/deposits", **body)
+    again = post(a, "/v1/vouchers/deposits", 201, body)
     assert again["status"] == "certified" and again["repeated"]
     assert coops.balance(0, "Cheque Fay", "heure") == 60 + 45
     # A lost one, and one that was written too high.
@@ -135,7 +137,7 @@ def test_a_helper_of_another_coop_acts_within_a_mandate_that_the_person_sees_and
         "reciprocity": {"kind": "gift"},
     }
     wanted = {"as_member": hal["person"], "mandate": mandate}
-    post(b, "/v1/records", kind="demand", payload=payload, **wanted)
+    post(b, "/v1/records", 201, wanted, kind="demand", payload=payload)
     # What the mandate does not name is refused, and changes nothing.
     assert refused(b, "/v1/records", kind="offer", payload=payload, **wanted) == "mandate_scope"
     path = f"/v1/persons/{ana['person']}/acts"
@@ -182,7 +184,7 @@ def test_a_person_entered_with_a_name_only_takes_the_account_over_later(
         "signature": key.sign("claim", body).hex(),
         "wait_s": 60,
     }
-    done = post(a, "/v1/claims", **request)
+    done = post(a, "/v1/claims", 201, request)
     assert done["account"] == "certified"
     wait_for(
         lambda: [
@@ -222,7 +224,7 @@ def test_several_self_employed_share_what_they_earn_and_sign_together(coops: Exc
     assert sum(part["amount"] for part in split["parts"]) == split["amount"] == 100
     # What goes out needs both.
     own: dict[str, Any] = {"from": ana, "to": group["account"], "amount": 1, "unit": "heure"}
-    post(a, "/v1/transfers", **own)
+    post(a, "/v1/transfers", 201, own)
     order = post(
         a, f"{path}/orders", to=ana, amount=1, unit="heure", by=author(a, ana), wait_s=60
     )
@@ -245,7 +247,7 @@ def test_a_volunteer_is_thanked_in_hours_and_paid_in_no_credit(coops: Exchanges)
     coops.do(0, "account", "open", "Bénévole Val")
     wish: dict[str, Any] = {"from": ana, "to": val, "amount": 100}
     assert refused(a, "/v1/transfers", **wish, unit="grain") == "provider_status"
-    assert post(a, "/v1/transfers", **wish, unit="heure", wait_s=60)["status"] == "certified"
+    assert post(a, "/v1/transfers", 201, wish, unit="heure", wait_s=60)["status"] == "certified"
     shown = a.get(f"/v1/persons/{val}")
     assert (shown["provider_status"], shown["verification"]) == ("volunteer", "self_declared")
     assert shown["payable"] == ["heure", "savoir"]
@@ -258,7 +260,7 @@ def test_a_member_leaves_one_coop_for_another_and_takes_everything_along(
     a, b = coops.coops
     mia, pat = enrol(coops, 0, "Partante Mia"), enrol(coops, 0, "Restant Pat")
     wish: dict[str, Any] = {"from": pat, "to": mia, "amount": 75, "unit": "heure"}
-    post(a, "/v1/transfers", **wish)
+    post(a, "/v1/transfers", 201, wish)
     move = post(a, f"/v1/persons/{mia}/moves", to_coop=coop_of(b))
     there = post(
         b, "/v1/arrivals/persons", ticket=move["ticket"], code=move["code"], name="Arrivée Mia",
@@ -283,12 +285,12 @@ def test_a_person_gets_all_that_is_held_and_then_leaves_no_byte(coops: Exchanges
     asked = f"{WORD}question"
     a.get("/v1/search", q=asked)
     wish: dict[str, Any] = {"amount": 5, "unit": "heure", "wait_s": 60}
-    post(a, "/v1/transfers", **{"from": eve, "to": fay, "memo": memo, **wish})
-    post(a, "/v1/transfers", **{"from": fay, "to": eve, **wish})
+    post(a, "/v1/transfers", 201, {"from": eve, "to": fay, "memo": memo, **wish})
+    post(a, "/v1/transfers", 201, {"from": fay, "to": eve, **wish})
     # An exchange with somebody of another coop, in letters.
     gus = enrol(coops, 1, "Ailleurs Gus")
     opened: dict[str, Any] = {"by": eve, "with": author(b, gus), "role": "requester", "lang": "fr"}
-    post(a, "/v1/exchanges", title=f"Aide {talk}", text=talk, **opened)
+    post(a, "/v1/exchanges", 201, opened, title=f"Aide {talk}", text=talk)
     answer = a.http.get(f"/v1/persons/{eve}/export")
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
         assert json.loads(archive.read("person.json"))["name"] == name

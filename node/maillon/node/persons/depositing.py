@@ -308,7 +308,7 @@ class Depositing:
             with trio.move_on_after(2 * bounds.DEPOSIT_ANSWER_S):
                 frame = await stream.receive()
                 if frame is not None:
-                    answer = await self._judge(peer, _asked(frame))
+                    answer = await self._judge(peer, read_asked(frame))
                     await stream.send(encode(answer, bytes_max=ANSWER_BYTES_MAX))
                 await stream.close()
         except LocalError:
@@ -399,7 +399,8 @@ class WrongFrame(RemoteError):
     sentence = "A message about cheques is not of its form."
 
 
-def _asked(frame: bytes) -> bytes:
+def read_asked(frame: bytes) -> bytes:
+    """Return the record that a frame of PROTOCOL brings. Raises: WrongFrame and Malformed."""
     parts = decode(frame, bytes_max=FRAME_BYTES_MAX)
     if type(parts) is not list or len(parts) != 2 or parts[0] != 1 or type(parts[1]) is not bytes:
         raise WrongFrame()

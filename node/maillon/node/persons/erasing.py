@@ -241,6 +241,7 @@ class Privacy:
                 "The person's random number stays in headers of records until they expire, and in "
                 "this witness's last vote until the next one."
             ),
+            _("Steps and letters that others received are theirs, at their own nodes."),
             _("Other coops erase their copies of the chains when they do the same."),
             _("Backups made before still hold it: delete them when their time has come."),
         ]
