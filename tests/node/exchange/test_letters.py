@@ -7,7 +7,10 @@ import random
 import pytest
 
 from maillon.node.engine.exchange import notes
-from maillon.protocol.letters import ITEM_STEP, ITEM_VOUCHER, Item, open_letter
+from maillon.node.engine.exchange.ports import ExchangeStore, Query
+from maillon.node.store.exchangememory import MemoryExchangeStore
+from maillon.protocol.encoding import encode
+from maillon.protocol.letters import ITEM_APP, ITEM_STEP, ITEM_VOUCHER, Item, open_letter
 from maillon.protocol.records import DAY_S
 from support.exchangenet import Net
 
@@ -190,3 +193,76 @@ def test_a_revoked_key_counts_no_more_from_the_time_it_was_stolen() -> None:
     )  # fmt: skip
     net.publish(record)
     assert [net.nodes[place].state(exchange).phase for place in (0, 1)] == ["quoted"] * 2
+
+
+def test_a_step_that_was_lost_on_the_way_is_asked_for_and_comes() -> None:
+    net = Net()
+    asks, gives = net.member(0, "asks"), net.member(1, "gives")
+    exchange = net.agreed(asks, gives)
+    here, there = net.nodes[:2]
+    here.act(asks, "message", exchange, text="Lost without a trace.", lang="en")
+    net.letters.clear()
+    here.act(asks, "message", exchange, text="As I said.", lang="en")
+    net.run()
+    assert len(there.state(exchange).waiting) == 1
+    net.wait(59)
+    assert there.state(exchange).waiting
+    net.wait(2)
+    assert not there.state(exchange).waiting
+    assert here.state(exchange).order == there.state(exchange).order
+    assert not there.store.notes(notes.MISSING)
+
+
+def test_a_node_brought_back_from_a_copy_gets_its_own_steps_back() -> None:
+    net = Net()
+    asks, gives = net.member(0, "asks"), net.member(1, "gives")
+    exchange, quote = net.quoted(asks, gives)
+    here, there = net.nodes[:2]
+    copy = copy_of(here.store)
+    here.act(asks, "agreement", exchange, quote=quote)
+    net.run()
+    here.store = copy
+    here.restarted()
+    assert here.state(exchange).phase == "quoted"
+    there.act(gives, "message", exchange, text="See you tomorrow.", lang="en")
+    net.run()
+    net.wait(120)
+    assert here.state(exchange).phase == "scheduled"
+    assert here.state(exchange).order == there.state(exchange).order
+    # What was reserved before is found in the ledger, and not reserved again.
+    assert [t.status for t in net.chains.transfers.values()] == ["held"]
+
+
+def copy_of(store: ExchangeStore) -> MemoryExchangeStore:
+    """Return a store as it is now."""
+    made = MemoryExchangeStore()
+    for row in store.find(Query(limit=1_000)):
+        made.put_row(row)
+        for step in store.transcript(row.id):
+            made.add_step(step)
+        for space in (notes.SENT, notes.ORDER, notes.REFERS):
+            for note in store.notes(space, exchange=row.id):
+                made.put_note(note)
+    return made
+
+
+def test_who_reads_no_exchange_is_sent_nothing_of_it() -> None:
+    net = Net()
+    asks, gives = net.member(0, "asks"), net.member(1, "gives")
+    exchange = net.agreed(asks, gives)
+    node = net.nodes[0]
+    asking = Item(ITEM_APP, encode(["missing", exchange, []]))
+    _refused, effects = node.core.receive([asking], net.nodes[2].coop.id, asks.author, net.now)
+    node.do(effects)
+    assert not net.letters
+    _refused, effects = node.core.receive([asking], gives.coop.id, asks.author, net.now)
+    node.do(effects)
+    assert len(net.letters) == 1
+    # Asking again at once costs nothing.
+    net.letters.clear()
+    _refused, effects = node.core.receive([asking] * 5, gives.coop.id, asks.author, net.now)
+    node.do(effects)
+    assert not net.letters
+    for data in (b"\x00", b"", encode(["other"]), encode(["missing", 1, 2]), b"\xff" * 50):
+        node.core.receive([Item(ITEM_APP, data or b"\x01")], gives.coop.id, asks.author, net.now)
+    assert not net.letters

@@ -26,9 +26,9 @@ from maillon.node.engine.exchange.ports import (
 from maillon.node.store.database import (
     Schema,
     StoreError,
+    damaged,
     faults_in_words,
     open_database,
-    require_whole,
     scrub_wal,
 )
 
@@ -88,7 +88,9 @@ class ExchangeDisk:
         self._path = path
         self._db: Any = open_database(path, EXCHANGE_DB, synchronous="FULL", cache_kib=CACHE_KIB)
         try:
-            require_whole(self._db, Path(path))
+            found = self._run("PRAGMA quick_check(1)").fetchone()[0]
+            if found != "ok":
+                raise damaged(path, str(found))
         except BaseException:
             self._db.close()
             raise

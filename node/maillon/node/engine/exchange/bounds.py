@@ -60,6 +60,16 @@ RETRY_S: Final = 3_600
 """How long after a refusal the same is not ordered again by itself: whoever pays may do so at once
 when they have made room."""
 
+MISSING_S: Final = 60
+"""Wait before others are asked for steps that are missing: letters under way come by themselves.
+Doubled each time."""
+
+MISSING_TRIES_MAX: Final = 12
+"""Times they are asked: the last time a fortnight after the first."""
+
+ANSWER_S: Final = 30
+"""How often one coop is sent what it misses of one exchange: asking is cheaper than answering."""
+
 STRANGERS_MAX: Final = 256
 """Exchanges kept although nobody here has a part in them yet: a transcript handed on in several
 letters says only at its end that somebody here is to mediate, or to take over."""

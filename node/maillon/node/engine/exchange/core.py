@@ -34,7 +34,7 @@ from maillon.node.engine.exchange.writing import Signer
 from maillon.protocol.envelope import Signed, decode_record, sign
 from maillon.protocol.errors import MaillonError, NotAllowed, RemoteError
 from maillon.protocol.keys import SigningKey
-from maillon.protocol.letters import ITEM_STEP, ITEM_VOUCHER, Item
+from maillon.protocol.letters import ITEM_APP, ITEM_STEP, ITEM_VOUCHER, Item
 
 
 class ExchangeCore(Intake):
@@ -125,6 +125,9 @@ class ExchangeCore(Intake):
                 except RemoteError as fault:
                     refused.append(fault)
         with self._transaction():
+            for item in items:
+                if item.kind == ITEM_APP:
+                    self.mending.asked(item.data, from_coop, now)
             for signed in steps:
                 try:
                     self._take(signed, now, from_coop, reader=reader)
@@ -146,6 +149,9 @@ class ExchangeCore(Intake):
                 # One exchange that breaks us must not hold up the others for ever.
                 self._postpone(exchange, now)
                 self._effects.append(Fault(exchange, repr(fault)))
+        for exchange in self.mending.due(now):
+            with self._transaction():
+                self.mending.ask(self.state(exchange, now), now)
         for note in self.store.notes(notes.STRANGER, limit=bounds.DUE_SLICE):
             if note.at + bounds.STRANGER_S < now:
                 self.store.forget(note.key)
@@ -156,6 +162,7 @@ class ExchangeCore(Intake):
         state = self.state(exchange, now)
         project(self.store, state, now)
         self._tell(state, "deadline", "", now)
+        self.mending.looked_at(state, now)
         self._react(exchange, now)
 
     def _postpone(self, exchange: bytes, now: int) -> None:

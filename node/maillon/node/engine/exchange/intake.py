@@ -18,6 +18,7 @@ from maillon.node.engine.exchange import bounds, notes
 from maillon.node.engine.exchange.addressing import Addressing, concerned, coop_of
 from maillon.node.engine.exchange.bundling import Bundling
 from maillon.node.engine.exchange.funding import Funding
+from maillon.node.engine.exchange.mending import Mending
 from maillon.node.engine.exchange.notes import WaitingStep
 from maillon.node.engine.exchange.outbox import Outbox
 from maillon.node.engine.exchange.ports import (
@@ -105,6 +106,7 @@ class Intake:
         self.transcripts = Transcripts(setup.store, setup.directory, setup.ledger)
         self.writer = Writer(setup.fed, setup.directory, setup.random)
         self.outbox = Outbox(setup, self.addressing, self.transcripts)
+        self.mending = Mending(setup, self.addressing, self.transcripts, self.outbox)
         self.settling = Settling(setup, self.addressing)
         self.bundling = Bundling(setup, self.transcripts)
         self.funding = Funding(setup, self.addressing)
@@ -307,6 +309,7 @@ class Intake:
             self.addressing.reads_here(author, now) for author in concerned(state)
         ):
             self.store.drop_note(notes.STRANGER, exchange)
+        self.mending.looked_at(state, now)
         if kind == "opening":
             if state.origin is not None:
                 self.store.put_note(Note(notes.SUCCESSOR, exchange, state.origin[0], now, b""))
@@ -315,9 +318,7 @@ class Intake:
 
     def _tell(self, state: Exchange, what: str, kind: str, now: int) -> None:
         authors = tuple(
-            author
-            for author in concerned(state)
-            if self.addressing.reads_here(author, now)
+            author for author in concerned(state) if self.addressing.reads_here(author, now)
         )
         self._effects.append(Happened(state.id, what, kind, state.phase, authors))
 

@@ -14,6 +14,8 @@ Each is a space of notes (`ports.Note`) whose value is a canonical map:
     kept          attestation    an attestation kept back until the evaluations are released
     released      attestation    one that is to be published
     waiting       step           a step whose opening, or what vouches for its key, is not known yet
+    missing       exchange       steps of it are referred to and not here; value: times asked
+    answered      exchange coop  when somebody was last sent what they miss
     stranger      exchange       one that concerns nobody here yet; value: the coop it came from
     decided       exchange       the decision about the bundle that it is a part of
     funding       request        what a payer here is asked to fund
@@ -46,6 +48,8 @@ LOOK: Final = "look"
 KEPT: Final = "kept"
 RELEASED: Final = "released"
 WAITING: Final = "waiting"
+MISSING: Final = "missing"
+ANSWERED: Final = "answered"
 STRANGER: Final = "stranger"
 DECIDED: Final = "decided"
 FUNDING: Final = "funding"

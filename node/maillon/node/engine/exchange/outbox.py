@@ -68,6 +68,31 @@ class Outbox:
         for addressee in self._addressing.all(authors, now):
             self._write(addressee, exchange, records, owner, now)
 
+    def send_items(
+        self,
+        authors: Iterable[bytes],
+        exchange: bytes,
+        items: tuple[Item, ...],
+        owner: bytes,
+        now: int,
+    ) -> None:
+        """Write letters with something that is no record; the same once more is another letter."""
+        for addressee in self._addressing.all(authors, now):
+            ticket = notes.ticket_of(addressee.key + now.to_bytes(8, "big"), items)
+            self._keep(addressee, exchange, ticket, items, owner, now)
+
+    def send_records(
+        self,
+        addressees: Iterable[Addressee],
+        exchange: bytes,
+        records: Sequence[Signed],
+        owner: bytes,
+        now: int,
+    ) -> None:
+        """Write letters with some records to some keys, although they may have had them."""
+        for addressee in addressees:
+            self._write(addressee, exchange, records, owner, now, again=True)
+
     def _write(
         self,
         addressee: Addressee,
@@ -83,17 +108,28 @@ class Outbox:
             if again:
                 # The post office knows the old one, and would send nothing.
                 ticket = notes.ticket_of(ticket + now.to_bytes(8, "big"), items)
-            letter = OutLetter(
-                ticket,
-                exchange,
-                now,
-                addressee.coop,
-                addressee.key,
-                owner,
-                now + bounds.LETTER_S,
-                items,
-            )
-            self._store.put_note(letter.note())
+            self._keep(addressee, exchange, ticket, items, owner, now)
+
+    def _keep(
+        self,
+        addressee: Addressee,
+        exchange: bytes,
+        ticket: bytes,
+        items: tuple[Item, ...],
+        owner: bytes,
+        now: int,
+    ) -> None:
+        letter = OutLetter(
+            ticket,
+            exchange,
+            now,
+            addressee.coop,
+            addressee.key,
+            owner,
+            now + bounds.LETTER_S,
+            items,
+        )
+        self._store.put_note(letter.note())
 
     def _letters(self, records: Sequence[Signed]) -> list[tuple[Item, ...]]:
         """Divide records among letters, what vouches for them before them."""
