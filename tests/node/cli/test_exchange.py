@@ -106,7 +106,9 @@ def test_the_agenda_and_the_calendar_hold_the_appointment(two: Circuit) -> None:
     id = two.quoted("Lire le courrier", "1h", "--when", "tomorrow 09:00-10:00", "--place", "Mairie")
     two.coops.do(0, "exchange", "accept", id)
     two.reaches(1, id, "scheduled")
-    assert "Lire le courrier" in two.words(1, "agenda", "Bruno")
+    entries = two.coops.do(1, "agenda", "Bruno")["entries"]
+    assert [entry["title"] for entry in entries] == ["Lire le courrier"]
+    assert "Mairie" in two.words(1, "agenda", "Bruno")
     told = two.coops.tell(1, "exchange", "calendar", id, as_json=False)
     assert "BEGIN:VCALENDAR" in told.out and "Mairie" in told.out
     told_late = two.words(1, "exchange", "message", id, "--late", "20min")
