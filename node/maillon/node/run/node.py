@@ -160,7 +160,6 @@ class Node:
         self.post.desk = self.matching.letters(self.exchanges.runner)
         self.persons.hold("matching", self.matching)
         self.persons.hold("exchanges", self.exchanges)
-        self.persons.desk.acting.elsewhere.append(self.exchanges.acts_of)
         self.persons.hold("letters", self.post.traces)
         self._poke = trio.Event()
         self._publish_send, self._publish_receive = trio.open_memory_channel[bytes](
