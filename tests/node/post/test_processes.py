@@ -11,7 +11,7 @@ import pytest
 
 from maillon.protocol.keys import SealingKey
 from maillon.protocol.letters import decode_letter, open_letter
-from support.nethost import Child
+from support.nethost import Child, Refused
 from support.postnode import ticket_of
 
 ANNA = SealingKey.from_seed(b"a" * 32)
@@ -135,10 +135,16 @@ def test_a_receiver_that_dies_between_commit_and_acknowledgement_reads_everythin
         a, b = coops.start("a"), coops.start("b", die_after_commits=commits)
         coops.connect()
         items = texts("once", 12)
-        for item in items:
+        for place, item in enumerate(items, 1):
             send(a, b, PHONE, [item])
+            try:
+                # One by one, so that each has a commit of its own.
+                b.ask("inbox", key=PHONE.public.hex(), count=place)
+            except (AssertionError, BrokenPipeError):
+                break
         assert b.process.wait(30) == 9
         b.kill()
+        send(a, b, PHONE, items[place:])
         b = coops.start("b")
         coops.connect()
         rows = b.ask("inbox", key=PHONE.public.hex(), count=12)
@@ -171,9 +177,7 @@ def test_a_sender_that_dies_before_it_notes_an_acknowledgement_delivers_nothing_
         assert b.ask("read", count=9) == items + texts("later", 3)
 
 
-def test_letters_of_a_stranger_and_to_an_unknown_key_are_kept_by_the_sender(
-    tmp_path: Path,
-) -> None:
+def test_letters_to_a_key_that_nobody_knows_are_kept_by_the_sender(tmp_path: Path) -> None:
     with pair(tmp_path) as coops:
         a, b = coops.start("a"), coops.start("b")
         coops.connect()
@@ -183,6 +187,40 @@ def test_letters_of_a_stranger_and_to_an_unknown_key_are_kept_by_the_sender(
         assert b.ask("read", count=1) == [b"to somebody".hex()]
         assert a.ask("wait_figure", name="sending", value=1) == 1
         assert b.ask("figures")["waiting"] == 0
+
+
+def test_a_coop_that_was_removed_delivers_nothing_until_it_belongs_again(tmp_path: Path) -> None:
+    with pair(tmp_path, admit="those named") as coops:
+        a, b = coops.start("a"), coops.start("b")
+        for one, other in ((a, b), (b, a)):
+            one.ask("admit", peers=[other.hex])
+        coops.connect()
+        send(a, b, BODO, [b"before".hex()])
+        assert b.ask("read", count=1) == [b"before".hex()]
+        b.ask("admit", peers=[], only=True)
+        assert a.ask("connected", peer=b.hex, want=False)
+        send(a, b, BODO, [b"meanwhile".hex()])
+        assert a.ask("wait_figure", name="sending", value=1) == 1
+        assert b.ask("read") == [b"before".hex()]
+        b.ask("admit", peers=[a.hex])
+        coops.connect()
+        assert b.ask("read", count=2) == [b"before".hex(), b"meanwhile".hex()]
+
+
+def test_a_node_that_sends_what_is_no_frame_of_letters_loses_the_stream_and_points(
+    tmp_path: Path,
+) -> None:
+    with pair(tmp_path) as coops:
+        a, b = coops.start("a"), coops.start("b")
+        coops.connect()
+        talk = {"peer": b.hex, "protocol": "/maillon/1/letters"}
+        assert a.ask("talk", frames=[0, 0], **talk) == [0, 0]
+        assert b.ask("score", peer=a.hex) == 0
+        with pytest.raises(Refused):
+            a.ask("talk", frames=[0, 5, 0], **talk)
+        assert b.ask("score", peer=a.hex) > 0
+        send(a, b, BODO, [b"all the same".hex()])
+        assert b.ask("read", count=1) == [b"all the same".hex()]
 
 
 def test_a_letter_whose_time_runs_out_is_told_to_its_writer_and_leaves_no_byte(

@@ -50,7 +50,7 @@ class PostRunner:
         rng: Random,
         office_bounds: Bounds | None = None,
     ) -> None:
-        self.desk: Desk | None = None
+        self._desk: Desk | None = None
         self.disk = disk
         self._host = host
         self._streams = streams
@@ -80,6 +80,16 @@ class PostRunner:
     def close(self) -> None:
         """Close the file."""
         self.disk.close()
+
+    @property
+    def desk(self) -> Desk | None:
+        """Return who reads letters to keys held here."""
+        return self._desk
+
+    @desk.setter
+    def desk(self, desk: Desk) -> None:
+        self._desk = desk
+        self._read.set()
 
     # --- what others call -----------------------------------------------------------------------
 
@@ -255,8 +265,16 @@ class PostRunner:
             if self._nursery is None:
                 return
             link = self._links[coop] = Link(coop, self.office, self)
-            self._nursery.start_soon(link.run)
+            self._nursery.start_soon(self._run_link, link)
         link.wake()
+
+    async def _run_link(self, link: Link) -> None:
+        while True:
+            # A bug in what one coop is told costs that coop a while, and the node nothing.
+            with self._contained("letters"):
+                await link.run()
+            await trio.sleep(bounds.LINK_RETRY_S)
+            link.wake()
 
     # --- reading for people ---------------------------------------------------------------------
 
