@@ -12,7 +12,6 @@ from maillon.protocol.exchange.steps import (
     TransferFact,
     payment_ref,
     step_from,
-    step_of,
 )
 from maillon.protocol.exchange.view import (
     PHASES,
@@ -62,5 +61,4 @@ __all__ = [
     "fold",
     "payment_ref",
     "step_from",
-    "step_of",
 ]

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, cast
 
-from maillon.protocol.envelope import Signed, Valid
+from maillon.protocol.envelope import Signed
 from maillon.protocol.records.exchange import STEP_KINDS
 from maillon.protocol.validation import Standing
 
@@ -24,7 +24,6 @@ __all__ = [
     "TransferFact",
     "payment_ref",
     "step_from",
-    "step_of",
 ]
 
 
@@ -46,7 +45,7 @@ class Step:
 
 
 def step_from(signed: Signed, standing: Standing) -> Step:
-    """Return the step that a record is, in whose name `standing` says it speaks."""
+    """Return the step that a record is; `standing` is what `validation.check_step` said of it."""
     header = signed.header
     return Step(
         signed.id,
@@ -58,11 +57,6 @@ def step_from(signed: Signed, standing: Standing) -> Step:
         tuple(header.refs),
         cast("Mapping[str, Any] | None", signed.payload),
     )
-
-
-def step_of(valid: Valid) -> Step:
-    """Return the step that a valid record is."""
-    return step_from(valid.signed, Standing(valid.author, valid.role, valid.signed.header.until))
 
 
 def content(step: Step) -> Mapping[str, Any]:
