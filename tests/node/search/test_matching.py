@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maillon.node.engine.reputation import Relation, Reputation
+from maillon.node.engine.reputation import Mark, Relation, Reputation
 from maillon.node.search.candidates import BEFORE_ALL, CANDIDATES_MAX, Candidates, thing_of
 from maillon.node.search.documents import tokens_of
 from maillon.node.search.matching import (
@@ -74,7 +74,7 @@ class Fair:
         kept = {name: value for name, value in given_fields.items() if value is not None}
         if given_fields["place"] is None:
             kept["place"] = point(DIE)
-        signed = getattr(self.world, kind)(member, title, **kept)
+        signed: Signed = getattr(self.world, kind)(member, title, **kept)
         thing = thing_id(member.author, signed.header.series)
         self.store.put(Valid(signed, member.author, thing, "member"))
         return signed
@@ -262,8 +262,6 @@ def test_what_asks_no_more_than_is_given_weighs_more_than_what_asks_more(fair: F
 def test_marks_and_dealings_raise_and_say_so(fair: Fair) -> None:
     demand = fair.put("demand", "Tondre")
     fair.put("offer", "Tonte", coop=1)
-    from maillon.node.engine.reputation import Mark
-
     good = Reputation(
         0.8, {"politeness": Mark(4.5, 4.0, 6.0, 6)}, 6, 6.0, {Relation.OWN: 2, Relation.STRANGER: 4}
     )

@@ -340,7 +340,10 @@ def _place(
         match.refuse(Refusal.MODE, lambda: _("no way of doing it that suits both"))
         return
     other = point_of(payload["place"]) if "place" in payload else None
-    how = lambda: distance_words(match.distance or 0.0, match.approximate, "")  # noqa: E731
+
+    def how() -> str:
+        return distance_words(match.distance or 0.0, match.approximate, "")
+
     if wish.point is not None and other is not None and common != {"remote"}:
         match.distance = distance_km(wish.point[0], other[0])
         match.approximate = not (wish.point[1] and other[1])
@@ -393,11 +396,17 @@ def _price(demand: Mapping[str, Any], offer: Mapping[str, Any], match: Match) ->
         most, wanted = given.get("amount"), asked.get("amount")
         unit = str(asked["unit"])
         if most is None or wanted is None or wanted <= most:
-            form = lambda: _("asks for “{unit}”, no more than is given")  # noqa: E731
-            match.add("price", PRICE, lambda: form().format(unit=unit))
+            match.add(
+                "price",
+                PRICE,
+                lambda: _("asks for “{unit}”, no more than is given").format(unit=unit),
+            )
         else:
-            more = lambda: _("asks for “{unit}”, and more than is given")  # noqa: E731
-            match.add("price", PRICE * most / wanted / 2, lambda: more().format(unit=unit))
+            match.add(
+                "price",
+                PRICE * most / wanted / 2,
+                lambda: _("asks for “{unit}”, and more than is given").format(unit=unit),
+            )
 
 
 def _fits_both(span: tuple[int, int], tz: str) -> str:
@@ -414,10 +423,13 @@ def _beside(meeting: Meeting, tz: str, match: Match) -> None:
 
 
 def _time(wish: Wish, meeting: Meeting, busy: Busy | None, tz: str, match: Match) -> None:
-    spans = meeting.spans
-    if not spans and meeting.fit is Fit.UNKNOWN and busy is not None and wish.kind == "demand":
+    spans, asked = meeting.spans, wish.times
+    if wish.kind == "offer" and busy is not None:
+        demand = match.candidate
+        asked = Times(demand.payload.get("when"), wish.now, demand.until)
+    if not spans and meeting.fit is Fit.UNKNOWN and busy is not None:
         # Only the demand has times: they are compared with the calendar of the provider.
-        spans = tuple(wish.times.spans)
+        spans = tuple(asked.spans)
     if busy is None or not spans:
         if meeting.fit is Fit.YES:
             match.add("time", TIME, lambda: _fits_both(spans[0], tz))
@@ -441,7 +453,7 @@ def _time(wish: Wish, meeting: Meeting, busy: Busy | None, tz: str, match: Match
             lambda: _("is free then: {when}").format(when=span_words(free[0], tz)),
         )
         match.add("free", FREE)
-    elif len(sure) == len(spans) and (wish.times.whole or meeting.fit is Fit.YES):
+    elif len(sure) == len(spans) and (asked.whole or meeting.fit is Fit.YES):
         match.refuse(Refusal.BUSY, lambda: _("taken at all the times that would fit"))
     elif meeting.fit is Fit.YES and match.spans:
         match.add("time", TIME, lambda: _fits_both(match.spans[0], tz))
