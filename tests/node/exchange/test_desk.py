@@ -12,7 +12,7 @@ from maillon.node.exchange.asking import KeyElsewhere, NotFound, Who
 from maillon.node.exchange.evaluating import NothingToEvaluate, UnknownCriterion
 from maillon.protocol.encoding import encode
 from maillon.protocol.errors import NotAllowed, StepRefused
-from maillon.protocol.records import DAY_S
+from maillon.protocol.records import DAY_S, build, thing_id
 from support.exchangedesk import CoopDesk
 from support.exchangenet import FALLBACK, HOUR, Net
 from support.world import Member
@@ -294,3 +294,61 @@ async def test_calendars_hold_every_appointment(two: Two) -> None:
     two.net.run()
     text = two.there.desk.calendar(exchange.hex(), THE_OPERATOR).decode()
     assert "STATUS:CANCELLED" in text
+
+
+async def test_a_recurring_service_is_agreed_with_its_next_sessions(two: Two) -> None:
+    id = await two.opened()
+    recurrence = {
+        "rrule": "FREQ=WEEKLY", "dtstart": two.net.now + DAY_S, "tz": "Europe/Paris",
+        "duration_s": 3_600,
+    }  # fmt: skip
+    await two.step(
+        two.there, id, "quote", "Bo",
+        terms={**HOUR, "fallback": FALLBACK, "settle": "after", "recurrence": recurrence},
+    )  # fmt: skip
+    await two.step(two.here, id, "agreement", "Ana")
+    shown = two.there.desk.show(id, THE_OPERATOR)
+    assert len(shown.slots) == 26 and shown.slots[0].start == two.net.now + DAY_S
+    # Each session is accepted and paid for itself.
+    for n in range(2):
+        two.net.wait(shown.slots[n].start - two.net.now)
+        slot = shown.slots[n].slot
+        await two.step(two.there, id, "check_in", "Bo", slot=slot)
+        two.net.wait(3_600)
+        await two.step(two.there, id, "check_out", "Bo", slot=slot)
+        await two.step(two.here, id, "acceptance", "Ana")
+    assert two.net.chains.paid(two.asks.author, two.gives.author) == 120
+
+
+async def test_who_stands_behind_a_demand_reads_the_answer_until_something_is_revealed(
+    two: Two,
+) -> None:
+    neighbour = two.net.member(2, "Neighbour")
+    world = two.net.world
+    demand = world.demand(two.asks, "A bench in the street", at=two.net.now)
+    two.net.publish(demand)
+    thing = thing_id(two.asks.author, demand.header.series)
+    payload = build("cosignature", salt=world.fresh(), demand=thing)
+    two.net.publish(
+        world.record(
+            "cosignature", payload, coop=neighbour.coop, by=neighbour.key, refs=(demand.id,),
+            at=two.net.now, days=20,
+        )
+    )  # fmt: skip
+    done = await two.there.desk.open(
+        requests.OpenRequest(by="Bo", about=demand.id.hex()), THE_OPERATOR
+    )
+    id = done.exchange.id
+    assert [party.author for party in done.exchange.participants] == [neighbour.author.hex()]
+    assert done.exchange.title == "A bench in the street"
+    two.net.run()
+    await two.step(
+        two.there, id, "quote", "Bo", terms={**HOUR, "fallback": FALLBACK, "settle": "after"}
+    )
+    node = two.net.nodes[2]
+    exchange = bytes.fromhex(id)
+    assert node.state(exchange).phase == "quoted"
+    await two.step(two.here, id, "agreement", "Ana", contact={"phone": "+33 4 75 11 11 11"})
+    assert two.there.desk.show(id, THE_OPERATOR).contact.requester is not None
+    assert node.state(exchange).phase == "quoted"
+    assert b"11 11 11" not in b"".join(s.record for s in node.store.transcript(exchange))

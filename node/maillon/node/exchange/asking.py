@@ -14,6 +14,7 @@ from maillon.node.engine.exchange.addressing import in_force, is_person
 from maillon.node.engine.exchange.core import ExchangeCore
 from maillon.node.engine.exchange.transcripts import NoSuchExchange
 from maillon.node.engine.exchange.writing import Signer
+from maillon.node.exchange.calendars import sessions
 from maillon.node.exchange.ports import Host
 from maillon.node.i18n import _
 from maillon.node.ledger.host import PersonRow
@@ -26,6 +27,8 @@ from maillon.protocol.view import MandateInfo, coop_author, person_author
 PREFIX_CHARACTERS_MIN: Final = 8
 COOP: Final = "coop"
 DAY_S: Final = 86_400
+OCCURRENCES_MAX: Final = 26
+"""Sessions of a recurring service that are agreed on at once: half a year of weeks."""
 QUOTE_DAYS: Final = 7
 """How long a quote stands when its writer says nothing."""
 
@@ -285,6 +288,14 @@ class Asking:
             fallback = self._fallback()
             if fallback is not None:
                 partial["fallback"] = fallback
+        recurrence = partial.get("recurrence")
+        if isinstance(recurrence, dict) and "when" not in partial:
+            partial["when"] = [
+                {"slot": self._host.random(16), "start": start, "end": end}
+                for start, end in sessions(
+                    cast("dict[str, Any]", recurrence), self._host.time(), OCCURRENCES_MAX
+                )
+            ]
         if partial.get("split") and "settle" not in partial:
             # A reservation has one payee.
             partial["settle"] = "after"

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
 from icalendar import Calendar, Event
+
+from maillon.node.search.when import occurrences, zone_of
+
+SPAN_S: Final = 400 * 86_400
+"""How far ahead sessions are agreed on: as long as an agreement lasts."""
 
 PRODUCT: Final = "-//Maillon//Maillon//FR"
 
@@ -60,6 +65,21 @@ def calendar(entries: Iterable[Entry], *, name: str = "") -> bytes:
             event.add("description", entry.text)
         whole.add_component(event)
     return bytes(whole.to_ical())
+
+
+def sessions(recurrence: Mapping[str, Any], after: int, count: int) -> list[tuple[int, int]]:
+    """Return when the next sessions of a recurrence begin and end, by the local time of its zone.
+
+    At nine on Tuesdays stays at nine when the clocks change (RFC 5545, 3.3.10). A rule that may
+    never happen is not followed, and gives none: the sessions are then written one by one.
+    """
+    try:
+        rule, zone = str(recurrence["rrule"]), zone_of(str(recurrence["tz"]))
+        start, duration = int(recurrence["dtstart"]), int(recurrence["duration_s"])
+        found, _certain = occurrences(rule, start, duration, zone, after, after + SPAN_S, count)
+    except (KeyError, ValueError, TypeError, OverflowError, OSError):
+        return []
+    return [(begin, end) for begin, end in found if begin >= after]
 
 
 def _moment(at: int) -> datetime:

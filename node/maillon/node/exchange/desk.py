@@ -29,7 +29,7 @@ from maillon.protocol.envelope import Signed, decode_record
 from maillon.protocol.errors import LocalError
 from maillon.protocol.exchange import Exchange
 from maillon.protocol.records import thing_id
-from maillon.protocol.records.exchange import exchanges_of
+from maillon.protocol.records.exchange import PARTIES_MAX, exchanges_of
 from maillon.protocol.statuses import require_allowed
 
 ABOUT: Final = ("offer", "demand")
@@ -134,6 +134,8 @@ class ExchangeDesk(Evaluating, Paying, Agendas, Bundles):
         if request.about is not None:
             other, role, said, about = self._about(request.about, other, role, author)
             fields["about"] = about
+            if fields["participants"] is None:
+                fields["participants"] = self._cosigners(request.about, (author, other)) or None
             for name in ("title", "lang"):
                 fields[name] = fields[name] or said.get(name)
         if other is None or not role:
@@ -164,6 +166,15 @@ class ExchangeDesk(Evaluating, Paying, Agendas, Bundles):
             role = "provider" if gives else "requester"
         about = thing_id(owner, record.header.series)
         return other or owner, role, record.payload or {}, about
+
+    def _cosigners(self, text: str, parties: tuple[bytes | None, ...]) -> list[bytes]:
+        """Return who stands behind a demand: the answer to it is theirs as well."""
+        found: dict[bytes, None] = {}
+        for signed in self._host.referring(self._host.find_record(text).id):
+            owner = self._host.author_of(signed) if signed.header.kind == "cosignature" else None
+            if owner is not None and owner not in parties:
+                found[owner] = None
+        return list(found)[:PARTIES_MAX]
 
     async def step(self, id: str, request: requests.StepRequest, caller: Caller) -> shapes.StepDone:
         """Take a step with a key held here."""
