@@ -6,8 +6,6 @@ import base64
 import random
 from typing import Any
 
-from maillon.node.persons.groups import split_ref
-from maillon.node.persons.moving import debt_ref, ticket_text
 from maillon.protocol.claims import (
     CLAIM_PURPOSE,
     DEVICE_PURPOSE,
@@ -16,9 +14,11 @@ from maillon.protocol.claims import (
     Ticket,
     claim_body,
     device_body,
+    ticket_text,
 )
 from maillon.protocol.encoding import encode
 from maillon.protocol.keys import SealingKey, SigningKey
+from maillon.protocol.refs import debt_ref, split_ref
 from maillon.protocol.vouchers import TEXT_SCHEME, Voucher, secret_code
 
 FED, COOP, OTHER = b"\x31" * 32, b"\x32" * 32, b"\x52" * 32

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from maillon.node.persons.depositing import read_answer, read_asked
-from maillon.node.persons.moving import ticket_from_text, ticket_text
 from maillon.protocol.cards import TextDamaged
-from maillon.protocol.claims import claim_code, decode_ticket
+from maillon.protocol.claims import claim_code, decode_ticket, ticket_from_text, ticket_text
 from maillon.protocol.errors import MaillonError, RemoteError
+from maillon.protocol.voucherframes import decode_answer, decode_ask, encode_ask
 from maillon.protocol.vouchers import (
     decode_voucher,
     secret_code,
@@ -61,11 +60,12 @@ def ticket(data: bytes) -> None:
 def frames(data: bytes) -> None:
     """A message is refused, or has the parts of its form."""
     try:
-        assert type(read_asked(data)) is bytes
+        assert encode_ask(decode_ask(data)) == data
     except RemoteError:
         pass
     try:
-        assert len(read_answer(data)) == 7
+        read = decode_answer(data)
+        assert len(read.sentence) > 400 or read.encode() == data
     except RemoteError:
         pass
 

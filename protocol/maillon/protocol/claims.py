@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -17,7 +18,7 @@ from maillon.protocol.encoding import decode, encode
 from maillon.protocol.errors import Malformed, WrongVersion
 from maillon.protocol.ids import ID_BYTES, KEY_BYTES, SIGNATURE_BYTES
 from maillon.protocol.keys import verify
-from maillon.protocol.limits import INT_MAX, TICKET_BYTES_MAX
+from maillon.protocol.limits import INT_MAX, TICKET_BYTES_MAX, TICKET_PACK_BYTES_MAX
 
 VERSION: Final = 1
 CLAIM_PURPOSE: Final = "claim"
@@ -29,6 +30,8 @@ SECRET_BYTES: Final = 8
 _CHECK_BITS: Final = 12
 _CHARACTERS: Final = 20
 _GROUP: Final = 5
+TICKET_SCHEME: Final = "MAILLON:M1:"
+_CHECKSUM_BYTES: Final = 4
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _READ_AS: Final = str.maketrans({"I": "1", "L": "1", "O": "0", "U": "V"})
 AUTHOR_BYTES: Final = 49
@@ -149,3 +152,30 @@ def decode_ticket(data: bytes) -> Ticket:
             raise Malformed(rule="ticket")
     fed, author, to_coop, key, sealing, at, until = parts[1:]
     return Ticket(fed, author, to_coop, key, sealing, at, until, signature)
+
+
+def ticket_text(ticket: bytes, sealed: bytes) -> str:
+    """Return a ticket, with a sealed key or b"" beside it, as text for paper."""
+    data = encode([ticket, sealed], bytes_max=TICKET_PACK_BYTES_MAX)
+    checked = data + hashlib.sha256(TICKET_SCHEME.encode() + data).digest()[:_CHECKSUM_BYTES]
+    return TICKET_SCHEME + base64.b32encode(checked).rstrip(b"=").decode("ascii")
+
+
+def ticket_from_text(text: str) -> tuple[bytes, bytes]:
+    """Read such a text. Raises: TextDamaged."""
+    packed = "".join(text.split()).upper()
+    if not packed.startswith(TICKET_SCHEME):
+        raise TextDamaged()
+    packed = packed[len(TICKET_SCHEME) :]
+    try:
+        data = base64.b32decode(packed + "=" * (-len(packed) % 8))
+    except ValueError:
+        raise TextDamaged() from None
+    data, checksum = data[:-_CHECKSUM_BYTES], data[-_CHECKSUM_BYTES:]
+    if checksum != hashlib.sha256(TICKET_SCHEME.encode() + data).digest()[:_CHECKSUM_BYTES]:
+        raise TextDamaged()
+    match decode(data, bytes_max=TICKET_PACK_BYTES_MAX):
+        case [bytes(ticket), bytes(sealed)]:
+            return ticket, sealed
+        case _:
+            raise TextDamaged()

@@ -228,3 +228,6 @@ VOUCHER_NUMBER_MAX: Final = (1 << 31) - 1
 
 TICKET_BYTES_MAX: Final = 512
 """A ticket of somebody who moves: an author, a coop, two keys, two times and a signature."""
+
+TICKET_PACK_BYTES_MAX: Final = 2_048
+"""A ticket with the key file of the key that moves, as text for paper."""

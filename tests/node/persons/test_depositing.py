@@ -11,10 +11,10 @@ import trio
 from maillon.node.api import persons_shapes as shapes
 from maillon.node.api.persons_service import VoucherOptions
 from maillon.node.persons import bounds
-from maillon.node.persons.depositing import PROTOCOL
 from maillon.node.persons.errors import NotPossible, VoucherUsed
 from maillon.protocol.encoding import decode, encode
 from maillon.protocol.envelope import decode_record
+from maillon.protocol.voucherframes import PROTOCOL
 from maillon.protocol.vouchers import secret_code, voucher_from_text
 from support.ledgernet import LedgerNet, agreed, until
 from support.persons import OPERATOR, PersonsTestNode, persons_net, restart

@@ -172,8 +172,7 @@ async def test_a_device_signs_its_own_move(net: Net, autojump_clock: object) -> 
     """Nothing of the key passes through a node; what is to be signed is asked for."""
     from maillon.ledger import signing
     from maillon.ledger.orders import Order
-    from maillon.node.persons.moving import ticket_text
-    from maillon.protocol.claims import TICKET_PURPOSE, Ticket
+    from maillon.protocol.claims import TICKET_PURPOSE, Ticket, ticket_text
     from maillon.protocol.envelope import Signed, decode_record
 
     _, (a, b, _c) = net

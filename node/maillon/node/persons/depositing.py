@@ -1,9 +1,5 @@
 """Take in cheques: of this coop at once, of another by its node, whenever that can be reached.
 
-    stream  /maillon/1/vouchers
-    ask     [1, voucher_deposit record]
-    answer  [2, status, code, sentence, facts, ref, transfer]      ref, transfer: 32 bytes or b""
-
 What is asked is durable before it leaves, and asked again until there is an answer that will not
 change. The issuing coop's node answers the same each time, so a lost answer costs nothing.
 """
@@ -26,23 +22,26 @@ from maillon.node.persons.host import PersonsHost
 from maillon.node.persons.storage import PersonsDisk, Row
 from maillon.node.persons.vouchers import Outcome, Presented, Vouchers, deposit_key
 from maillon.node.ports import FrameStream
-from maillon.protocol.encoding import Value, decode, encode
+from maillon.protocol.encoding import Value
 from maillon.protocol.envelope import Signed, decode_record, draft, sign
-from maillon.protocol.errors import LocalError, MaillonError, NotAllowed, RemoteError
+from maillon.protocol.errors import LocalError, MaillonError, NotAllowed
 from maillon.protocol.keys import SigningKey
-from maillon.protocol.limits import RECORD_BYTES_MAX
 from maillon.protocol.records import DAY_S, build
 from maillon.protocol.validation import check_stateless, check_step, longest_until
 from maillon.protocol.view import person_author
+from maillon.protocol.voucherframes import (
+    PROTOCOL,
+    Answer,
+    decode_answer,
+    decode_ask,
+    encode_ask,
+)
 from maillon.protocol.vouchers import (
     Voucher,
     secret_from_code,
     voucher_from_text,
 )
 
-PROTOCOL: Final = "/maillon/1/vouchers"
-FRAME_BYTES_MAX: Final = RECORD_BYTES_MAX + 64
-ANSWER_BYTES_MAX: Final = 8_192
 SENT: Final = "sent"
 UNANSWERED: Final = "unanswered"
 _GOES_ON: Final = (SENT, "waiting", "placed")
@@ -225,28 +224,27 @@ class Depositing:
                     "UPDATE deposit SET status = ?, record = x'' WHERE key = ?", UNANSWERED, key
                 )
             return
-        status = str(answer[1])
         self._disk.run(
             "UPDATE deposit SET status = ?, answer = ? WHERE key = ?",
-            status,
-            encode(answer, bytes_max=ANSWER_BYTES_MAX),
+            answer.status,
+            answer.encode(),
             key,
         )
-        if status not in _GOES_ON:
+        if answer.status not in _GOES_ON:
             # The paper's secret has served.
             self._disk.run("UPDATE deposit SET record = x'' WHERE key = ?", key)
 
-    async def _question(self, coop: bytes, record: bytes) -> list[Any] | None:
+    async def _question(self, coop: bytes, record: bytes) -> Answer | None:
         peer = self._host.node_of(coop)
         if peer is None:
             return None
         try:
             with trio.fail_after(bounds.DEPOSIT_ANSWER_S):
                 stream = await self._host.open_stream(peer, PROTOCOL)
-                await stream.send(encode([1, record], bytes_max=FRAME_BYTES_MAX))
+                await stream.send(encode_ask(record))
                 frame = await stream.receive()
                 await stream.close()
-            return None if frame is None else read_answer(frame)
+            return None if frame is None else decode_answer(frame)
         except (MaillonError, trio.TooSlowError):
             return None
 
@@ -261,12 +259,12 @@ class Depositing:
 
     def _shown(self, row: Row) -> shapes.Deposit:
         showing = self._accounts.showing
-        answer = read_answer(row["answer"]) if row["answer"] else None
+        answer = decode_answer(row["answer"]) if row["answer"] else Answer(SENT)
         unit = self._accounts.asking.units.index(row["unit"])
-        facts = cast("dict[str, Any]", answer[4]) if answer else {}
+        down = "network_down" if row["tries"] and not row["answer"] else ""
         return shapes.Deposit(
             voucher=row["key"].hex(),
-            ref=answer[5].hex() if answer else "",
+            ref=answer.ref.hex(),
             number=row["number"],
             coop=row["coop"].hex(),
             coop_name=self._host.coop_name(row["coop"]),
@@ -279,10 +277,10 @@ class Depositing:
             payee_name=self._host.register.name_of(row["payee"]),
             date=row["written"],
             at=row["at"],
-            transfer=answer[6].hex() if answer else "",
-            reason=str(answer[2]) if answer else ("network_down" if row["tries"] else ""),
-            detail=str(answer[3]) if answer else "",
-            facts=showing.facts(facts),
+            transfer=answer.transfer.hex(),
+            reason=answer.code or down,
+            detail=answer.sentence,
+            facts=showing.facts(dict(answer.facts or {})),
         )
 
     def listed(self, caller: Caller) -> shapes.Deposits:
@@ -308,8 +306,8 @@ class Depositing:
             with trio.move_on_after(2 * bounds.DEPOSIT_ANSWER_S):
                 frame = await stream.receive()
                 if frame is not None:
-                    answer = await self._judge(peer, read_asked(frame))
-                    await stream.send(encode(answer, bytes_max=ANSWER_BYTES_MAX))
+                    answer = await self._judge(peer, decode_ask(frame))
+                    await stream.send(answer.encode())
                 await stream.close()
         except LocalError:
             await stream.reset()
@@ -318,7 +316,7 @@ class Depositing:
             if not self._serving[peer]:
                 del self._serving[peer]
 
-    async def _judge(self, peer: bytes, record: bytes) -> list[Value]:
+    async def _judge(self, peer: bytes, record: bytes) -> Answer:
         try:
             signed = decode_record(record)
             payload = self._permitted(peer, signed)
@@ -341,17 +339,16 @@ class Depositing:
             wait_s = bounds.DEPOSIT_ANSWER_S / 2
             outcome = await self._cheques.present(row, wanted, wait_s)
         except MaillonError as fault:
-            return [2, "refused", fault.code, str(fault)[:400], _facts(fault.facts), b"", b""]
+            return Answer("refused", fault.code, str(fault), _facts(fault.facts))
         placed = outcome.placed
-        return [
-            2,
+        return Answer(
             placed.status,
             placed.reason,
-            placed.detail[:400],
+            placed.detail,
             _facts(placed.facts),
             outcome.ref,
             bytes.fromhex(placed.id) if placed.status == "certified" else b"",
-        ]
+        )
 
     def _permitted(self, peer: bytes, signed: Signed) -> dict[str, Any]:
         """Return the payload of a deposit that a coop's node may hand in.
@@ -390,35 +387,3 @@ def _facts(facts: dict[str, Any]) -> dict[str, Value]:
         name: value.hex() if isinstance(value, bytes) else value
         for name, value in storable(facts).items()
     }
-
-
-class WrongFrame(RemoteError):
-    """A message about cheques is not of its form."""
-
-    code = "malformed"
-    sentence = "A message about cheques is not of its form."
-
-
-def read_asked(frame: bytes) -> bytes:
-    """Return the record that a frame of PROTOCOL brings. Raises: WrongFrame and Malformed."""
-    parts = decode(frame, bytes_max=FRAME_BYTES_MAX)
-    if type(parts) is not list or len(parts) != 2 or parts[0] != 1 or type(parts[1]) is not bytes:
-        raise WrongFrame()
-    return parts[1]
-
-
-_TYPES: Final = (int, str, str, str, dict, bytes, bytes)
-_ANSWERS: Final = ("waiting", "placed", "certified", "refused")
-
-
-def read_answer(frame: bytes) -> list[Any]:
-    """Read an answer of PROTOCOL. Raises: WrongFrame and Malformed."""
-    parts = decode(frame, bytes_max=ANSWER_BYTES_MAX)
-    if type(parts) is not list or len(parts) != len(_TYPES) or parts[0] != 2:
-        raise WrongFrame()
-    found = cast("list[Any]", parts)
-    if any(type(part) is not kind for part, kind in zip(found, _TYPES, strict=True)):
-        raise WrongFrame()
-    if found[1] not in _ANSWERS or any(len(found[place]) not in (0, 32) for place in (5, 6)):
-        raise WrongFrame()
-    return found

@@ -34,6 +34,7 @@ from maillon.protocol.envelope import Draft, Valid, decode_record, sign
 from maillon.protocol.errors import MaillonError
 from maillon.protocol.keys import SigningKey
 from maillon.protocol.records import DAY_S, thing_id
+from maillon.protocol.refs import split_ref
 from maillon.protocol.splitting import group_shares
 from maillon.protocol.validation import check_stateless, check_step
 from maillon.protocol.view import person_author
@@ -537,11 +538,6 @@ class Groups:
                 )
             )  # fmt: skip
         return group_shapes.Splits(list(found.values()))
-
-
-def split_ref(transfer: bytes, member: bytes) -> bytes:
-    """Return the ref of a member's part of an incoming payment."""
-    return hashlib.sha256(b"maillon/1/split-ref\0" + transfer + member).digest()
 
 
 def _begins(row: Row, text: str) -> bool:

@@ -12,7 +12,6 @@ breaks is gone on with from where it stands.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import logging
 from collections.abc import Callable
@@ -34,11 +33,20 @@ from maillon.node.persons.records import Writer
 from maillon.node.persons.storage import PersonsDisk, Row
 from maillon.protocol import keyfile
 from maillon.protocol.cards import TextDamaged
-from maillon.protocol.claims import TICKET_PURPOSE, ClaimCode, Ticket, claim_code, decode_ticket
-from maillon.protocol.encoding import decode, encode
+from maillon.protocol.claims import (
+    TICKET_PURPOSE,
+    ClaimCode,
+    Ticket,
+    claim_code,
+    decode_ticket,
+    ticket_from_text,
+    ticket_text,
+)
+from maillon.protocol.encoding import encode
 from maillon.protocol.envelope import Draft
 from maillon.protocol.errors import MaillonError
 from maillon.protocol.keys import SealingKey, SigningKey
+from maillon.protocol.refs import debt_ref
 from maillon.protocol.view import person_author
 
 PREPARED: Final = "prepared"
@@ -49,10 +57,6 @@ CLOSED: Final = "closed"
 CANCELLED: Final = "cancelled"
 
 log = logging.getLogger("maillon.persons")
-
-TEXT_SCHEME: Final = "MAILLON:M1:"
-PACK_BYTES_MAX: Final = 2_048
-_CHECKSUM_BYTES: Final = 4
 
 
 class Moving:
@@ -431,11 +435,6 @@ class Moving:
         return placed.status
 
 
-def debt_ref(old: bytes, new: bytes, unit: int) -> bytes:
-    """Return the ref of the one payment with which a new account settles what the old one owes."""
-    return hashlib.sha256(b"maillon/1/move-debt\0" + old + new + bytes([unit])).digest()
-
-
 def _password(code: ClaimCode) -> bytes:
     digest = hashlib.sha256(b"maillon/1/move-code\0" + code.name + code.secret)
     return digest.hexdigest().encode()
@@ -448,30 +447,3 @@ def _seal(secrets: bytes, code: ClaimCode, random: Callable[[int], bytes]) -> by
         salt=random(keyfile.SALT_BYTES),
         nonce=random(keyfile.NONCE_BYTES),
     )
-
-
-def ticket_text(ticket: bytes, sealed: bytes) -> str:
-    """Return a ticket, with a sealed key or b"" beside it, as text for paper."""
-    data = encode([ticket, sealed], bytes_max=PACK_BYTES_MAX)
-    checked = data + hashlib.sha256(TEXT_SCHEME.encode() + data).digest()[:_CHECKSUM_BYTES]
-    return TEXT_SCHEME + base64.b32encode(checked).rstrip(b"=").decode("ascii")
-
-
-def ticket_from_text(text: str) -> tuple[bytes, bytes]:
-    """Read such a text. Raises: TextDamaged."""
-    packed = "".join(text.split()).upper()
-    if not packed.startswith(TEXT_SCHEME):
-        raise TextDamaged()
-    packed = packed[len(TEXT_SCHEME) :]
-    try:
-        data = base64.b32decode(packed + "=" * (-len(packed) % 8))
-    except ValueError:
-        raise TextDamaged() from None
-    data, checksum = data[:-_CHECKSUM_BYTES], data[-_CHECKSUM_BYTES:]
-    if checksum != hashlib.sha256(TEXT_SCHEME.encode() + data).digest()[:_CHECKSUM_BYTES]:
-        raise TextDamaged()
-    match decode(data, bytes_max=PACK_BYTES_MAX):
-        case [bytes(ticket), bytes(sealed)]:
-            return ticket, sealed
-        case _:
-            raise TextDamaged()

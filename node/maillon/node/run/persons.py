@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from maillon.node import bounds, clock
 from maillon.node.persons import traces
-from maillon.node.persons.depositing import PROTOCOL
 from maillon.node.persons.desk import PersonsDesk
 from maillon.node.persons.host import Holding
 from maillon.node.run.accounts import LedgerHost
+from maillon.protocol.voucherframes import PROTOCOL
 
 if TYPE_CHECKING:
     from maillon.node.engine.view import IdentityView
