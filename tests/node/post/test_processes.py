@@ -135,8 +135,10 @@ def test_a_receiver_that_dies_between_commit_and_acknowledgement_reads_everythin
         a, b = coops.start("a"), coops.start("b", die_after_commits=commits)
         coops.connect()
         items = texts("once", 12)
-        for place, item in enumerate(items, 1):
+        place = 0
+        for item in items:
             send(a, b, PHONE, [item])
+            place += 1
             try:
                 # One by one, so that each has a commit of its own.
                 b.ask("inbox", key=PHONE.public.hex(), count=place)
