@@ -284,3 +284,123 @@ def test_the_files_of_nodes_are_the_owners_alone(coops: list[TestNode]) -> None:
     for node in coops:
         assert (node.home / "exchange.db").stat().st_mode & 0o077 == 0
         assert Path(node.home / "exchange.db").exists()
+
+
+def signed_step(
+    node: TestNode, key: SigningKey, exchange: str, kind: str, **fields: Any
+) -> dict[str, Any]:
+    """Have a step drafted, sign it as a device does, and bring it back."""
+    draft = call(
+        node, f"/v1/exchanges/{exchange}/drafts", kind=kind, key=key.public.hex(), fields=fields
+    )
+    header = bytes.fromhex(draft["header"])
+    record = encode([header, key.sign("record", header), bytes.fromhex(draft["payload"])])
+    return dict(call(node, "/v1/exchanges/signed", records=[record.hex()]))
+
+
+def signed_order(node: TestNode, key: SigningKey, exchange: str, what: str) -> str:
+    """Have an order drafted, sign it as a device does, and bring it back; return its id."""
+    draft = call(node, f"/v1/exchanges/{exchange}/orders/drafts", what=what, key=key.public.hex())
+    purpose, _, body = bytes.fromhex(draft["sign"]).partition(b"\0")
+    signature = key.sign(purpose.decode().removeprefix("maillon/1/"), body)
+    call(
+        node, "/v1/exchanges/signed", exchange=exchange, wait_s=30,
+        orders=[
+            {
+                "what": what, "order": draft["order"], "key": key.public.hex(),
+                "body": draft["body"], "signature": signature.hex(),
+            }
+        ],
+    )  # fmt: skip
+    return str(draft["order"])
+
+
+def test_somebody_whose_only_key_is_on_a_device_reserves_and_pays(
+    coops: list[TestNode], gives: Resident
+) -> None:
+    node = coops[0]
+    key, sealing = SigningKey.from_seed(b"1" * 32), SealingKey.from_seed(b"2" * 32)
+    member = call(
+        node, "/v1/members", name="Dee", key=key.public.hex(), sealing=sealing.public.hex(),
+        custody="device",
+    )  # fmt: skip
+    placed = call(
+        node, "/v1/accounts", person=member["person"], key=key.public.hex(),
+        positions=[{"limit": "10h"}], wait_s=30,
+    )  # fmt: skip
+    assert placed["status"] == "certified"
+    coop = node.get("/v1/status")["coop"]
+    dee = Resident(node, "Dee", coop, member["person"])
+    exchange = open_with(gives, dee, role="provider")
+    step(gives, exchange, "quote", terms=terms())
+    # What came sealed to the device, it opens and hands to its node, to be drafted for.
+    wait_for(
+        lambda: len(node.get("/v1/letters", sealing=sealing.public.hex())["letters"]) >= 2,
+        "the letters are there",
+    )
+    raw = gives.node.get(f"/v1/exchanges/{exchange}/transcript", raw="true")["steps"]
+    call(node, "/v1/exchanges/signed", received=[entry["record"] for entry in raw])
+    done = signed_step(node, key, exchange, "agreement")
+    assert done["taken"][0]["outcome"] == "new"
+    reaches(gives, exchange, "agreed")
+    order = signed_order(node, key, exchange, "hold")
+    signed_step(node, key, exchange, "hold", order=order, amount=60, unit="heure")
+    wait_for(lambda: part(gives, exchange, "hold", "status") == "held", "it is reserved")
+    step(gives, exchange, "check_in")
+    step(gives, exchange, "check_out", minutes=60, last=True)
+    raw = gives.node.get(f"/v1/exchanges/{exchange}/transcript", raw="true")["steps"]
+    call(node, "/v1/exchanges/signed", received=[entry["record"] for entry in raw])
+    signed_step(node, key, exchange, "acceptance")
+    signed_order(node, key, exchange, "confirm")
+    signed_step(node, key, exchange, "payment", transfer=order, amount=60, unit="heure")
+    found = reaches(gives, exchange, "paid")
+    assert found["paid"]["amount"] == 60
+
+
+def test_a_helper_of_another_coop_agrees_and_pays_for_somebody(
+    coops: list[TestNode], gives: Resident
+) -> None:
+    asks, helper = resident(coops[0], "Old Ada", "10h"), resident(coops[2], "Helper", "10h")
+    key = next(
+        entry["key"]
+        for entry in coops[2].get("/v1/members")["members"]
+        if entry["person"] == helper.person
+    )
+    mandate = call(
+        coops[0], "/v1/mandates", principal=asks.person, delegate_key=key,
+        delegate_coop=helper.coop,
+        kinds=["opening", "agreement", "acceptance", "message", "payment"],
+    )["mandate"]  # fmt: skip
+    call(
+        coops[0], f"/v1/accounts/{asks.person}/mandates", key=key,
+        allowances=[{"amount": "5h"}], wait_s=30,
+    )  # fmt: skip
+    wait_for(
+        lambda: coops[2].http.post(
+            "/v1/exchanges",
+            json={"by": helper.person, "as": mandate[:16], "with": gives.author,
+                  "role": "requester", "title": "Shopping for Ada"},
+        ).is_success,
+        "the mandate has arrived",
+    )  # fmt: skip
+    exchange = coops[2].get("/v1/exchanges", person=helper.person)["exchanges"]
+    found = [e for e in coops[2].get("/v1/exchanges")["exchanges"] if "Ada" in e["title"]]
+    assert exchange == [] and found[0]["requester"]["author"] == asks.author
+    id = found[0]["id"]
+    reaches(gives, id, "opened")
+    step(gives, id, "quote", terms=terms(settle="after"))
+    reaches(coops[2], id, "quoted")
+    path = f"/v1/exchanges/{id}/steps"
+    acting = {"by": helper.person, "as": asks.author}
+    call(coops[2], path, kind="agreement", **acting)
+    reaches(gives, id, "agreed")
+    step(gives, id, "check_in")
+    step(gives, id, "check_out", minutes=60, last=True)
+    reaches(coops[2], id, "done")
+    call(coops[2], path, kind="acceptance", **acting)
+    # Her own node holds the key of her account: it pays by itself, once.
+    found = reaches(coops[0], id, "paid")
+    assert found["paid"]["amount"] == 60
+    reaches(gives, id, "paid")
+    acts = coops[0].get(f"/v1/persons/{asks.person}/acts")
+    assert "acceptance" in str(acts) and mandate[:8] in str(acts)
