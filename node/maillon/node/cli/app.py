@@ -29,6 +29,7 @@ from maillon.node.cli import (
     keys,
     ledger,
     letters,
+    matching,
     members,
     node,
     offers,
@@ -52,8 +53,11 @@ def _sections() -> Sequence[tuple[str, Sequence[str]]]:
         (_("The node"), ("init", "key", "run", "status", "peers", "doctor", "backup")),
         (_("The federation"), ("federation", "charter")),
         (_("People"), ("member", "mandate", "person", "device", "group")),
-        (_("Offers and demands"), ("category", "offer", "demand", "search", "auction", "bundle")),
-        (_("Exchanges"), ("exchange", "agenda", "letters")),
+        (
+            _("Offers and demands"),
+            ("category", "offer", "demand", "search", "watch", "auction", "bundle"),
+        ),
+        (_("Exchanges"), ("exchange", "agenda", "letters", "relay")),
         (_("Accounts"), ("account", "transfer", "voucher", "ledger", "audit")),
         (_("Programs and data"), ("import", "export", "token", "demo", "completion")),
     )
@@ -108,11 +112,13 @@ for command in (
     offers.offer,
     offers.demand,
     searching.search,
+    matching.watch,
     auctions.auction,
     bundles.bundle,
     exchange.exchange,
     agenda.agenda,
     letters.letters,
+    matching.relay,
     accounts.account,
     paying.transfer,
     vouchers.voucher,
@@ -130,8 +136,10 @@ for command in (
     cli.add_command(command)
 for command in account_keys.COMMANDS:
     accounts.account.add_command(command)
-for command in cosigning.COMMANDS:
+offers.offer.add_command(matching.OFFER_MATCHES)
+for command in (matching.DEMAND_MATCHES, matching.counts, *cosigning.COMMANDS):
     offers.demand.add_command(command)
+persons.person.add_command(matching.reputation)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

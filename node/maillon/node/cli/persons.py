@@ -20,7 +20,7 @@ Json = dict[str, Any]
 
 def _sections() -> Sequence[tuple[str, Sequence[str]]]:
     return (
-        (_("Look"), ("show", "acts")),
+        (_("Look"), ("show", "acts", "mandates", "reputation")),
         (_("Privacy"), ("export", "erase", "retention")),
         (_("Lost keys"), ("recovery",)),
         (_("Another coop"), ("move", "arrive")),
@@ -111,6 +111,32 @@ def _show(data: Json) -> None:
     ]
     columns = (_("key"), _("held by"), _("state"), _("until"), _("account"))
     base.print_table(columns, devices, empty=_("No key."))
+
+
+@person.command("mandates", help=_("List the mandates that somebody gave, and those they hold."))
+@click.argument("name")
+def mandates(name: str) -> None:
+    data = base.state().client().get(f"{_path(name)}/mandates")
+
+    def human() -> None:
+        rows = [
+            (
+                entry["mandate"][:12],
+                entry["principal_name"] or entry["principal"][:8],
+                entry["delegate_name"] or entry["delegate_coop_name"] or entry["delegate_key"][:8],
+                ", ".join(entry["kinds"]),
+                base.when(entry["end"]),
+                _("revoked") if entry["revoked"] else "",
+                entry["acts"],
+            )
+            for entry in [*data["given"], *data["received"]]
+        ]
+        columns = (
+            _("mandate"), _("for"), _("acts"), _("kinds"), _("until"), "", _("used"),
+        )  # fmt: skip
+        base.print_table(columns, rows, empty=_("There is no mandate."))
+
+    base.emit(data, human)
 
 
 @person.command(

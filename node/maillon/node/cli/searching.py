@@ -19,7 +19,8 @@ def _distance(hit: dict[str, Any]) -> str:
     return f"{about}{hit['distance_m'] / 1000:.0f} km"
 
 
-def _near(text: str) -> dict[str, float]:
+def near_point(text: str) -> dict[str, float]:
+    """Return the point that --near names. Raises: LocalError."""
     try:
         lat, lon = (float(part) for part in text.split(","))
     except ValueError:
@@ -126,7 +127,7 @@ def search(
         "offset": offset or None,
     }
     if near:
-        parameters |= _near(near)
+        parameters |= near_point(near)
     elif km is not None or order == "nearest":
         base.fail("usage", _("Say where you are with --near LAT,LON."))
     if language_only and not languages:
