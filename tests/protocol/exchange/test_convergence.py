@@ -145,7 +145,7 @@ def test_nothing_is_paid_without_agreement_and_no_transfer_counts_twice(seed: in
 
 @given(SEEDS)
 def test_evaluations_are_released_only_when_both_are_in_or_time_is_over(seed: int) -> None:
-    play = crossed(seed, liars=[(PROVIDER, 1)], turns=60)
+    play = crossed(seed, liars=[(PROVIDER, 1)], turns=45)
     for now in (play.at, play.at + 20 * DAY, play.at + 40 * DAY):
         state = play.state(now)
         both = {entry.author for entry in state.evaluations} >= {REQUESTER, state.provider}
@@ -172,7 +172,7 @@ def test_two_parties_and_a_mediator_agree_once_they_hold_the_same_steps(seed: in
 def test_the_crossings_reach_every_phase_but_few() -> None:
     # Or else the claims above would say little.
     phases: Counter[str] = Counter()
-    for seed in range(150):
+    for seed in range(90):
         play = crossed(seed, liars=EVERYBODY if seed % 2 else [], turns=50)
         phases[play.state().phase] += 1
         phases[play.state(play.at + 60 * DAY).phase] += 1
