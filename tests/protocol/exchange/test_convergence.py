@@ -172,7 +172,7 @@ def test_two_parties_and_a_mediator_agree_once_they_hold_the_same_steps(seed: in
 def test_the_crossings_reach_every_phase_but_few() -> None:
     # Or else the claims above would say little.
     phases: Counter[str] = Counter()
-    for seed in range(90):
+    for seed in range(150):
         play = crossed(seed, liars=EVERYBODY if seed % 2 else [], turns=50)
         phases[play.state().phase] += 1
         phases[play.state(play.at + 60 * DAY).phase] += 1
