@@ -23,6 +23,7 @@ def nothing_failed(net: Net) -> bool:
     return not any(node.faults for node in net.nodes)
 
 
+@pytest.mark.capability("ASA-4")
 def test_an_agreement_reserves_and_an_acceptance_pays_what_was_reserved() -> None:
     net = Net()
     asks, gives = two(net)
@@ -111,6 +112,7 @@ def test_a_mediator_confirms_a_reservation_that_the_payer_does_not() -> None:
     assert net.chains.paid(asks.author, gives.author) == 60
 
 
+@pytest.mark.capability("SOSS-2")
 def test_a_handover_needs_the_consent_of_who_asked_and_of_who_takes_over() -> None:
     net = Net()
     asks, gives = two(net)
@@ -145,6 +147,7 @@ def test_a_handover_needs_the_consent_of_who_asked_and_of_who_takes_over() -> No
     assert net.chains.paid(asks.author, gives.author) == 0
 
 
+@pytest.mark.capability("ASA-6")
 def test_a_payment_is_split_between_the_members_of_a_group_to_the_last_unit() -> None:
     net = Net()
     asks, gives = two(net)
@@ -168,6 +171,7 @@ def funded(net: Net, node: CoopNode) -> None:
     net.run()
 
 
+@pytest.mark.capability("DOM-3")
 def test_a_third_party_pays_and_reads_nothing_of_what_for() -> None:
     net = Net()
     asks, gives = two(net)

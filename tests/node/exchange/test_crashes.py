@@ -111,6 +111,7 @@ def test_whenever_a_node_dies_the_service_is_paid_once(place: int, after: bool) 
         assert not [t for t in net.chains.transfers.values() if t.status == "held"], told
 
 
+@pytest.mark.capability("SOSS-3")
 @pytest.mark.parametrize("after", [False, True])
 def test_a_coordinator_that_dies_decides_once_and_for_all_parts(after: bool) -> None:
     def reserved(commits: int | None) -> tuple[Mortal, Member, list[tuple[bytes, bytes]]]:

@@ -158,6 +158,7 @@ async def test_an_exchange_says_what_is_possible_and_why_not_the_rest(two: Two) 
     assert all(entry.by == two.gives.author.hex() for entry in shown.possible)
 
 
+@pytest.mark.capability("ASA-9")
 async def test_a_volunteer_is_not_paid_in_credit(two: Two) -> None:
     volunteer = two.net.member(1, "Vic", provider_status="volunteer")
     two.there.knows(volunteer)
@@ -236,6 +237,7 @@ async def test_evaluations_take_the_criteria_of_the_community_and_a_certified_tr
         await two.here.desk.evaluate(exchange.hex(), marks, THE_OPERATOR)
 
 
+@pytest.mark.capability("SOSS-7")
 async def test_a_claim_under_guarantee_stays_visible_until_it_is_closed(two: Two) -> None:
     exchange = two.net.accepted(two.asks, two.gives, guarantee_days=30)
     await two.step(two.here, exchange.hex(), "guarantee_claim", "Ana", text="It leaks again.")
@@ -296,6 +298,7 @@ async def test_calendars_hold_every_appointment(two: Two) -> None:
     assert "STATUS:CANCELLED" in text
 
 
+@pytest.mark.capability("SER-4")
 async def test_a_recurring_service_is_agreed_with_its_next_sessions(two: Two) -> None:
     id = await two.opened()
     recurrence = {
@@ -320,6 +323,7 @@ async def test_a_recurring_service_is_agreed_with_its_next_sessions(two: Two) ->
     assert two.net.chains.paid(two.asks.author, two.gives.author) == 120
 
 
+@pytest.mark.capability("SOSS-8")
 async def test_who_stands_behind_a_demand_reads_the_answer_until_something_is_revealed(
     two: Two,
 ) -> None:

@@ -51,6 +51,7 @@ def test_the_first_evaluation_is_kept_back_and_leaks_nowhere() -> None:
     assert not net.nodes[1].store.notes(notes.KEPT)
 
 
+@pytest.mark.capability("ASA-5")
 def test_the_second_evaluation_publishes_both() -> None:
     net = Net()
     asks, gives = net.member(0, "asks"), net.member(1, "gives")

@@ -37,6 +37,7 @@ def test_a_device_gets_every_step_sealed_and_its_node_reads_none() -> None:
     assert b"Jardinage" in items[1].data and b"Jardinage" not in letter.encode()
 
 
+@pytest.mark.capability("MSA-2")
 def test_a_helper_of_another_coop_reads_and_acts_for_somebody_without_a_device() -> None:
     net = Net()
     asks, gives = net.member(0, "asks", held=False), net.member(1, "gives")

@@ -147,6 +147,7 @@ def test_a_node_that_is_killed_goes_on_where_it_was(asks: Resident, gives: Resid
     assert found["paid"]["amount"] == 60
 
 
+@pytest.mark.capability("MSA-5")
 def test_letters_wait_for_a_node_that_is_away(asks: Resident, gives: Resident) -> None:
     exchange = open_with(asks, gives)
     reaches(gives, exchange, "opened")
@@ -213,6 +214,7 @@ def bundle(coops: list[TestNode], asks: Resident, gives: Resident) -> tuple[str,
     return str(made["bundle"]), other
 
 
+@pytest.mark.capability("SOSS-3")
 def test_a_bundle_is_accepted_once_and_every_part_counts(
     asks: Resident, gives: Resident, bundle: tuple[str, Resident]
 ) -> None:

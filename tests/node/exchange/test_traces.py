@@ -100,6 +100,7 @@ def test_finished_exchanges_go_when_their_time_is_over_and_open_claims_stay(kept
     assert kept.disk.row(done) is None and kept.disk.row(claimed) is not None
 
 
+@pytest.mark.capability("MSA-3")
 def test_acts_under_a_mandate_are_told_to_whom_they_were_done_for(kept: OnDisk) -> None:
     helper = kept.net.member(0, "helper")
     mandate = kept.net.mandate(kept.asks, helper, "message")
