@@ -130,6 +130,8 @@ async def test_lists_go_on_where_the_page_ended(two: Two) -> None:
     ids = [await two.opened() for _ in range(5)]
     seen: list[str] = []
     after = ""
+    page = two.here.desk.exchanges(ExchangeOptions(limit=1), THE_OPERATOR)
+    assert page.next is not None
     for _ in range(3):
         page = two.here.desk.exchanges(ExchangeOptions(limit=2, after=after), THE_OPERATOR)
         seen += [row.id for row in page.exchanges]

@@ -9,8 +9,8 @@ from maillon.protocol.limits import TRANSCRIPT_STEPS_MAX
 DAY_S: Final = 86_400
 
 STEPS_MAX: Final = TRANSCRIPT_STEPS_MAX
-"""Steps of one exchange. What comes from elsewhere beyond it is not taken in; people here are refused
-a little earlier."""
+"""Steps of one exchange. What comes from elsewhere beyond it is not taken in; people here are
+refused a little earlier."""
 
 OWN_STEPS_MAX: Final = STEPS_MAX - 64
 """What people here may fill of it: payments and the answers of others still find room."""

@@ -128,5 +128,5 @@ def _read(data: bytes) -> tuple[bytes | None, list[bytes]]:
         return None, []
     if type(parts[2]) is not list:
         return None, []
-    heads: list[Any] = parts[2]
+    heads: list[Any] = parts[2]  # pyright: ignore[reportUnknownVariableType]
     return parts[1], [id for id in heads if type(id) is bytes]
