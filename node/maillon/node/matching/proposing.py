@@ -88,7 +88,7 @@ class Proposing:
             else:
                 able.append(match)
         able.sort(key=order)
-        dealings = self._marks.dealings(viewer) if viewer else {}
+        dealings: Mapping[bytes, int] = self._marks.dealings(viewer) if viewer else {}
         kept: list[Match] = []
         for rough in able[: bounds.JUDGED_MAX]:
             match = weigh(wish, rough.candidate, same_kind=close)
@@ -107,7 +107,7 @@ class Proposing:
         """Weigh one pair, with all that speaks against it."""
         close = candidate.kind == wish.kind
         match = weigh(wish, candidate, same_kind=close)
-        dealings = self._marks.dealings(viewer) if viewer else {}
+        dealings: Mapping[bytes, int] = self._marks.dealings(viewer) if viewer else {}
         return complete(wish, match, self.known(wish, candidate, dealings), same_kind=close)
 
     def _same(self, one: bytes, other: bytes) -> bool:

@@ -203,6 +203,6 @@ def _text(record: bytes) -> str:
         fields: Any = decode_record(record).payload
     except MaillonError:
         return ""
-    return str((fields or {}).get("text", ""))
+    return str(fields.get("text", "")) if fields else ""
 
 

@@ -220,7 +220,7 @@ class MatchingDisk:
             "LIMIT ?",
             (author, limit),
         )
-        return [NoticeRow(*(*row[:-1], bool(row[-1]))) for row in rows]
+        return [_notice(row) for row in rows]
 
     def count_notices(self, author: bytes, source: bytes) -> int:
         """Return how many notices about a source were not looked at."""
@@ -351,4 +351,12 @@ class MatchingDisk:
 
 
 def _relay(row: Sequence[Any]) -> RelayRow:
-    return RelayRow(*(*row[:9], bool(row[9]), *row[10:12], bool(row[12])))
+    values: list[Any] = list(row)
+    values[9], values[12] = bool(values[9]), bool(values[12])
+    return RelayRow(*values)
+
+
+def _notice(row: Sequence[Any]) -> NoticeRow:
+    values: list[Any] = list(row)
+    values[7] = bool(values[7])
+    return NoticeRow(*values)

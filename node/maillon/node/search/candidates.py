@@ -178,7 +178,7 @@ def _tiers(wish: Wish) -> Iterator[tuple[bool, list[str]]]:
     related = any_of(code_word("c", code) for code in codes) if len(codes) > len(strong) else ""
     words = "(" + " OR ".join(map(unit_expression, wish.units)) + ")" if wish.units else ""
     places = [""]
-    if wish.point is not None and wish.modes != {"remote"}:
+    if wish.point is not None and wish.modes != frozenset({"remote"}):
         near = [around(wish.point[0], radius) for radius in RINGS_KM]
         # What is done online is no farther away than the next town.
         online = [any_of(["m:remote"])] if "remote" in wish.modes else []

@@ -177,7 +177,7 @@ class Wish:
         self.times = Times(payload.get("when"), now, until)
         place = payload.get("place")
         self.point: tuple[Point, bool] | None = point_of(place) if place else None
-        self.modes = frozenset(payload["mode"])
+        self.modes: frozenset[str] = frozenset(payload["mode"])
 
     @property
     def wanted(self) -> str:
@@ -242,7 +242,8 @@ def complete(wish: Wish, match: Match, known: Known, *, same_kind: bool = False)
     """Add times, free capacity, marks and dealings to what the records say."""
     payload = match.candidate.payload
     meeting = wish.times.meets(payload.get("when"))
-    tz = str((payload.get("when") or wish.payload.get("when") or {}).get("tz", DEFAULT_ZONE))
+    when: Mapping[str, Any] = payload.get("when") or wish.payload.get("when") or {}
+    tz = str(when.get("tz", DEFAULT_ZONE))
     if same_kind:
         _beside(meeting, tz, match)
     else:
