@@ -17,7 +17,7 @@ import pytest
 
 from maillon.protocol.claims import claim_body, claim_code
 from maillon.protocol.keys import SealingKey, SigningKey
-from support.exchanges import Exchanges, _ready, federation
+from support.exchanges import Exchanges, federation
 from support.nodes import TestNode, wait_for
 
 WORD = "zwqxkbvjmt"
@@ -55,6 +55,18 @@ def author(node: TestNode, person: str) -> str:
 
 def enrol(coops: Exchanges, place: int, name: str, *options: str) -> str:
     return coops.enrol(place, name, "--unit", "heure", "--limit", "10h", *options)
+
+
+def back(node: TestNode) -> None:
+    """Wait until a node that was started again reaches every witness."""
+
+    def reaches() -> bool:
+        if not node.listens():
+            return False
+        witnesses = node.get("/v1/ledger")["witnesses"]
+        return all(witness["own"] or witness["reachable"] for witness in witnesses)
+
+    wait_for(reaches, f"{node.name} is back")
 
 
 def statuses(node: TestNode, account: str) -> list[str]:
@@ -102,7 +114,7 @@ def test_paper_cheques_are_entered_by_staff_and_paid_once_though_the_node_is_kil
     for node in (a, b):
         node.spawn()
     for node in (a, b):
-        wait_for(lambda node=node: _ready(node), f"{node.name} is back")  # type: ignore[misc]
+        back(node)
     wait_for(lambda: statuses(a, ana).count("paid") == 3, "it is paid after all")
     again = post(a, "/v1/vouchers/deposits", 201, body)
     assert again["status"] == "certified" and again["repeated"]

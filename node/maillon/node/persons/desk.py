@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
@@ -30,6 +30,8 @@ from maillon.node.persons.vouchers import Vouchers
 from maillon.node.ports import FrameStream
 
 log = logging.getLogger("maillon.persons")
+
+Job = Callable[[], Awaitable[None]]
 
 
 class PersonsDesk:
@@ -62,26 +64,36 @@ class PersonsDesk:
 
     async def run(self) -> None:
         """Go on with what takes long, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._loop, self._own_jobs())
+            # Apart: other coops' nodes may take their time to answer.
+            nursery.start_soon(self._loop, self._far_jobs())
+
+    async def _loop(self, jobs: Sequence[Job]) -> None:
         while True:
-            await self.work()
+            await self._do(jobs)
             await trio.sleep(bounds.JOBS_PAUSE_S)
 
-    async def work(self) -> None:
-        """Look once at everything that goes on by itself; one fault stops nothing else."""
-        jobs: list[Callable[[], Awaitable[None]]] = [
+    def _own_jobs(self) -> list[Job]:
+        jobs: list[Job] = [
             self.recovering.work,
             self.moving.work,
             self.privacy.work,
             self.keeping.work,
         ]
         if self.accounts.kept:
-            jobs += [
-                self.cheques.settle,
-                self.depositing.retry,
-                self.changes.work,
-                self.teams.work,
-                self.moving.bring,
-            ]
+            jobs += [self.cheques.settle, self.changes.work, self.teams.work, self.moving.bring]
+        return jobs
+
+    def _far_jobs(self) -> list[Job]:
+        return [self.depositing.retry] if self.accounts.kept else []
+
+    async def work(self) -> None:
+        """Look once at everything that goes on by itself."""
+        await self._do([*self._own_jobs(), *self._far_jobs()])
+
+    async def _do(self, jobs: Sequence[Job]) -> None:
+        """Do jobs one after the other; one fault stops nothing else."""
         for job in jobs:
             try:
                 await job()
@@ -89,7 +101,7 @@ class PersonsDesk:
                 log.error("a job about persons failed", exc_info=True)
 
     async def serve(self, stream: FrameStream) -> None:
-        """Answer a stream of depositing.PROTOCOL."""
+        """Answer a stream of voucherframes.PROTOCOL."""
         await self.depositing.serve(stream)
 
     # --- paper cheques --------------------------------------------------------------------------
