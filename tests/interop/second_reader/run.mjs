@@ -16,6 +16,7 @@ import { readCard, readDocument, readFile, readInvitation } from './founding.mjs
 import { readJoining } from './joining.mjs'
 import * as ledger from './ledger.mjs'
 import * as letters from './letters.mjs'
+import { checkLogin, loginBody } from './login.mjs'
 import * as reconcile from './reconcile.mjs'
 import { checkAlone, checkPayload, readRecord } from './records.mjs'
 import { KINDS, load as loadRegistry } from './registry.mjs'
@@ -117,6 +118,14 @@ const FILES = {
       return { public: hex(publicKey(bytes(seed))), message: hex(message), signature: hex(signature) }
     })
     run(file, 'coops', all.coops, ({ root }) => ({ coop: hex(coopId(bytes(root))) }))
+  },
+
+  'login.json'(file, all) {
+    run(file, 'vectors', all.vectors, ({ fed, coop, host, nonce, expires, key, signature }) => {
+      const body = loginBody(bytes(fed), bytes(coop), host, bytes(nonce), expires)
+      checkLogin(body, bytes(key), bytes(signature))
+      return { body: hex(body) }
+    })
   },
 
   'verification.json'(file, all) {
