@@ -43,6 +43,7 @@ LEAST = {
     "ledger-rules.json": 28,
     "letters.json": 100,
     "login.json": 24,
+    "persons.json": 50,
     "reconciliation.json": 75,
     "records-context.json": 340,
     "records-schema.json": 1_700,

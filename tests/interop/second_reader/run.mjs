@@ -17,6 +17,7 @@ import { readJoining } from './joining.mjs'
 import * as ledger from './ledger.mjs'
 import * as letters from './letters.mjs'
 import { checkLogin, loginBody } from './login.mjs'
+import * as persons from './persons.mjs'
 import * as reconcile from './reconcile.mjs'
 import { checkAlone, checkPayload, readRecord } from './records.mjs'
 import { KINDS, load as loadRegistry } from './registry.mjs'
@@ -501,6 +502,35 @@ const FILES = {
       const files = new Map(shown.filter(([, data]) => data !== null).map(([path, data]) => [path, bytes(data)]))
       return { found: audits.audit(files) }
     })
+  },
+
+  'persons.json'(file, all) {
+    const parts = (vector, ...names) => names.map((name) => bytes(vector[name]))
+    const raw = (vector, ...names) => Object.fromEntries(names.map((name) => [name, bytes(vector[name])]))
+    run(file, 'vouchers', all.vouchers, (vector) => {
+      const [fed, coop, account, book, secret] = parts(vector, 'fed', 'coop', 'account', 'book', 'secret')
+      const { data, id, ref, text } = persons.voucher(fed, coop, account, book, vector.number, secret)
+      const code = persons.codeOf(vector.number, secret)
+      return { bytes: hex(data), id: hex(id), ref: hex(ref), text, code }
+    })
+    run(file, 'texts', all.texts, ({ text }) => void persons.readVoucher(text))
+    run(file, 'codes', all.codes, ({ number, code }) => ({ secret: hex(persons.secretOf(number, code)) }))
+    run(file, 'claims', all.claims, (vector) => {
+      const [name, secret, signature] = parts(vector, 'code_name', 'secret', 'signature')
+      const { code, hash, body } = persons.claim(
+        name, secret, raw(vector, 'fed', 'coop', 'key', 'sealing'), signature)
+      return { code, hash: hex(hash), body: hex(body) }
+    })
+    run(file, 'devices', all.devices, (vector) => {
+      const [by, signature] = parts(vector, 'by', 'signature')
+      const said = raw(vector, 'fed', 'coop', 'person', 'key', 'sealing')
+      return { body: hex(persons.approval(said, vector.until, by, signature)) }
+    })
+    run(file, 'tickets', all.tickets, ({ text }) => ({ ticket: hex(persons.readTicket(text)) }))
+    run(file, 'answers', all.answers, ({ frame }) => void persons.readAnswer(bytes(frame)))
+    const { split, debt } = all.refs
+    run(file, 'split', [split], (one) => ({ ref: hex(persons.splitRef(...parts(one, 'transfer', 'member'))) }))
+    run(file, 'debt', [debt], (one) => ({ ref: hex(persons.debtRef(...parts(one, 'old', 'new'), one.unit)) }))
   },
 
   async 'letters.json'(file, all) {
