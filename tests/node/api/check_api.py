@@ -30,7 +30,7 @@ ENDING = (
     "/v1/persons/{person}/recoveries",
     "/v1/tokens/{id}/revoke",
 )
-# What surely ends the token: asked at the very end. Every answer is 401 then, where 405 was due too.
+# What surely ends the token: asked at the very end. All is 401 then, where 405 was due too.
 LAST = ("/v1/auth/end", "/v1/auth/logout")
 PHASES = "examples,coverage,fuzzing"
 SCOPES = ("read", "exchange", "pay", "publish", "desk", "admin")
