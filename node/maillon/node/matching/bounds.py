@@ -42,6 +42,21 @@ WATCH_SLICE: Final = 500
 MARKS_SLICE: Final = 500
 """Rows of the store looked at in one go when a node starts and reads all marks."""
 
+MARKS_SLICE_FIRST: Final = 5_000
+"""The same while all marks are read for the first time, most rows being something else."""
+
+NEWS_S: Final = 30 * 86_400
+"""What was made longer ago and arrives only now, at a first synchronisation, is no news."""
+
+KEEP_PLACE: Final = 500
+"""Records looked at before it is written down how far one is, when nobody was told anything."""
+
+RELAY_KEPT_S: Final = 3 * 365 * 86_400
+"""Requests to relays are remembered so long: as long as the steps of exchanges usually are."""
+
+CLEAN_S: Final = 3_600
+"""Pause between two looks at what has ended."""
+
 TEXTS_MAX: Final = 50
 """Newest texts about somebody in one answer."""
 

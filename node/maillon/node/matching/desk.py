@@ -9,7 +9,7 @@ import msgspec
 
 from maillon.node.api import matching_shapes as shapes
 from maillon.node.api import shapes as common
-from maillon.node.api.caller import Caller
+from maillon.node.api.caller import Caller, Forbidden, NotSignedIn
 from maillon.node.api.matching_service import CountOptions, MatchOptions, RelayOptions
 from maillon.node.api.service import SearchOptions
 from maillon.node.i18n import _
@@ -98,26 +98,22 @@ class Desk:
         if person == COOP:
             caller.require("desk")
             return coop_author(self._host.coop)
-        if person:
-            if caller.author is not None and caller.author.hex().endswith(person):
-                return caller.author
-            if caller.kind != "operator":
-                # Whether there is such a person is the desk's affair, or that of their helper.
-                self._require_helper(caller)
+        if person and caller.may("desk"):
             found = self._host.register.find_person(person)
-            author = person_author(self._host.coop, found.id)
-            caller.require_author(author)
-            return author
+            return person_author(self._host.coop, found.id)
+        if person:
+            # Whether there is somebody else of this name is the desk's affair.
+            for author in (caller.author, *sorted(caller.mandated())):
+                if author is not None and author[33:].hex().startswith(person):
+                    return author
+            raise NotSignedIn(_("Sign in first.")) if caller.kind == "public" else Forbidden(
+                _("You act for somebody who has not let you.")
+            )
         if caller.author is None:
             raise NotMatched(
                 _("Say for whom."), hint=_("With person: the beginning of somebody's id.")
             )
         return caller.author
-
-    @staticmethod
-    def _require_helper(caller: Caller) -> None:
-        if not caller.mandated():
-            caller.require("desk")
 
     def _viewer(self, author: bytes | None, caller: Caller) -> bytes:
         """Return through whose eyes one looks: dealings are nobody else's affair."""
@@ -308,11 +304,8 @@ class Desk:
             urgency: self.records.count([*clauses, any_of([code_word("u", urgency)])])
             for urgency in URGENCIES
         }
-        asked = self.disk.relays(way=OUT, limit=bounds.RELAYS_MAX)
-        relayed = {
-            status: sum(row.status == status for row in asked)
-            for status in (ASKED, TAKEN, REFUSED, MISSED)
-        }
+        asked = self.disk.count_by_status(OUT)
+        relayed = {status: asked.get(status, 0) for status in (ASKED, TAKEN, REFUSED, MISSED)}
         return shapes.DemandCounts(**counted, relayed=relayed)
 
     # --- relays ---------------------------------------------------------------------------------

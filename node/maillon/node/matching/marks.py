@@ -48,7 +48,8 @@ class Marks:
         if top < self._at:
             # The database was begun anew; what was known is still live, or is told to be gone.
             self._at = BEFORE_ALL
-        before = min(top, self._at + (bounds.MARKS_SLICE if self.complete else 20_000))
+        step = bounds.MARKS_SLICE if self.complete else bounds.MARKS_SLICE_FIRST
+        before = min(top, self._at + step)
         for found in self._records.of_kind("attestation", self._at, before):
             self.add(found)
         self._at = before

@@ -40,16 +40,27 @@ class Noticing:
         self._proposing = proposing
         self._saving = saving
         self._relaying = relaying
+        self._told = False
+        self._at: int | None = None
 
     def begin(self) -> None:
         """Begin with what arrives from now on, where nothing was looked at yet."""
         top, looked = self._records.top(), self._disk.fact(LOOKED)
         if looked is None or looked > top:
             self._disk.set_fact(LOOKED, top)
+        self._at = None
 
     def _looked(self) -> int:
         looked = self._disk.fact(LOOKED)
         return BEFORE_ALL if looked is None else looked
+
+    def _keep(self, place: int, written: int) -> int:
+        """Write down how far one is, where looking again would cost much or tell anew."""
+        if not self._told and place - written < bounds.KEEP_PLACE:
+            return written
+        self._disk.set_fact(LOOKED, place)
+        self._told = False
+        return place
 
     def look(self) -> Iterator[bool]:
         """Look at the records that arrived; yield after each piece of work, True while it goes on.
@@ -57,15 +68,18 @@ class Noticing:
         After many at once it waits until all are indexed: nothing would be found for the others.
         """
         self._host.index()
+        written = self._looked()
+        place = written if self._at is None else self._at
         while not self._host.unindexed():
-            looked = self._looked()
-            found, following = self._records.arrived(looked, bounds.ARRIVALS_BATCH)
-            if following == looked:
+            found, following = self._records.arrived(place, bounds.ARRIVALS_BATCH)
+            if following == place:
                 break
             for candidate in found:
-                if candidate.until > self._host.time():
+                now = self._host.time()
+                if candidate.until > now and now - candidate.at < bounds.NEWS_S:
                     yield from self._look_at(candidate)
-            self._disk.set_fact(LOOKED, following)
+            self._at = place = following
+            written = self._keep(place, written)
             yield True
         yield False
 
@@ -86,6 +100,9 @@ class Noticing:
 
     def _propose(self, candidate: Candidate, *, own: bool) -> None:
         """Tell those here whose records a new one fits, and its author what fits it."""
+        wanted = "offer" if candidate.kind == "demand" else "demand"
+        if not own and not self._records.any_of_coop(self._host.coop, wanted):
+            return
         wish = self._proposing.wish(
             candidate.kind, candidate.payload, candidate.author, candidate.until
         )
@@ -122,6 +139,7 @@ class Noticing:
         )
         if not self._disk.add_notice(row):
             return
+        self._told = True
         facts = {
             "record": candidate.id,
             "thing": row.thing,

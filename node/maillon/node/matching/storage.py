@@ -57,7 +57,9 @@ def _version_1(database: Database) -> None:
         "CREATE INDEX relay_demand ON relay (demand, way)",
         "CREATE INDEX relay_open ON relay (deadline) WHERE status = 'asked'",
         "CREATE INDEX relay_unsent ON relay (asked_at) WHERE sent = 0",
-        "CREATE INDEX relay_asked ON relay (way, asked_at)",
+        "CREATE INDEX relay_asked ON relay (asked_at)",
+        "CREATE INDEX relay_status ON relay (way, status)",
+        "CREATE INDEX relay_coop ON relay (way, coop, status)",
         "CREATE TABLE fact (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID",
     ):
         database.execute(statement)  # pyright: ignore[reportUnknownMemberType]
@@ -292,6 +294,13 @@ class MatchingDisk:
             where.append("status = 'asked'")
         row = self._run(f"SELECT count(*) FROM relay WHERE {' AND '.join(where)}", values)
         return int(row.fetchone()[0])
+
+    def count_by_status(self, way: str) -> dict[str, int]:
+        """Return how many requests of a way there are of each status."""
+        rows = self._run(
+            "SELECT status, count(*) FROM relay WHERE way = ? GROUP BY status", (way,)
+        )
+        return {status: int(count) for status, count in rows}
 
     def unsent(self, limit: int) -> list[RelayRow]:
         """Return what was not handed to the post yet."""

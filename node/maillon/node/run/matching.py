@@ -172,6 +172,7 @@ class Matching:
         desk, faults = self.desk, self._node.faults
         with faults.contained("matching"):
             desk.noticing.begin()
+        cleaned = 0
         while True:
             self._news = trio.Event()
             with faults.contained("matching"):
@@ -183,7 +184,11 @@ class Matching:
                     # Others have their turn after every record, however many arrived.
                     await trio.sleep(0)
                 desk.relaying.tick()
-                desk.disk.end_notices(desk.now())
+                now = desk.now()
+                if not 0 <= now - cleaned < bounds.CLEAN_S:
+                    cleaned = now
+                    desk.disk.end_notices(now)
+                    desk.disk.forget_relays_before(now - bounds.RELAY_KEPT_S)
             with trio.move_on_after(bounds.RELAY_TICK_S):
                 await self._news.wait()
                 await trio.sleep(bounds.LOOK_S)

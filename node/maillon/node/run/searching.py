@@ -29,6 +29,7 @@ class Searching:
         self._node = node
         self._stale = False
         self._read = 0
+        self._categories: frozenset[bytes] = frozenset()
         languages = node.config.coop.languages
         self._reader = SearchReader(
             node.home.database,
@@ -42,9 +43,12 @@ class Searching:
     def vocabulary(self) -> tuple[Vocabulary, int]:
         """Return what words and categories mean now, and a number that changes when they do."""
         if self._stale:
-            self._reader.vocabulary = self._vocabulary()
             self._stale = False
-            self._read += 1
+            records = self._node.store.by_kinds(("category",))
+            # Most withdrawals are of something else: then nothing is read anew.
+            if frozenset(valid.signed.id for valid in records) != self._categories:
+                self._reader.vocabulary = self._vocabulary()
+                self._read += 1
         return self._reader.vocabulary, self._read
 
     def _vocabulary(self) -> Vocabulary:
@@ -54,9 +58,11 @@ class Searching:
         if own.is_file():
             groups += load_synonyms(own)
         vocabulary = Vocabulary(groups)
-        for valid in self._node.store.by_kinds(("category",)):
+        known = list(self._node.store.by_kinds(("category",)))
+        for valid in known:
             if valid.signed.payload is not None:
                 vocabulary.add_category(valid.signed.payload)
+        self._categories = frozenset(valid.signed.id for valid in known)
         return vocabulary
 
     def noticed(self, ids: Iterable[bytes]) -> None:

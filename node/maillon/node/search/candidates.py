@@ -115,6 +115,12 @@ class Candidates:
             ).fetchone()
             return int(row[0])
 
+    def any_of_coop(self, coop: bytes, kind: str) -> bool:
+        """Tell whether a coop has any live record of a kind."""
+        expression = join([any_of(["g:" + coop[:6].hex()]), any_of(["k:" + kind])], [])
+        with self._lock, faults_in_words(self.path):
+            return self._db.execute(_MATCH, (expression, 1)).fetchone() is not None
+
     def top(self) -> int:
         """Return the place of the record that arrived last, BEFORE_ALL when there is none."""
         with self._lock, faults_in_words(self.path):
