@@ -68,16 +68,19 @@ class Circuit:
     def reaches(self, place: int, id: str, phase: str) -> Json:
         """Wait until an exchange is in a phase at a node."""
 
+        seen = ""
+
         def answer() -> Json:
+            nonlocal seen
             got = self.coops.coops[place].http.get(f"/v1/exchanges/{id}")
             shown: Json = got.json() if got.is_success else {}
-            self.seen = shown.get("phase", got.text)
-            return shown if shown.get("phase") == phase else {}
+            seen = shown.get("phase", got.text)
+            return shown if seen == phase else {}
 
         try:
             return wait_for(answer, f"{id[:8]} is {phase} at {place}")
         except AssertionError as fault:
-            raise AssertionError(f"{fault}; it is {self.seen}") from None
+            raise AssertionError(f"{fault}; it is {seen}") from None
 
     def pays(self, place: int, id: str) -> Json:
         """Wait until nothing is due any more."""

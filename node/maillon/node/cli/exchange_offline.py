@@ -30,6 +30,8 @@ Json = dict[str, Any]
 
 FORMAT: Final = "maillon-steps-1"
 FILE_BYTES_MAX: Final = 4 << 20
+PAGES_MAX: Final = 50
+OPEN: Final = "open"
 ORDERS: Final = ("hold", "pay", "confirm", "release")
 KINDS: Final = {command: kind for kind, command in KIND_COMMANDS.items() if " " not in command}
 
@@ -102,8 +104,8 @@ def _fields(fields: str | None, minutes_: str | None) -> Json:
         """Have the node write a step that is signed elsewhere, or take the exchange along.
 
         STEP is the name of a command (accept, check-in, approve, …), or an order of the accounts:
-        hold, pay, confirm, release. The file is signed with `maillon exchange sign`, on a machine
-        that needs neither network nor node.
+        hold, pay, confirm, release. With `open`, ID is the demand or offer. The file is signed
+        with `maillon exchange sign`, on a machine that needs neither network nor node.
 
         \b
           maillon exchange draft 5e20c4b1 accept --key PUBLIC -o step.json
@@ -138,8 +140,11 @@ def draft(
 ) -> None:
     from maillon.node.cli.exchange_acting import known
 
-    exchange = read_exchange(exchange_id(id))
     client = base.state().client()
+    if step == OPEN:
+        _draft_opening(id, key, as_, output)
+        return
+    exchange = read_exchange(exchange_id(id))
     path = f"/v1/exchanges/{path_part(exchange['id'])}"
     document: Json = {
         "format": FORMAT,
@@ -150,6 +155,7 @@ def draft(
     }
     if take_along:
         document["transcript"] = client.get(f"{path}/transcript", raw=True)
+        document["memberships"] = _memberships(exchange)
         write_file(output, document)
         told = _("Wrote {file}. In the field: maillon exchange sign {file} STEP --key-file FILE")
         base.emit({"file": output, **document}, told.format(file=output))
@@ -184,6 +190,46 @@ def draft(
     write_file(output, document)
     told = _("Wrote {file}; nothing has happened yet. To sign it: {command}")
     command = f"maillon exchange sign {output} --key-file FILE"
+    base.emit({"file": output, **document}, told.format(file=output, command=command))
+
+
+def _memberships(exchange: Json) -> list[str]:
+    """Return what vouches for the keys of both sides, also those that have signed nothing yet."""
+    client = base.state().client()
+    people = {exchange[role]["person"] for role in ("requester", "provider")} - {""}
+    found: list[str] = []
+    after: str | None = None
+    for _page in range(PAGES_MAX):
+        data = client.get("/v1/records", kind="membership", raw=True, limit=1_000, after=after)
+        found += [r["raw"] for r in data["records"] if r["payload"]["person"] in people]
+        after = data["next"]
+        if not after:
+            break
+    return found
+
+
+def _draft_opening(about: str, key: str | None, as_: str | None, output: str) -> None:
+    from maillon.node.cli.exchange_acting import known
+
+    if not key:
+        base.fail("usage", _("Say which step, and with which --key it will be signed."))
+    client = base.state().client()
+    record = client.get(f"/v1/records/{path_part(about)}")
+    public = known().key(key)
+    body: Json = {"kind": "opening", "key": public, "open": {"about": record["id"]}}
+    if as_ is not None:
+        body["as"] = principal(as_)
+    made = client.post("/v1/exchanges/drafts", body)
+    document: Json = {
+        "format": FORMAT,
+        "fed": client.get("/v1/status")["fed"],
+        "exchange": "",
+        "title": record["payload"]["title"],
+        "items": [{"type": "step", "key": public, **made}],
+    }
+    write_file(output, document)
+    command = f"maillon exchange sign {output} --key-file FILE"
+    told = _("Wrote {file}; nothing has happened yet. To sign it: {command}")
     base.emit({"file": output, **document}, told.format(file=output, command=command))
 
 

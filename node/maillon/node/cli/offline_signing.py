@@ -231,17 +231,21 @@ def _who(document: Json, keys: DeviceKeys) -> tuple[bytes, str, int]:
     from maillon.protocol.view import person_author
 
     for data in [*document["transcript"]["records"], *document.get("memberships", ())]:
-        header_and = decode_record(bytes.fromhex(data))
-        said = header_and.payload or {}
-        if header_and.header.kind != "membership" or said.get("key") != keys.signing.public:
+        vouched = decode_record(bytes.fromhex(data))
+        said = vouched.payload or {}
+        if vouched.header.kind != "membership" or said.get("key") != keys.signing.public:
+            continue
+        if said.get("status") != "active":
             continue
         person = cast(bytes, said["person"])
-        author = person_author(header_and.header.coop, person)
-        until = min(header_and.header.until, int(time.time()) + STEP_DAYS * DAY_S)
+        author = person_author(vouched.header.coop, person)
+        until = min(vouched.header.until, int(time.time()) + STEP_DAYS * DAY_S)
         return author, "member", until
     raise LocalError(
         _("The file does not say whose key this is."),
-        hint=_("Have it made anew once this key has taken a step, or let the node draft the step."),
+        hint=_(
+            "Have it made anew by a node that knows this key: maillon exchange draft --take-along"
+        ),
     )
 
 
