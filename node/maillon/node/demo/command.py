@@ -7,6 +7,7 @@ import json
 import re
 import secrets
 import shutil
+import statistics
 import sys
 import tempfile
 import time
@@ -18,6 +19,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from maillon.node.demo.dealing import Dealings
 from maillon.node.demo.display import GOOD, Screen, seconds
 from maillon.node.demo.nodes import DemoFailed, running
 from maillon.node.demo.orders import Money
@@ -39,8 +41,10 @@ WIDTH = 92
         département and synthetic demands, a sixth arrives late, one is killed and comes back, a
         resident searches, an offer is withdrawn. Then residents give each other hours, a witness
         is killed meanwhile, one coop tries to spend twice and lies outright, the sixth is admitted
-        to the accounts, and an auditor adds everything up. Exits with 6 when anything is not as
-        the rules say.
+        to the accounts. Residents of different coops exchange services: one has no device and a
+        helper acts for her, a complaint is mediated, a provider is replaced; there are a bundle, an
+        auction, a cheque on paper, and a node killed in the middle. Both sides evaluate each other,
+        and an auditor adds everything up. Exits with 6 when anything is not as the rules say.
 
         \b
           maillon demo
@@ -107,9 +111,10 @@ def demo(
     if as_json:
         figures = dataclasses.asdict(scenario.figures)
         figures["ledger"] = dataclasses.asdict(scenario.desk.money)
+        figures["exchanges"] = dataclasses.asdict(scenario.dealing.figures)
         click.echo(json.dumps(figures | {"seed": chosen, "took_s": round(took, 1)}, indent=2))
     else:
-        _summary(console, scenario.figures, scenario.desk.money, took)
+        _summary(console, scenario.figures, scenario.desk.money, scenario.dealing.figures, took)
     if picture is not None:
         _save_picture(console, picture)
     if not scenario.figures.agree:
@@ -144,7 +149,9 @@ def _failed(fault: Exception, root: Path, seed: int, as_json: bool) -> None:
         click.echo(f"\nmaillon demo: {text}\n  {hint}", err=True)
 
 
-def _summary(console: Console, figures: Figures, money: Money, took: float) -> None:
+def _summary(
+    console: Console, figures: Figures, money: Money, dealings: Dealings, took: float
+) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2), header_style="grey50")
     table.add_column(_("coop"))
     table.add_column(_("records"), justify="right")
@@ -174,6 +181,8 @@ def _summary(console: Console, figures: Figures, money: Money, took: float) -> N
         (_("signatures checked"), str(figures.signatures_checked)),
         (_("a transfer is final after"), seconds(money.final_ms_p50 / 1000)),
         (_("accounts and blocks"), f"{money.accounts}, {money.blocks}"),
+        (_("exchanges and steps"), f"{dealings.exchanges}, {dealings.steps}"),
+        (_("a step is answered after"), seconds(statistics.median(dealings.step_ms) / 1000)),
         (_("sum of all accounts"), str(sum(money.sums.values()))),
         (_("the whole"), seconds(took)),
     ):  # fmt: skip
@@ -208,6 +217,8 @@ def _how_to_go_on(console: Console, scenario: Scenario, as_json: bool) -> None:
         f"  {program} account list",
         f"  {program} transfer 'Résident fictif 1' 'Résident fictif 2' 30min",
         f"  {program} ledger status",
+        f"  {program} exchange list",
+        f"  {program} person acts 'Résident fictif 2'",
         "",
         _("To end it and remove what it wrote:"),
         "  kill " + " ".join(str(n.process.pid) for n in scenario.all if n.process),

@@ -171,7 +171,7 @@ class Exchange:
     def audit(self) -> None:
         """Replay everything at every node, audit an export from outside, and write the exports."""
         desk, money = self.desk, self.desk.money
-        self.screen.chapter(12, _("An auditor adds everything up"))
+        self.screen.chapter(21, _("An auditor adds everything up"))
         with self.screen.live(_("Replaying every chain at every node…")):
             desk.settled()
             reports = desk.everywhere(_verify)

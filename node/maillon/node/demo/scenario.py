@@ -13,11 +13,15 @@ from typing import Any
 
 from maillon.node.data import france_services
 from maillon.node.demo.cheats import Cheats
+from maillon.node.demo.dealing import Dealing
 from maillon.node.demo.display import Screen, node_table, seconds
+from maillon.node.demo.endings import Endings
 from maillon.node.demo.exchange import Exchange
+from maillon.node.demo.helping import Helping
 from maillon.node.demo.nodes import STARTS_WITHIN_S, DemoFailed, Node, wait_until
 from maillon.node.demo.orders import COOP_LIMIT, UNIT, Desk
 from maillon.node.demo.people import AREAS, LATE, demands
+from maillon.node.demo.together import Together
 from maillon.node.i18n import _, size
 
 # Generous: a busy machine of two cores runs six nodes and whatever else it has to do.
@@ -65,6 +69,10 @@ class Scenario:
         self.desk = Desk(self.nodes, self.late)
         self.exchange = Exchange(self.desk, root, screen)
         self.cheats = Cheats(self.desk, root, screen)
+        self.dealing = Dealing(self.desk)
+        self.helping = Helping(self.dealing, screen)
+        self.endings = Endings(self.dealing, screen)
+        self.together = Together(self.dealing, root, screen)
 
     @property
     def all(self) -> list[Node]:
@@ -93,6 +101,15 @@ class Scenario:
             self.exchange.admit,
             self.cheats.copies,
             self.cheats.lie,
+            self.helping.propose,
+            self.helping.fulfil,
+            self.endings.mediate,
+            self.endings.hand_over,
+            self.together.bundle,
+            self.together.auction,
+            self.together.cheque,
+            self.endings.resume,
+            self.helping.evaluate,
             self.exchange.audit,
             self.summarise,
         ]
