@@ -1,8 +1,12 @@
 """What is installed is what was looked at: the locks agree with pyproject.toml and each other."""
 
+import ast
 import json
 import re
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
 
 from support.tree import TOP
 
@@ -92,3 +96,28 @@ def test_npm_packages_are_exact_and_locked_by_content() -> None:
     installed = {path: entry for path, entry in packages.items() if path}
     assert [path for path, entry in installed.items() if "integrity" not in entry] == []
     assert [path for path, entry in installed.items() if "resolved" in entry] == []
+
+
+def _imported(path: Path) -> set[str]:
+    """Return the top-level names of what the Python file at `path` imports by absolute names."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+def test_whatever_the_node_imports_is_locked() -> None:
+    """What was installed by hand on one machine is missing on the next."""
+    locked = {_normal(name) for name in _versions("node")}
+    here = packages_distributions()
+    known = sys.stdlib_module_names | {"maillon"}
+    missing = {
+        f"{name} in {path.relative_to(TOP)}"
+        for path in (TOP / "node").rglob("*.py")
+        for name in _imported(path) - known
+        if not locked & {_normal(distribution) for distribution in here.get(name, [])}
+    }
+    assert missing == set()
