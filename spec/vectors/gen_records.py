@@ -70,8 +70,8 @@ def alone() -> dict[str, object]:
         if KINDS[kind].private:
             step = _of_kind(w, kind, dict(sample(KINDS[kind].schema)))
             add(f"{kind}, in public", step.encode(), "not_allowed", "private")
-    for name, data, expect, rule in steps(w):
-        add(name, data.encode(), expect, rule, step=True)
+    for name, step, expect, rule in steps(w):
+        add(name, step.encode(), expect, rule, step=True)
     found += [
         _shown("a kind of a later minor version", _of_kind(w, "poem", {"salt": bytes(16)})),
         _shown(

@@ -18,8 +18,8 @@ What is live is a function of the records alone, never of the order in which the
   somebody still has it: having been known is no reason to refuse it.
 
 Each level of identity rests only on the ones before it (profiles, admissions, memberships,
-mandates, the rest, what rests on those), and within a level of equal judgement the greatest wins. So nodes that exchange
-what they hold become equal level by level.
+mandates, the rest, what rests on those), and within a level of equal judgement the greatest wins.
+So nodes that exchange what they hold become equal level by level.
 """
 
 from __future__ import annotations
