@@ -499,8 +499,8 @@ class Witness(WitnessState):
         return row.voids is None or hold in row.voids
 
     def _no_ack(self, chain: bytes, reason: str, evidence: bytes = b"") -> Step:
-        # It answers no term. With that of the coop's writer, which may be who asks, it would pass for
-        # an answer to what the writer proposed.
+        # It answers no term. With that of the coop's writer, which may be who asks, it would pass
+        # for an answer to what the writer proposed.
         return self._refuse(chain, LEAST_TERM, self._h(chain), reason, evidence)
 
     # --- What needs no office -------------------------------------------------------------------
