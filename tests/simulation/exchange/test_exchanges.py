@@ -1,0 +1,103 @@
+"""Exchanges out of seeds: nothing forks, nothing is lost or paid twice, whatever happened."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from maillon.node.engine.exchange.settling import Settling
+from simulation.exchange.run import many, replay, simulate
+from support.exchangenet import ModelLedger
+
+TOP = Path(__file__).resolve().parents[3]
+
+# A seed takes half a second. More of them: `make simulate EXCHANGE_SEEDS=500`.
+SEEDS = int(os.environ.get("MAILLON_EXCHANGE_SEEDS", "24"))
+
+
+def test_exchanges_stay_one_and_are_paid_once_whatever_happened() -> None:
+    results = list(many(range(SEEDS), jobs=min(2, os.cpu_count() or 1)))
+    failed = [result for result in results if result.broken]
+    told = "\n".join(f"{replay(r.seed)}\n{r.broken[:800]}" for r in failed[:3])
+    assert not failed, f"{len(failed)} of {SEEDS} seeds fail:\n{told}"
+    totals: dict[str, int] = {}
+    for result in results:
+        for what, count in result.figures.items():
+            totals[what] = totals.get(what, 0) + count
+    # The runs are worth nothing if nothing happens in them.
+    for what, least in (
+        ("letters", 10 * SEEDS),
+        ("letters that come twice", SEEDS),
+        ("nodes died in the middle of something", SEEDS // 2),
+        ("coops away for a while", SEEDS // 4),
+        ("nodes put back from a backup", 1),
+        ("agreements known to both", SEEDS // 3),
+        ("payments certified", SEEDS // 8),
+        ("marks published", SEEDS // 8),
+        ("bundles not committed", 1),
+        ("steps: complaint", 1),
+        ("steps: cancellation", 1),
+        ("ended as cancelled", 1),
+    ):
+        assert totals.get(what, 0) >= least, (what, totals.get(what, 0))
+
+
+def test_one_seed_is_one_history_whatever_the_order_of_hashes() -> None:
+    digests: list[list[str]] = []
+    for hash_seed in ("0", "4242"):
+        done = subprocess.run(
+            [sys.executable, "-m", "simulation.exchange.run", "--first-seed", "40", "--seeds", "3",
+             "--jobs", "1", "--digests"],
+            cwd=TOP,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(TOP / "tests")},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=240,
+        )  # fmt: skip
+        digests.append([line for line in done.stdout.splitlines() if len(line.split()[-1]) == 64])
+    assert len(digests[0]) == 3
+    assert digests[0] == digests[1]
+
+
+# --- rules that are broken on purpose: the checkers have to notice --------------------------------
+
+released = Settling.release
+
+
+def marks_at_once(self: Settling, state: Any, now: int) -> Iterator[Any]:
+    """Publish a mark as soon as it is given."""
+    return released(self, replace(state, released=True), now)
+
+
+def blind_to_the_account(self: ModelLedger, payer: bytes, ref: bytes) -> list[Any]:
+    """Pay without looking whether it was paid."""
+    return []
+
+
+BUSY = {"exchanges": 3, "acts": 60, "wrong": 0.0, "slow_s": 600, "active_s": 10 * 86_400}
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "broken", "tune"),
+    [
+        (Settling, "release", marks_at_once, BUSY),
+        (ModelLedger, "under", blind_to_the_account, {**BUSY, "restores": 1, "slow_s": 86_400}),
+    ],
+    ids=["marks at once", "blind to the account"],
+)
+def test_a_broken_rule_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, where: Any, name: str, broken: Any, tune: Mapping[str, Any]
+) -> None:
+    monkeypatch.setattr(where, name, broken)
+    for seed in range(60):
+        if simulate(seed, tune=tune).broken:
+            return
+    raise AssertionError("sixty seeds have noticed nothing")
