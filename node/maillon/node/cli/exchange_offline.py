@@ -167,7 +167,7 @@ def draft(
     try:
         if kind in ORDERS:
             made = client.post(f"{path}/orders/drafts", {"what": kind, "key": public})
-            items = [{"type": "order", "key": public, **made}]
+            items = [{"type": "order", "key": public, **made}, *_telling(path, made, public)]
         elif kind == "evaluation":
             from maillon.node.cli.exchange_closing import criteria
 
@@ -191,6 +191,31 @@ def draft(
     told = _("Wrote {file}; nothing has happened yet. To sign it: {command}")
     command = f"maillon exchange sign {output} --key-file FILE"
     base.emit({"file": output, **document}, told.format(file=output, command=command))
+
+
+def _telling(path: str, order: Json, public: str) -> list[Json]:
+    """Return the step that tells the other side of an order: signed with it, it goes along.
+
+    The provider who gives a reservation back tells nothing; nor is there anything to tell where the
+    exchange does not take the step now: the node of the payee sees the accounts in any case.
+    """
+    amount = {"amount": order["amount"]["amount"], "unit": order["amount"]["unit"]}
+    kinds: dict[str, tuple[str, Json]] = {
+        "hold": ("hold", {"order": order["order"], **amount}),
+        "pay": ("payment", {"transfer": order["order"], **amount}),
+        "confirm": ("payment", {"transfer": order["order"], **amount}),
+    }
+    if order["what"] not in kinds:
+        return []
+    kind, fields = kinds[order["what"]]
+    body = {"kind": kind, "key": public, "fields": fields}
+    try:
+        made = base.state().client().post(f"{path}/drafts", body)
+    except LocalError as fault:
+        if fault.code != "step":
+            raise
+        return []
+    return [{"type": "step", "key": public, **made}]
 
 
 def _memberships(exchange: Json) -> list[str]:
