@@ -83,6 +83,19 @@ def test_what_arrived_while_the_node_was_down_is_told_when_it_is_back(net: Match
     assert [n.record for n in notices(net, asks).notices] == [offer.id.hex()]
 
 
+def test_what_was_made_long_ago_and_arrives_only_now_is_no_news(net: MatchNet) -> None:
+    asks, gives = net.member(0, "asks"), net.member(1, "gives")
+    demand = net.world.demand(asks, "Tondre ma pelouse")
+    net.spread(demand)
+    net.look()
+    offer = net.world.offer(gives, "Tonte de pelouse", at=net.now - bounds.NEWS_S - 1, days=90)
+    net.spread(offer)
+    net.look()
+    assert notices(net, asks).notices == []
+    # It is proposed all the same to whoever looks.
+    assert [m.id for m in asked(net, demand.id).matches] == [offer.id.hex()]
+
+
 def test_a_notice_about_what_is_withdrawn_is_gone(net: MatchNet) -> None:
     asks, gives = net.member(0, "asks"), net.member(1, "gives")
     offer = net.world.offer(gives, "Tonte de pelouse")
