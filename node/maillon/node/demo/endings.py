@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from maillon.node.cli.exchange_words import refused as in_step_words
 from maillon.node.demo.dealing import Dealing, Json, refused
 from maillon.node.demo.display import Screen, seconds
 from maillon.node.demo.nodes import DemoFailed
@@ -97,11 +98,11 @@ class Endings:
         if desk.balance(ill) != before[0]:
             raise DemoFailed(_("Who did not do the work was paid."))
         self.screen.done(
-            _("{asks} consents, {takes} accepts, works and is the one who is paid").format(
-                asks=asks.name, takes=takes.name
-            )
+            _("{asks} consents, {takes} accepts").format(asks=asks.name, takes=takes.name),
+            _("works, and is the one who is paid"),
         )
-        self.screen.note(_("{ill} tries to check in: {why}").format(ill=ill.name, why=late))
+        why = in_step_words(late, exchange)
+        self.screen.note(_("{ill} tries to check in: {why}").format(ill=ill.name, why=why))
 
     def resume(self) -> None:
         """Kill the requester's node right after it confirmed an acceptance."""

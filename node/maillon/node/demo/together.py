@@ -16,8 +16,9 @@ from maillon.node.i18n import _, ngettext
 from maillon.protocol.auctions import lot_of
 from maillon.protocol.errors import LocalError
 
-# Long enough for bids of three coops on a busy machine, short enough to wait for.
-CLOSES_IN_S = 12
+# Short enough to wait for; where a busy machine did not bid in time, another try has longer.
+CLOSES_IN_S = (8, 40)
+BIDS_BEFORE_S = 3
 BIDS = (("2h", 120), ("1h30", 90), ("1h45", 105))
 PARTS = (("Tailler la haie", "45min", 45), ("Porter les branches", "30min", 30))
 CHEQUES = 5
@@ -149,9 +150,7 @@ class Together:
         bidders = [desk.one(desk.founders[place]) for place in (0, 2, 3)]
         secret = secrets.token_bytes(32)
         with self.screen.live(_("Bidding…")) as moving:
-            closes = int(time.time()) + CLOSES_IN_S
-            demand = self._asked(asks, closes, secret)
-            dealing.is_at(*(who.node for who in bidders), id=demand["id"])
+            demand, closes = self._asked_in_time(asks, bidders, secret)
             bids = [self._bid(who, demand, bid[1]) for who, bid in zip(bidders, BIDS, strict=True)]
             for bid in bids:
                 dealing.is_at(asks.node, id=bid)
@@ -161,7 +160,7 @@ class Together:
             wait_until(
                 _("the time of the auction is over"),
                 lambda: time.time() > closes + 1,
-                within_s=CLOSES_IN_S + 5,
+                within_s=CLOSES_IN_S[-1] + 5,
             )
             moving.text = _("Awarding…")
             award = self._award(asks, demand, bids, secret)
@@ -178,6 +177,19 @@ class Together:
                 n=len(told)
             ),
         )
+
+    def _asked_in_time(
+        self, asks: Resident, bidders: list[Resident], secret: bytes
+    ) -> tuple[Json, int]:
+        """Publish a demand that every bidder's node has heard of in time; return when it closes."""
+        for within in CLOSES_IN_S:
+            closes = int(time.time()) + within
+            demand = self._asked(asks, closes, secret)
+            self.dealing.is_at(*(who.node for who in bidders), id=demand["id"])
+            if time.time() < closes - BIDS_BEFORE_S:
+                return demand, closes
+            asks.node.client.post(f"/v1/records/{demand['id']}/withdraw")
+        raise DemoFailed(_("The auction closed before anybody could bid."))
 
     def _asked(self, asks: Resident, closes: int, secret: bytes) -> Json:
         payload = {
@@ -246,8 +258,8 @@ class Together:
             self.dealing.moved(payer, before[0], -CHEQUE_MINUTES)
             self.dealing.moved(payee, before[1], CHEQUE_MINUTES)
         self.screen.done(
-            _("{payee} deposits one of {amount} at {coop}: paid").format(
-                payee=payee.name, amount=CHEQUE, coop=payee.node.area.name
+            _("{payee} deposits one of {amount} at their own coop: paid").format(
+                payee=payee.name, amount=CHEQUE
             )
         )
         with self.screen.live(_("Depositing it again…")):
