@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from maillon.node.cli.app import run
 from support.circuit import Circuit, circuit
 from support.nodes import wait_for
 
@@ -112,68 +111,6 @@ def test_a_group_counts_once_all_consent_and_pays_with_the_signatures_it_wants(
         1, "group", "pay", "Les Jardiniers", "commons", "5min", "--by", "Bruno Exemple"
     )
     assert order["status"] == "open" and len(order["approvals"]) == 1
-
-
-def test_steps_signed_with_no_network_all_go_through_later_and_once(
-    two: Circuit, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    password = tmp_path / "password"
-    password.write_text("a long password\n")
-    password.chmod(0o600)
-    key, pocket = str(tmp_path / "phone.key"), str(tmp_path / "pocket.json")
-
-    def device(*arguments: str) -> int:
-        # No home: whatever a device does alone needs neither node nor directory.
-        none = str(tmp_path / "nowhere")
-        return run(["--home", none, *arguments, "--password-file", str(password)])
-
-    assert device("device", "new", "-o", key) == 0
-    code = two.coops.do(1, "device", "code", "Chloé")["code"]
-    two.coops.do(1, "device", "claim", code, "--key-file", key, "--password-file", str(password))
-    shown = two.coops.do(1, "person", "show", "Chloé")
-    assert [d["custody"] for d in shown["devices"] if d["status"] == "active"] == ["device"]
-    public = next(d["key"] for d in shown["devices"] if d["status"] == "active")
-
-    need = two.demand("Couper du bois")
-    two.coops.do(1, "exchange", "open", need, "--by", "Bruno")
-    id = two.latest(1, "Couper du bois")
-    two.coops.do(1, "exchange", "quote", id, "--amount", "1h", *two.reach)
-    two.reaches(0, id, "quoted")
-    two.coops.do(0, "exchange", "accept", id)
-    two.reaches(1, id, "agreed")
-    two.coops.do(1, "exchange", "handover", id, "Chloé Exemple")
-    two.shows(0, id, lambda e: any(p["kind"] == "consent" for p in e["possible"]))
-    two.coops.do(0, "exchange", "consent", id)
-    two.shows(1, id, lambda e: any(p["kind"] == "handover_acceptance" for p in e["possible"]))
-
-    step = str(tmp_path / "step.json")
-    two.coops.do(1, "exchange", "draft", id, "take-over", "--key", public, "-o", step)
-    assert two.coops.refused(1, "exchange", "send", step)["code"] == "usage"
-    assert device("exchange", "sign", step, "--key-file", key, "--yes") == 0
-    two.coops.do(1, "exchange", "send", step)
-    two.coops.do(1, "exchange", "draft", id, "--take-along", "-o", pocket)
-    before = len(two.coops.do(1, "exchange", "transcript", id)["steps"])
-    sign = ("exchange", "sign", pocket)
-    assert device(*sign, "check-in", "--key-file", key, "--yes") == 0
-    assert device(*sign, "check-out", "--minutes", "50", "--key-file", key, "--yes") == 0
-    capfd.readouterr()
-    assert device(*sign, "check-out", "--key-file", key, "--yes") == 4
-    assert "done, waits for approval" in capfd.readouterr().err
-    assert len(two.coops.do(1, "exchange", "transcript", id)["steps"]) == before
-    sent = two.coops.do(1, "exchange", "send", pocket)
-    assert [taken["outcome"] for taken in sent["taken"]] == ["new", "new"]
-    again = two.coops.do(1, "exchange", "send", pocket)
-    assert [taken["outcome"] for taken in again["taken"]] == ["known", "known"]
-    two.reaches(0, id, "done")
-    two.coops.tell(0, "exchange", "approve", id)
-    two.pays(0, id)
-
-    letters, opened = str(tmp_path / "letters.json"), str(tmp_path / "opened.json")
-    wait_for(lambda: two.coops.do(1, "letters", "list", "Chloé")["letters"], "letters wait")
-    two.coops.do(1, "letters", "fetch", "Chloé", "-o", letters)
-    assert device("letters", "open", letters, "--key-file", key, "-o", opened) == 0
-    handed = two.coops.do(1, "exchange", "send", opened)
-    assert {taken["outcome"] for taken in handed["taken"]} <= {"known", "waits"}
 
 
 def test_what_is_held_about_a_person_is_given_to_them_in_one_file(

@@ -389,35 +389,52 @@ def _send(file: str, wait_s: float) -> Json:
             _("Nothing in {file} is signed yet.").format(file=file),
             _("Sign it first: maillon exchange sign {file} --key-file FILE").format(file=file),
         )
+    named = {"exchange": document["exchange"]} if document.get("exchange") else {}
+    orders = [item for item in items if item["type"] == "order"]
+    payments = _send_orders(orders, named, wait_s) if orders else []
     body: Json = {
         "records": [offline_signing.record(i) for i in items if i["type"] == "step"],
         "attestations": [offline_signing.record(i) for i in items if i["type"] == "attestation"],
         "received": received,
-        "orders": [
-            {
-                "what": i["what"],
-                "order": i["order"],
-                "key": i["key"],
-                "body": i["body"],
-                "signature": i["signature"],
-            }
-            for i in items
-            if i["type"] == "order"
-        ],
-        "wait_s": wait_s,
+        # What the steps say is ordered already.
+        "wait_s": 0.0 if orders else wait_s,
+        **named,
     }
-    if document.get("exchange"):
-        body["exchange"] = document["exchange"]
-    try:
-        answer: Json = (
-            base.state().client().post("/v1/exchanges/signed", body, timeout=base.patience(wait_s))
-        )
-    except LocalError as fault:
-        raise exchange_words.refused(fault, str(document.get("exchange", ""))[:8]) from None
+    answer = _post(body, body["wait_s"])
+    answer["payments"] += payments
     if document.get("taken", {}).get("ids"):
         # Only now: letters that were not handed in can be fetched again.
         base.state().client().post("/v1/letters/taken", document["taken"])
     return answer
+
+
+def _post(body: Json, wait_s: float) -> Json:
+    client = base.state().client()
+    try:
+        answer: Json = client.post("/v1/exchanges/signed", body, timeout=base.patience(wait_s))
+    except LocalError as fault:
+        raise exchange_words.refused(fault, str(body.get("exchange", ""))[:8]) from None
+    return answer
+
+
+def _send_orders(orders: list[Json], named: Json, wait_s: float) -> list[Json]:
+    """Have orders carried out before the steps that tell of them: a step alone would look as if
+    somebody else had seen to it. An order that was carried out already is so told."""
+    fields = ("what", "order", "key", "body", "signature")
+    body: Json = {
+        "orders": [{name: order[name] for name in fields} for order in orders],
+        "wait_s": wait_s,
+        **named,
+    }
+    try:
+        found: list[Json] = _post(body, wait_s)["payments"]
+    except LocalError as fault:
+        if fault.code != "nothing_due" or not named:
+            raise
+        found = read_exchange(named["exchange"])["payments"]
+        if not {order["order"] for order in orders} & {entry["order"] for entry in found}:
+            raise
+    return found
 
 
 COMMANDS = (draft, sign, send)
