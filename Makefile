@@ -11,6 +11,7 @@ PEER_MODULES := benchmarks/peers/node_modules/.package-lock.json
 SEEDS ?= 200
 LEDGER_SEEDS ?= $(SEEDS)
 LETTER_SEEDS ?= $(SEEDS)
+EXCHANGE_SEEDS ?= $(SEEDS)
 FIRST ?= 0
 TERMS ?= 3
 CYCLES ?= 8
@@ -60,10 +61,11 @@ vectors-check: dev ## Compare the vectors of the specification with what the cod
 words: dev ## Compile the French words of the node (locale/fr/LC_MESSAGES/*.po)
 	$(VENV)/bin/pybabel -q compile -d node/maillon/node/locale -D "maillon click"
 
-simulate: dev ## Run simulated federations, ledgers and posts: SEEDS=200 of each, from FIRST=0, or SEED=7 alone
+simulate: dev ## Run simulated federations, ledgers, posts and exchanges: SEEDS=200 of each, from FIRST=0, or SEED=7 alone
 	PYTHONPATH=tests $(PY) -m simulation.run $(if $(SEED),--seed $(SEED) --seeds 1,--seed $(FIRST) --seeds $(SEEDS)) $(ARGS)
 	PYTHONPATH=tests $(PY) -m simulation.ledger.run $(if $(SEED),--first-seed $(SEED) --seeds 1,--first-seed $(FIRST) --seeds $(LEDGER_SEEDS)) $(ARGS)
 	PYTHONPATH=tests $(PY) -m simulation.letters.run $(if $(SEED),--first-seed $(SEED) --seeds 1,--first-seed $(FIRST) --seeds $(LETTER_SEEDS)) $(ARGS)
+	PYTHONPATH=tests $(PY) -m simulation.exchange.run $(if $(SEED),--first-seed $(SEED) --seeds 1,--first-seed $(FIRST) --seeds $(EXCHANGE_SEEDS)) $(ARGS)
 
 mutants: dev ## Break the ledger's rules one by one: each has to be noticed
 	PYTHONPATH=tests $(PY) -m simulation.ledger.mutants $(ARGS)
@@ -96,7 +98,7 @@ base-check: dist ## Prove that the wheel works with its base dependencies alone
 	$(PY) tools/check_base_install.py dist/*.whl
 
 clean: ## Remove everything that can be made again, environments included
-	rm -rf $(VENV) .ci-venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache tests/interop/node_modules benchmarks/peers/node_modules
+	rm -rf $(VENV) .ci-venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .schemathesis .import_linter_cache tests/interop/node_modules benchmarks/peers/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # npm writes this file last, which makes it a stamp.
