@@ -88,6 +88,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Circuit]:
 
 
 @pytest.mark.capability("MSA-5")
+@pytest.mark.capability("CAH-32")
 def test_work_begun_ended_and_approved_with_no_network_goes_through_later_and_once(
     two: Circuit, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
