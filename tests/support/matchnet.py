@@ -203,6 +203,8 @@ class MatchNode:
                     self.desk.marks.gone(ids)
                     for id in ids:
                         self.desk.disk.drop_notice(id)
+                case _:
+                    pass
 
     def take(self, *records: Signed) -> None:
         """Take records in."""

@@ -45,9 +45,7 @@ def matches(
 
 
 @get("/v1/records/{id:str}/matches/{other:str}", opt=needs(PUBLIC), sync_to_thread=False)
-def why_not(
-    service: Node, caller: Who, id: FromPath[str], other: FromPath[str]
-) -> shapes.Match:
+def why_not(service: Node, caller: Who, id: FromPath[str], other: FromPath[str]) -> shapes.Match:
     """Say how well two records fit, and everything that makes it impossible."""
     return service.matching.why_not(id, other, caller)
 

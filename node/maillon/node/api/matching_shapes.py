@@ -349,5 +349,3 @@ class RelayReport(Struct):
     start: int
     end: int
     figures: list[RelayFigures]
-
-
