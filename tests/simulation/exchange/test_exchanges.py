@@ -49,6 +49,13 @@ def test_exchanges_stay_one_and_are_paid_once_whatever_happened() -> None:
         assert totals.get(what, 0) >= least, (what, totals.get(what, 0))
 
 
+def test_what_long_runs_found_stays_mended() -> None:
+    # A bundle's decision that overtook the opening of the second part waited under the first one.
+    for seed in (2454,):
+        result = simulate(seed)
+        assert not result.broken, f"{replay(seed)}\n{result.broken}"
+
+
 def test_one_seed_is_one_history_whatever_the_order_of_hashes() -> None:
     digests: list[list[str]] = []
     for hash_seed in ("0", "4242"):

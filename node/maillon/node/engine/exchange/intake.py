@@ -284,7 +284,8 @@ class Intake:
         places = exchanges_of(signed.header.kind, signed.id, signed.payload or {})
         if self.store.count_notes(notes.WAITING) >= bounds.WAITING_MAX:
             raise ExchangesFull("Too many steps wait for others already.")
-        place = places[0] if places else b""
+        # A bundle's decision stands in several transcripts, of which this node may read any one.
+        place = places[0] if len(places) == 1 else b""
         self.store.put_note(
             WaitingStep(signed.id, place, now, sent_by, own, signed.encode()).note()
         )
@@ -333,6 +334,11 @@ class Intake:
         """Take in the steps that waited for the opening of an exchange, or for one another."""
         for note in self.store.notes(notes.WAITING, exchange=exchange):
             self._again(notes.waiting_step(note), now)
+        several = [note for note in self.store.notes(notes.WAITING) if not note.exchange]
+        for waiting in map(notes.waiting_step, several):
+            signed = decode_record(waiting.record)
+            if exchange in exchanges_of(signed.header.kind, signed.id, signed.payload or {}):
+                self._again(waiting, now)
 
     def _again(self, waiting: WaitingStep, now: int) -> None:
         """Try a step once more. What is refused for good does not wait any longer."""
