@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from exchange_endings import FEE, NO, SAID, WEEKLY, Script
+from maillon.protocol.exchange import TransferFact
 from support.transcripts import (
     DAY,
     HOUR,
@@ -299,6 +300,63 @@ def erased_and_missing(kind: type[Play]) -> Play:
     return play
 
 
+def _moved(play: Play, order: bytes, amount: int, by: bytes, **given: Any) -> None:
+    """Let the ledger certify a transfer by somebody, and them name it."""
+    ref = play.state().payment_ref
+    assert ref is not None
+    payee = PROVIDER if by == REQUESTER else REQUESTER
+    play.transfers[order] = TransferFact(by, payee, "heure", amount, "certified", ref)
+    play.add("payment", by, transfer=order, amount=amount, unit="heure", **given)
+
+
+def paid_back_though_the_amount_was_raised(kind: type[Play]) -> Play:
+    play = kind()
+    play.agreed(mediator=MEDIATOR)
+    play.worked()
+    play.do("acceptance", REQUESTER)
+    play.paid()
+    complaint = play.do("complaint", REQUESTER, **NO)
+    less = play.do("acceptance", REQUESTER, amount=40, part=True, reason="Less.")
+    all_of_it: dict[str, Any] = {"amount": 60, **SAID}
+    play.add("mediation", MEDIATOR, refs=[complaint], at=complaint.at, **all_of_it)
+    _moved(play, b"\xa0" * 32, 20, PROVIDER, refs=[less])
+    return play
+
+
+def paid_though_the_acceptance_gave_way(kind: type[Play]) -> Play:
+    play = kind()
+    play.agreed(mediator=MEDIATOR)
+    out = play.worked()
+    play.do("acceptance", REQUESTER)
+    _moved(play, b"\xa0" * 32, 60, REQUESTER)
+    play.add("complaint", PROVIDER, refs=[out], at=out.at, **NO)
+    play.do("mediation", MEDIATOR, amount=45, **SAID)
+    _moved(play, b"\xa1" * 32, 15, PROVIDER)
+    return play
+
+
+def paid_beforehand_and_side_by_side(kind: type[Play]) -> Play:
+    play = kind()
+    agreement = play.agreed(silence={"pay": "mediated"})
+    for place in range(2):
+        _moved(play, bytes([0xA0 + place]) * 32, 40, REQUESTER, refs=[agreement])
+    _moved(play, b"\xa2" * 32, 5, STRANGER)
+    play.worked()
+    play.do("acceptance", REQUESTER)
+    _moved(play, b"\xa3" * 32, 60, PROVIDER)
+    return play
+
+
+def paid_under_the_other_agreement(kind: type[Play]) -> Play:
+    play = kind()
+    quote = play.quoted()
+    first = play.add("agreement", REQUESTER, refs=[quote], quote=quote.id)
+    _moved(play, b"\xa0" * 32, 60, REQUESTER, refs=[first])
+    second = play.add("agreement", REQUESTER, device=1, refs=[quote], quote=quote.id)
+    play.add("message", PROVIDER, refs=[second], text="Fine.", lang="en")
+    return play
+
+
 CROSSINGS: Final[dict[str, Script]] = {
     script.__name__.replace("_", " "): script
     for script in (
@@ -322,6 +380,10 @@ CROSSINGS: Final[dict[str, Script]] = {
         answered_by_two_devices,
         evaluated_too_late,
         erased_and_missing,
+        paid_back_though_the_amount_was_raised,
+        paid_though_the_acceptance_gave_way,
+        paid_beforehand_and_side_by_side,
+        paid_under_the_other_agreement,
     )
 }
 """Each crossing by its name in words."""

@@ -194,7 +194,7 @@ class State {
       t: transcript, transfers, time: 0, requester: transcript.said.requester, provider: transcript.said.provider,
       first: transcript.said.provider, quotes: new Map(), agreement: null, agreedQuote: null, terms: null, waits: false,
       decided: false, slots: new Map(), changes: new Map(), tasks: new Map(), handovers: new Map(), fixed: [], dispute: null,
-      dissent: null, ended: null, payments: [], hold: null, evaluations: new Set(), claims: new Map(), void: [],
+      dissent: null, ended: null, firstFixed: null, payments: [], hold: null, evaluations: new Set(), claims: new Map(), void: [],
     })
     this.payer = transcript.said.payer ?? this.requester
   }
@@ -260,12 +260,12 @@ class State {
 
   flows() {
     let [paid, announced, begun] = [0, 0, 0]
-    for (const { transfer, amount, author } of this.payments) {
+    for (const { transfer, amount, author, moved } of this.payments) {
       if (!transfer) continue
       const sign = this.t.providers.has(author) ? -1 : 1
       const fact = this.transfers.get(transfer)
       if (fact?.status === 'void') continue
-      if (fact) begun += sign * fact.amount
+      if (fact && !(moved && sign < 0)) begun += sign * fact.amount
       if (fact?.status === 'certified') paid += sign * fact.amount
       else announced += sign * (fact ? fact.amount : amount)
     }
@@ -277,12 +277,16 @@ class State {
 
   evaluateUntil() {
     if (!this.terms || this.ended) return null
-    const first = this.payments.find(({ transfer }) => {
+    const pair = [this.requester, this.provider]
+    const times = []
+    for (const { transfer, moved, time, author } of this.payments) {
       const fact = transfer && this.transfers.get(transfer)
-      return fact && fact.status === 'certified' && fact.amount > 0
-        && [[this.requester, this.provider], [this.provider, this.requester]].some(([a, b]) => fact.payer === a && fact.payee === b)
-    })
-    return first ? first.time + this.terms.evaluate_within_s : null
+      if (!fact || fact.status !== 'certified' || fact.amount <= 0) continue
+      if (fact.payer === fact.payee || !pair.includes(fact.payer) || !pair.includes(fact.payee)) continue
+      if (!moved) times.push(time)
+      else if (this.firstFixed !== null && !this.t.providers.has(author)) times.push(Math.max(time, this.firstFixed))
+    }
+    return times.length ? Math.min(...times) + this.terms.evaluate_within_s : null
   }
 
   released() {
@@ -307,6 +311,7 @@ class State {
     }
     for (const task of this.tasks.values()) if (!task.to) task.fixed = true
     this.fixed.push({ amount, full, time, how, step, until, payer: this.payer, whole, part: amount < full })
+    if (full > 0) this.firstFixed ??= time
     this.dissent = null
     if (!this.recurring) for (const [id, { kind }] of this.changes) if (kind === 'appointment') this.changes.delete(id)
   }
@@ -524,10 +529,11 @@ const GATES = {
     const { paid, announced } = s.flows()
     return [s.requester, s.payer, ...(s.owed() - paid - announced < 0 ? [s.provider] : [])]
   }, (s, phase, who) => {
-    if (s.agreement === null || s.waits || !s.last) return true
-    if (s.terms.kind !== 'amount' && s.owed() === 0) return s.saidOutside() && 'nothing_due'
+    if (s.agreement === null || s.waits) return true
     const { paid, announced } = s.flows()
     const left = s.owed() - paid - announced
+    if (!s.last && !(s.ended && left < 0 && who === s.provider)) return true
+    if (s.terms.kind !== 'amount' && s.owed() === 0) return s.saidOutside() && 'nothing_due'
     return !(left > 0 || (left < 0 && who === s.provider)) && 'nothing_due'
   }],
   hold: [(s) => [s.requester, s.payer], (s, phase) => ![...WORK, 'disputed'].includes(phase)],
@@ -784,21 +790,16 @@ const RULES = {
       return
     }
     if (s.payments.some((one) => one.transfer === transfer)) no('decided')
-    const rival = ({ kind, author: by, payload }, other) => kind === 'payment' && by === author
-      && payload?.transfer === transfer && s.t.sees(s.t.seen[other], s.agreement)
-    if (s.t.beaten(place, rival)) no('rival')
-    if (s.last.step && !s.t.sees(eyes, s.last.step)) no('unknown_step')
+    if (namedBetter(s, author, transfer, place)) no('rival')
+    if (s.last?.step && !s.t.sees(eyes, s.last.step)) no('unknown_step')
     if (unit !== s.terms.unit) no('unit')
     const fact = s.transfers.get(transfer)
     if (fact) {
-      const back = author === s.provider
-      const [to, from] = [[s.provider, ...(s.terms.split ?? []).map((one) => one.author)], [s.requester, s.payer]]
-      const refs = s.t.steps.filter(({ kind, payload }) => kind === 'agreement' && payload).map(({ id, payload }) => refOf(payload.salt, id))
-      const right = fact.unit === unit && refs.includes(fact.ref)
-        && (back ? from : to).includes(fact.payee) && (back ? [s.provider] : from).includes(fact.payer)
-      if (!right) no('transfer')
+      if (fact.unit !== unit || !rightTransfer(s, author, fact)) no('transfer')
     }
-    s.payments.push({ transfer, amount, author, time: s.time })
+    const { paid, announced } = s.flows()
+    const more = author === s.provider && (fact?.amount ?? amount) > paid + announced - s.owed()
+    s.payments.push({ transfer, amount, author, time: s.time, moved: more })
   },
 
   cancellation(s, step, place, eyes, { fee: offered }) {
@@ -837,6 +838,33 @@ const RULES = {
     s.claims.set(claim, true)
   },
   funding() {},
+}
+
+const namedBetter = (s, author, transfer, place) => s.t.beaten(place, ({ kind, author: by, payload }, other) =>
+  kind === 'payment' && by === author && payload?.transfer === transfer && s.t.sees(s.t.seen[other], s.agreement))
+
+/** Whether a transfer is for this exchange, from the author's side to the other one. */
+function rightTransfer(s, author, { ref, payer, payee }) {
+  const back = author === s.provider
+  const [to, from] = [[s.provider, ...(s.terms.split ?? []).map((one) => one.author)], [s.requester, s.payer]]
+  const refs = s.t.steps.filter(({ kind, payload }) => kind === 'agreement' && payload).map(({ id, payload }) => refOf(payload.salt, id))
+  return refs.includes(ref) && (back ? from : to).includes(payee) && (back ? [s.provider] : from).includes(payer)
+}
+
+// Why a payment is void, unless the ledger moved its money all the same.
+const UNLESS_MOVED = ['role', 'phase', 'nothing_due', 'unknown_step', 'unit', 'equivocation']
+
+/** Count what the ledger certified, though the step that names it was not possible. */
+function moved(s, step, place, reason) {
+  const { kind, author, payload } = step
+  if (kind !== 'payment' || !UNLESS_MOVED.includes(reason) || s.agreement === null || !payload?.transfer) return false
+  const { transfer } = payload
+  const fact = s.transfers.get(transfer)
+  if (fact?.status !== 'certified' || fact.unit !== s.terms.unit || ![...either(s), s.payer].includes(author)) return false
+  if (!rightTransfer(s, author, fact) || s.payments.some((one) => one.transfer === transfer)) return false
+  if (namedBetter(s, author, transfer, place)) return false
+  s.payments.push({ transfer, amount: fact.amount, author, time: s.time, moved: true })
+  return true
 }
 
 function inTime(s, fixed, { author }, place, eyes) {
@@ -882,9 +910,11 @@ export function fold(steps, transfers, now) {
     state.goOn(t.time[place])
     try {
       state.take(step, place)
+      if (step.kind !== 'agreement') continue
+      state.void = state.void.filter(([id, reason]) => !moved(state, t.steps[t.place.get(id)], t.place.get(id), reason))
     } catch (error) {
       if (!(error instanceof Void)) throw error
-      state.void.push([step.id, error.message])
+      if (!moved(state, step, place, error.message)) state.void.push([step.id, error.message])
     }
   }
   for (const step of t.foreign) state.void.push([step.id, 'exchange'])

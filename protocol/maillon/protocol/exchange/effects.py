@@ -35,6 +35,9 @@ def fix(
     state.fixed.append(
         Fixed(amount, full, at, how, step, accept_until, state.payer, whole, amount < full)
     )
+    if state.first_fixed_at is None and full > 0:
+        # Kept for good: a dispute dates the fixed amount anew, the evaluation it must not.
+        state.first_fixed_at = at
     state.dissent = None
     if not state.recurring:
         for change in list(state.changes.values()):

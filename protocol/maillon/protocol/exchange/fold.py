@@ -49,6 +49,12 @@ RULES: Final[dict[str, Rule]] = {
     "guarantee_closed": rules_money.guarantee_closed,
 }
 
+MONEY_ANYWAY: Final = frozenset(
+    {"role", "phase", "nothing_due", "unknown_step", "unit", "equivocation"}
+)
+"""Why a payment is void unless the ledger certified its transfer: all that depends on what crossed
+it, and none of what the transfer itself is."""
+
 
 def fold(steps: Iterable[Step], facts: Facts = NO_FACTS, now: int = 0) -> Exchange:
     """Return the state of an exchange at a time.
@@ -72,11 +78,28 @@ def fold(steps: Iterable[Step], facts: Facts = NO_FACTS, now: int = 0) -> Exchan
     )
     for place, step in enumerate(arranged.steps):
         advance(state, arranged.time[place])
-        reason = _taken(state, step, place)
+        reason = _unless_moved(state, step, place, _taken(state, step, place))
         if reason is not None:
             state.void.append((step.id, step.kind, reason))
+        elif step.kind == "agreement":
+            _moved_before(state)
     state.void.extend((step.id, step.kind, "exchange") for step in arranged.foreign)
     return exchange_at(state, now)
+
+
+def _unless_moved(state: State, step: Step, place: int, reason: str | None) -> str | None:
+    """Return why a step is void, or None for a payment whose money moved all the same."""
+    anyway = step.kind == "payment" and reason in MONEY_ANYWAY
+    return None if anyway and rules_money.moved(state, step, place) else reason
+
+
+def _moved_before(state: State) -> None:
+    """Count the money that moved under an agreement which gave way to this, later one."""
+    arranged = state.arranged
+    for entry in list(state.void):
+        place = arranged.place[entry[0]]
+        if _unless_moved(state, arranged.steps[place], place, entry[2]) is None:
+            state.void.remove(entry)
 
 
 def _taken(state: State, step: Step, place: int) -> str | None:
@@ -163,7 +186,8 @@ def check_next(
         b"", kind, by, author, signer_role, now, exchange.heads[-STEP_REFS_MAX:], payload
     )
     phase = state.phase()
-    reason = _judged(state, step, len(state.arranged.steps), ALL)
+    place = len(state.arranged.steps)
+    reason = _unless_moved(state, step, place, _judged(state, step, place, ALL))
     if kind == "opening":
         reason = "phase"
     if len(exchange.order) >= TRANSCRIPT_STEPS_MAX:

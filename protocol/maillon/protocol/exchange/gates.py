@@ -165,7 +165,9 @@ def _payment(state: State, author: bytes, phase: str) -> str | None:
     back = author == state.provider and owed < 0
     if author not in (state.requester, state.payer) and not back:
         return "role"
-    if state.agreement is None or state.waits_for_bundle or not state.fixed:
+    if state.agreement is None or state.waits_for_bundle:
+        return "phase"
+    if not state.fixed and not (back and state.ended):
         return "phase"
     outside = state.terms is not None and state.terms["kind"] != "amount"
     if outside and state.owed == 0:

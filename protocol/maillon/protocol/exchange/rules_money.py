@@ -5,7 +5,7 @@ from __future__ import annotations
 from maillon.protocol.exchange.gates import No
 from maillon.protocol.exchange.rules_change import after_agreement
 from maillon.protocol.exchange.state import PayState, State
-from maillon.protocol.exchange.steps import Step, content
+from maillon.protocol.exchange.steps import Step, TransferFact, content
 
 
 def hold(state: State, step: Step, place: int, known: int) -> None:
@@ -34,7 +34,58 @@ def payment(state: State, step: Step, place: int, known: int) -> None:
         state.payments.append(PayState(step.id, state.time, None, how, 0, step.author))
         return
     order = payload["transfer"]
+    if any(other.order == order for other in state.payments):
+        raise No("decided")
+    if _named_better(state, step, place):
+        raise No("rival")
+    fixed = state.fixed[-1].step if state.fixed else None
+    if fixed is not None and not state.arranged.sees(known, fixed):
+        raise No("unknown_step")
+    if payload["unit"] != terms.get("unit"):
+        raise No("unit")
+    fact = state.transfer(order)
+    amount = int(payload["amount"])
+    if fact is not None:
+        if fact.unit != payload["unit"] or not _right(state, step.author, fact):
+            raise No("transfer")
+        amount = fact.amount
+    # More than there is to give back was not asked for either.
+    unasked = step.author == state.provider and amount > sum(state.flows()) - state.owed
+    state.payments.append(
+        PayState(step.id, state.time, order, "transfer", amount, step.author, moved=unasked)
+    )
+
+
+def moved(state: State, step: Step, place: int) -> bool:
+    """Count money that the ledger moved, though the step that names it was not possible.
+
+    Whatever crossed the step: what is certified for this exchange between its two sides is a fact.
+    Return whether it counts.
+    """
+    if state.agreement is None or step.payload is None or "transfer" not in step.payload:
+        return False
+    order = step.payload["transfer"]
+    fact = state.transfer(order)
+    if (
+        fact is None
+        or fact.status != "certified"
+        or step.author not in (state.requester, state.payer, state.provider)
+        or fact.unit != (state.terms or {}).get("unit")
+        or not _right(state, step.author, fact)
+        or any(other.order == order for other in state.payments)
+        or _named_better(state, step, place)
+    ):
+        return False
+    state.payments.append(
+        PayState(step.id, state.time, order, "transfer", fact.amount, step.author, moved=True)
+    )
+    return True
+
+
+def _named_better(state: State, step: Step, place: int) -> bool:
+    """Tell whether a rival that names the same transfer counts rather than this step."""
     arranged = state.arranged
+    order = content(step)["transfer"]
 
     def rival(other: int) -> bool:
         candidate = arranged.steps[other]
@@ -46,28 +97,16 @@ def payment(state: State, step: Step, place: int, known: int) -> None:
             and arranged.sees(arranged.past[other], state.agreement)
         )
 
-    if any(other.order == order for other in state.payments):
-        raise No("decided")
-    if arranged.beaten(place, rival):
-        raise No("rival")
-    fixed = state.fixed[-1].step
-    if fixed is not None and not arranged.sees(known, fixed):
-        raise No("unknown_step")
-    if payload["unit"] != terms.get("unit"):
-        raise No("unit")
-    fact = state.transfer(order)
-    amount = int(payload["amount"])
-    if fact is not None:
-        theirs = _receivers(state, step.author)
-        if (
-            fact.unit != payload["unit"]
-            or fact.ref not in state.refs_known()
-            or fact.payee not in theirs
-            or fact.payer not in _givers(state, step.author)
-        ):
-            raise No("transfer")
-        amount = fact.amount
-    state.payments.append(PayState(step.id, state.time, order, "transfer", amount, step.author))
+    return arranged.beaten(place, rival)
+
+
+def _right(state: State, author: bytes, fact: TransferFact) -> bool:
+    """Tell whether a transfer is for this exchange, from the author's side to the other one."""
+    return (
+        fact.ref in state.refs_known()
+        and fact.payee in _receivers(state, author)
+        and fact.payer in _givers(state, author)
+    )
 
 
 def _givers(state: State, author: bytes) -> set[bytes]:

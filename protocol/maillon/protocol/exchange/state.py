@@ -114,7 +114,10 @@ class Dispute:
 
 @dataclass(slots=True)
 class PayState:
-    """A payment step as it was said; what it is worth the ledger says."""
+    """A payment step as it was said; what it is worth the ledger says.
+
+    `moved` says that nobody asked for it, and that it counts because the ledger moved the money.
+    """
 
     step: bytes
     at: int
@@ -122,6 +125,7 @@ class PayState:
     how: str
     amount: int
     author: bytes
+    moved: bool = False
 
 
 @dataclass(slots=True)
@@ -163,6 +167,7 @@ class State:
     changes: dict[bytes, ChangeState] = field(default_factory=dict[bytes, ChangeState])
     tasks: dict[bytes, TaskState] = field(default_factory=dict[bytes, TaskState])
     fixed: list[Fixed] = field(default_factory=list[Fixed])
+    first_fixed_at: int | None = None
     dispute: Dispute | None = None
     dissent: bytes | None = None
     payments: list[PayState] = field(default_factory=list[PayState])
@@ -323,6 +328,9 @@ class State:
             return self.settled_outside()
         begun = 0
         for payment in self.payments:
+            if payment.moved and self._back(payment):
+                # Or else a provider could send something back to bring about a dispute.
+                continue
             fact = self.fact(payment)
             if fact is not None and fact.status != "void":
                 begun += -fact.amount if self._back(payment) else fact.amount
@@ -331,21 +339,31 @@ class State:
     def _back(self, payment: PayState) -> bool:
         return payment.author in self.arranged.providers
 
-    def between(self) -> PayState | None:
-        """Return the first payment whose certified transfer is between requester and provider."""
+    def first_paid_at(self) -> int | None:
+        """Return when the first certified transfer between requester and provider counted.
+
+        One that moved before anything was due counts from when something was; one that moved to
+        the requester's side unasked does not.
+        """
+        found: list[int] = []
         for payment in self.payments:
             fact = self.fact(payment)
-            if fact is not None and fact.status == "certified" and fact.amount > 0:
-                if {fact.payer, fact.payee} == {self.requester, self.provider}:
-                    return payment
-        return None
+            if fact is None or fact.status != "certified" or fact.amount <= 0:
+                continue
+            if {fact.payer, fact.payee} != {self.requester, self.provider}:
+                continue
+            if not payment.moved:
+                found.append(payment.at)
+            elif self.first_fixed_at is not None and not self._back(payment):
+                found.append(max(payment.at, self.first_fixed_at))
+        return min(found, default=None)
 
     def evaluate_until(self) -> int | None:
         """Return the last second of the evaluation, or None while there is nothing to evaluate."""
         if self.terms is None or self.ended:
             return None
-        first = self.between()
-        return None if first is None else first.at + int(self.terms["evaluate_within_s"])
+        first = self.first_paid_at()
+        return None if first is None else first + int(self.terms["evaluate_within_s"])
 
     def guaranteed_until(self) -> int | None:
         """Return the last second in which the guarantee can be claimed, or None without one."""
