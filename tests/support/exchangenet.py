@@ -45,7 +45,11 @@ class Chains:
         self.transfers: dict[bytes, Transfer] = {}
         self.waiting: dict[bytes, bytes] = {}
         self.numbers = itertools.count(1)
-        """Orders differ although they say the same, as those of an account do by their number."""
+        """Orders differ although they say the same, as real ones do by the time they end."""
+        self.last: dict[bytes, int] = {}
+        """The number of the last order of an account: one that is not above it is stale."""
+        self.unread = False
+        """Nobody has read yet which numbers were taken."""
         self.refuse: set[bytes] = set()
         """Payers whose orders are refused."""
 
@@ -58,19 +62,23 @@ class Chains:
         done = 0
         waiting, self.waiting = self.waiting, {}
         for digest, data in waiting.items():
-            what, payer, payee, unit, amount, ref, order, expiry, _number = cast(
+            what, payer, payee, unit, amount, ref, order, expiry, number, _which = cast(
                 "list[Any]", decode(data, bytes_max=1_024)
             )
             id = order or digest
             before = self.transfers.get(id)
             match what:
                 case "hold" | "pay" if before is None:
-                    status = "held" if what == "hold" else "certified"
-                    if payer in self.refuse:
+                    status, reason = "held" if what == "hold" else "certified", ""
+                    if number <= self.last.get(payer, 0):
+                        status, reason = "refused", "stale_sequence"
+                    elif payer in self.refuse:
                         status = "refused"
+                    else:
+                        self.last[payer] = number
                     self.transfers[id] = Transfer(
-                        id, status, payer, payee, unit, amount, ref, expiry,
-                        final=status == "certified",
+                        id, status, payer, payee, unit, amount, ref, expiry, reason,
+                        final=status in ("certified", "refused"),
                     )  # fmt: skip
                 case "confirm" | "release" if before is not None and before.status == "held":
                     status = "posted" if what == "confirm" else "void"
@@ -109,28 +117,30 @@ class ModelLedger:
         return [one for one in every if (one.payer, one.ref) == (payer, ref)]
 
     def lapsed(self, data: bytes) -> bool:
-        return False
+        fields = cast("list[Any]", decode(data, bytes_max=1_024))
+        return not self._chains.unread and fields[8] <= self._chains.last.get(fields[1], 0)
 
     def may_sign(self, wanted: Wanted) -> bool:
         return wanted.what == "confirm" or (
             (wanted.payee if wanted.what == "release" else wanted.payer)[1:33] == self._coop
         )
 
-    def sign(self, wanted: Wanted, *, delegate: bytes | None = None) -> Ordered:
+    def sign(self, wanted: Wanted, *, delegate: bytes | None = None, after: int = 0) -> Ordered:
         if not self.may_sign(wanted):
             raise LocalError("The key is elsewhere.")
+        number = 0 if wanted.order else 1 + max(after, self._chains.last.get(wanted.payer, 0))
         data = encode(
             [
                 wanted.what, wanted.payer, wanted.payee, wanted.unit, wanted.amount, wanted.ref,
-                wanted.order, wanted.expiry, next(self._chains.numbers),
+                wanted.order, wanted.expiry, number, next(self._chains.numbers),
             ]
         )  # fmt: skip
         id = hashlib.sha256(data).digest()
         if wanted.order:
             id = notes.about_hold(wanted.what, wanted.order)
-        return Ordered(id, data)
+        return Ordered(id, data, number)
 
-    def unsigned(self, wanted: Wanted, key: bytes) -> Unsigned:
+    def unsigned(self, wanted: Wanted, key: bytes, *, after: int = 0) -> Unsigned:
         raise LocalError("Nobody signs elsewhere here.")
 
     def signed(self, wanted: Wanted, key: bytes, body: bytes, signature: bytes) -> Ordered:

@@ -12,7 +12,7 @@ from maillon.protocol.errors import StepRefused
 from maillon.protocol.exchange import Exchange
 from maillon.protocol.records import DAY_S
 from support.dying import Died, DyingStore
-from support.exchangenet import CoopNode, Net
+from support.exchangenet import Net
 from support.world import Member
 
 STEPS = 40
@@ -80,10 +80,9 @@ class Walk:
     def act(self) -> None:
         """Let somebody do something that is possible by what they know."""
         net = self.net
-        pairs: tuple[Member | None, ...] = (self.asks, self.gives)
-        who = self.rng.choice(pairs)
-        node: CoopNode = net.node_of(who) if who is not None else net.nodes[2]
-        author = who.author if who is not None else node.coop.author
+        member = self.rng.choice((self.asks, self.gives))
+        who: Member | None = member
+        node, author = net.node_of(member), member.author
         if self.rng.random() < 0.15:
             who, node, author = None, net.nodes[2], net.nodes[2].coop.author
             if node.store.row(self.exchange) is None:

@@ -233,7 +233,11 @@ def test_a_bundle_is_accepted_once_and_every_part_counts(
     done = call(asks.node, f"/v1/bundles/{thing}/commit", by=asks.person)
     assert done["status"] == "commit"
     for who in (gives, other):
-        reaches(who, exchanges[who.author], "agreed", "scheduled")
+        exchange = exchanges[who.author]
+        reaches(who, exchange, "agreed", "scheduled")
+        # Both are reserved on the same account, by orders that were signed in one go.
+        wait_for(lambda: part(who, exchange, "hold"), "it is reserved")  # noqa: B023
+        assert [payment["status"] for payment in show(asks, exchange)["payments"]] == ["held"]
 
 
 def test_a_device_signs_what_the_node_drafted(

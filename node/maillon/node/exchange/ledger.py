@@ -91,10 +91,10 @@ class NoLedgerHere:
     def may_sign(self, wanted: Wanted) -> bool:
         return False
 
-    def sign(self, wanted: Wanted, *, delegate: bytes | None = None) -> Ordered:
+    def sign(self, wanted: Wanted, *, delegate: bytes | None = None, after: int = 0) -> Ordered:
         raise AskingError(_("This federation was founded without accounts."))
 
-    def unsigned(self, wanted: Wanted, key: bytes) -> Unsigned:
+    def unsigned(self, wanted: Wanted, key: bytes, *, after: int = 0) -> Unsigned:
         raise AskingError(_("This federation was founded without accounts."))
 
     def signed(self, wanted: Wanted, key: bytes, body: bytes, signature: bytes) -> Ordered:
@@ -209,12 +209,14 @@ class NodeLedger:
         return None
 
     def lapsed(self, data: bytes) -> bool:
-        """Tell whether an order that nobody knows can never be carried out any more."""
+        """Tell whether an order that did not become certain can never do so any more."""
         form, encoded = _parts(data)
         if form != ORDER:
             return False
         order = decode_order(encoded)
         book = self._runner.machine.book
+        if self._runner.machine.reading.behind(order.chain):
+            return False  # it may stand in a block that was not read yet
         account = book.state(order.chain).account(order.account)
         # Blocks are dated: one that comes may be a little older than this clock.
         over = book.head(order.chain).time > order.until
@@ -285,7 +287,7 @@ class NodeLedger:
             wanted.arbiter,
         )
 
-    def sign(self, wanted: Wanted, *, delegate: bytes | None = None) -> Ordered:
+    def sign(self, wanted: Wanted, *, delegate: bytes | None = None, after: int = 0) -> Ordered:
         """Sign with a key held here: the account's, or `delegate`'s under a spending mandate."""
         account = account_of(wanted.payer)[1]
         if wanted.what in ("confirm", "release"):
@@ -306,7 +308,7 @@ class NodeLedger:
                 account=account,
             )
         if delegate is not None:
-            return self._delegated(wanted, found, delegate)
+            return self._delegated(wanted, found, delegate, after)
         key = self._key(wanted)
         if key is None:
             raise KeyElsewhere(
@@ -314,14 +316,43 @@ class NodeLedger:
                 hint=_("It is signed on the device of who it belongs to, or under a mandate."),
                 account=account,
             )
-        order = self._asking.sign(found, self._action(wanted), key)
+        return self._signed(wanted, found, key, after)
+
+    def _number(self, wanted: Wanted, account: Account, after: int) -> int:
+        """Return the next number: above what was placed, what waits, and what was signed here."""
+        coop, id = account_of(wanted.payer)
+        last = max(account.seq, after)
+        if coop == self._host.coop:
+            last = max(last, self._runner.machine.queue.last_seq(id))
+        # One so high would be refused, or leave no room above it.
+        return (account.seq if last >= account.seq + SEQ_GAP_MAX else last) + 1
+
+    def _signed(
+        self,
+        wanted: Wanted,
+        account: Account,
+        key: SigningKey,
+        after: int,
+        mandate: bytes = b"",
+    ) -> Ordered:
+        coop, id = account_of(wanted.payer)
+        order = sign_order(
+            key,
+            self._runner.machine.fed,
+            id,
+            self._number(wanted, account, after),
+            coop,
+            self._host.time() + bounds.ORDER_LIFETIME_S,
+            self._action(wanted),
+            mandate=mandate,
+        )
         return self._ordered(order)
 
     def _ordered(self, order: Order) -> Ordered:
         id = order.id(self._runner.machine.fed)
-        return Ordered(id, encode([ORDER, order.encode()]))
+        return Ordered(id, encode([ORDER, order.encode()]), order.seq)
 
-    def _delegated(self, wanted: Wanted, account: Account, delegate: bytes) -> Ordered:
+    def _delegated(self, wanted: Wanted, account: Account, delegate: bytes, after: int) -> Ordered:
         key = self._keys.held(delegate)
         mandate = next((m for m in account.mandates.values() if m.key == delegate), None)
         if key is None or mandate is None:
@@ -330,22 +361,7 @@ class NodeLedger:
                 hint=_("A spending mandate is given with: maillon account mandate"),
                 account=account.id,
             )
-        coop, id = account_of(wanted.payer)
-        last = account.seq
-        if coop == self._host.coop:
-            last = max(last, self._runner.machine.queue.last_seq(id))
-            last = account.seq if last >= account.seq + SEQ_GAP_MAX else last
-        order = sign_order(
-            key,
-            self._runner.machine.fed,
-            id,
-            last + 1,
-            coop,
-            self._host.time() + bounds.ORDER_LIFETIME_S,
-            self._action(wanted),
-            mandate=mandate.id,
-        )
-        return self._ordered(order)
+        return self._signed(wanted, account, key, after, mandate.id)
 
     def _settled(self, wanted: Wanted) -> Ordered:
         coop, account = account_of(wanted.payee)
@@ -374,7 +390,7 @@ class NodeLedger:
 
     # --- on a device ----------------------------------------------------------------------------
 
-    def unsigned(self, wanted: Wanted, key: bytes) -> Unsigned:
+    def unsigned(self, wanted: Wanted, key: bytes, *, after: int = 0) -> Unsigned:
         """Return what a device is to sign with a key of the account, or of a mandate on it."""
         fed = self._runner.machine.fed
         if wanted.what in ("confirm", "release"):
@@ -388,11 +404,9 @@ class NodeLedger:
         if found is None:
             raise NoSuchAccount(_("There is no such account yet."))
         coop, account = account_of(wanted.payer)
-        last = found.seq
-        if coop == self._host.coop:
-            last = max(last, self._runner.machine.queue.last_seq(account))
         until = self._host.time() + bounds.ORDER_LIFETIME_S
-        body = order_body(account, last + 1, coop, until, self._action(wanted))
+        number = self._number(wanted, found, after)
+        body = order_body(account, number, coop, until, self._action(wanted))
         return Unsigned(order_id(fed, body), body, signing.signed_bytes(signing.ORDER, fed, body))
 
     def signed(self, wanted: Wanted, key: bytes, body: bytes, signature: bytes) -> Ordered:

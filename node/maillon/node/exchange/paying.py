@@ -77,7 +77,11 @@ class Paying(Part):
         """Draft an order that a device is to sign."""
         exchange = self.asking.exchange(id, caller)
         one = self._one(exchange, request.what, caller)
-        unsigned = self.core.setup.ledger.unsigned(one, bytes.fromhex(request.key))
+        unsigned = self.core.setup.ledger.unsigned(
+            one,
+            bytes.fromhex(request.key),
+            after=self.core.settling.last_number(one.payer),
+        )
         return shapes.OrderDraftOut(
             one.what,
             unsigned.id.hex(),
@@ -122,9 +126,7 @@ class Paying(Part):
                     bytes.fromhex(signed.body),
                     bytes.fromhex(signed.signature),
                 )
-                effects.append(
-                    self.core.settling.write_down(exchange, one, ordered.id, ordered.data, now)
-                )
+                effects.append(self.core.settling.write_down(exchange, one, ordered, now))
         self._runner.do(effects)
         if request.wait_s:
             await self._runner.settled(exchange, request.wait_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
 
@@ -12,6 +13,7 @@ from maillon.node.engine.exchange import notes
 from maillon.node.engine.exchange.core import ExchangeCore
 from maillon.node.engine.exchange.notes import OrderNote
 from maillon.node.engine.exchange.ports import Ask, Effect, Fault, Happened, Post, Release
+from maillon.node.engine.exchange.settling import STALE
 from maillon.node.exchange.ports import Host
 from maillon.node.post.ports import Sending
 from maillon.protocol.errors import LocalError, MaillonError, RemoteError
@@ -61,6 +63,8 @@ class ExchangeRunner:
         self._asks: dict[bytes, None] = {}
         self._asked = trio.Event()
         self._busy: set[bytes] = set()
+        self._lines: dict[bytes, deque[bytes]] = {}
+        """Orders of one account, the lowest number first: one that is overtaken is refused."""
         self._handed: dict[bytes, None] = {}
         self.letters_refused = 0
 
@@ -142,10 +146,28 @@ class ExchangeRunner:
             for order in asks:
                 if order not in self._busy:
                     self._busy.add(order)
-                    nursery.start_soon(self._carry_out, order)
+                    self._stand_in_line(order, nursery)
             if not self._asks:
                 self._asked = trio.Event()
                 await self._asked.wait()
+
+    def _stand_in_line(self, order: bytes, nursery: trio.Nursery) -> None:
+        """Have an order carried out after those of its account that were signed before."""
+        note = self.core.store.note(notes.ORDER, order)
+        found = None if note is None else notes.order_note(note)
+        account = order if found is None or not found.number else found.payer
+        line = self._lines.get(account)
+        if line is not None:
+            line.append(order)
+            return
+        self._lines[account] = deque((order,))
+        nursery.start_soon(self._in_line, account)
+
+    async def _in_line(self, account: bytes) -> None:
+        line = self._lines[account]
+        while line:
+            await self._carry_out(line.popleft())
+        del self._lines[account]
 
     async def _carry_out(self, order: bytes) -> None:
         try:
@@ -158,7 +180,7 @@ class ExchangeRunner:
             # Something may have become of it while it was handed over.
             if after is not None and notes.order_note(after).status in ("ordered", "waiting"):
                 self.core.ordered(order, status, reason, detail)
-            if status == "refused":
+            if status == "refused" and reason != STALE:  # which is signed anew
                 self._host.happened(None, "refused", {"exchange": found.exchange, "code": reason})
         except MaillonError as fault:
             self._host.fault("exchanges", str(fault))

@@ -62,6 +62,13 @@ RETRY_S: Final = 3_600
 """How long after a refusal the same is not ordered again by itself: whoever pays may do so at once
 when they have made room."""
 
+STALE_TRIES_MAX: Final = 8
+"""How often what lapsed is signed anew at once within that time: another order of the account, from
+a device or given at the same moment, took its number. Nobody is that late that often by chance."""
+
+NUMBERS_MAX: Final = 4_096
+"""Accounts whose last number signed here is remembered: for the moment until an order is placed."""
+
 MISSING_S: Final = 60
 """Wait before others are asked for steps that are missing: letters under way come by themselves.
 Doubled each time."""

@@ -126,7 +126,8 @@ class OrderNote:
 
     `id` is the order's; that of a confirmation or release is derived from the reservation
     `order` it is about. `data` is what is handed to the ledger. `status` is ordered, waiting, held,
-    certified, void, returned, refused or dead; `step` the step that told it.
+    certified, void, returned, refused or dead (it can never be carried out any more); `step` the
+    step that told it; `number` its place among the orders of the account, 0 for none.
     """
 
     id: bytes
@@ -145,6 +146,7 @@ class OrderNote:
     reason: str = ""
     detail: str = ""
     step: bytes = b""
+    number: int = 0
 
     @property
     def transfer(self) -> bytes:

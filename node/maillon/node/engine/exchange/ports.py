@@ -248,10 +248,15 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Ordered:
-    """A signed order, confirmation or release: `id` names the transfer, `data` is carried out."""
+    """A signed order, confirmation or release: `id` names the transfer, `data` is carried out.
+
+    `number` is the order's among those of its account, which are carried out in rising order; 0 for
+    what has none.
+    """
 
     id: bytes
     data: bytes
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,22 +289,27 @@ class Ledger(Protocol):
         ...
 
     def lapsed(self, data: bytes) -> bool:
-        """Tell whether an order that nobody knows can never be carried out any more."""
+        """Tell whether an order that did not become certain can never do so any more.
+
+        It is too late for it, or its number was taken by another; False while the chain was not
+        read to where that would show.
+        """
         ...
 
     def may_sign(self, wanted: Wanted) -> bool:
         """Tell whether a key held here could sign it now, as the account's own or its coop's."""
         ...
 
-    def sign(self, wanted: Wanted, *, delegate: bytes | None = None) -> Ordered:
+    def sign(self, wanted: Wanted, *, delegate: bytes | None = None, after: int = 0) -> Ordered:
         """Sign with a key held here: the account's, or `delegate`'s under a spending mandate.
 
+        `after` is the highest number of this account that was signed and is not placed yet.
         Raises: LocalError (`key_elsewhere`, `not_found`), LedgerError.
         """
         ...
 
-    def unsigned(self, wanted: Wanted, key: bytes) -> Unsigned:
-        """Return what a device is to sign. Raises: as `sign`."""
+    def unsigned(self, wanted: Wanted, key: bytes, *, after: int = 0) -> Unsigned:
+        """Return what a device is to sign; `after` as in `sign`. Raises: as `sign`."""
         ...
 
     def signed(self, wanted: Wanted, key: bytes, body: bytes, signature: bytes) -> Ordered:

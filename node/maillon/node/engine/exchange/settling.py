@@ -15,7 +15,15 @@ from maillon.node.engine.exchange import bounds, notes
 from maillon.node.engine.exchange.addressing import Addressing, coop_of, is_person
 from maillon.node.engine.exchange.notes import OrderNote
 from maillon.node.engine.exchange.paying import untold, wanted
-from maillon.node.engine.exchange.ports import Ask, Effect, Note, Release, Transfer, Wanted
+from maillon.node.engine.exchange.ports import (
+    Ask,
+    Effect,
+    Note,
+    Ordered,
+    Release,
+    Transfer,
+    Wanted,
+)
 from maillon.node.engine.exchange.writing import Signer
 from maillon.protocol.errors import MaillonError
 from maillon.protocol.exchange import Exchange
@@ -27,6 +35,8 @@ Own = tuple[tuple[str, Mapping[str, Any]], Signer]
 
 CERTAIN: Final = frozenset({"certified", "posted"})
 FINAL: Final = frozenset({"certified", "void", "returned", "refused", "dead"})
+STALE: Final = "stale_sequence"
+"""Why an order is refused whose number another order of the account has taken."""
 
 
 class Settling:
@@ -37,6 +47,8 @@ class Settling:
         self._store = setup.store
         self._ledger = setup.ledger
         self._addressing = addressing
+        # Only remembered: after a start the ledger knows them, or whatever is late is signed anew.
+        self._numbers: dict[bytes, int] = {}
 
     # --- who signs ------------------------------------------------------------------------------
 
@@ -149,26 +161,51 @@ class Settling:
         self, exchange: bytes, one: Wanted, now: int, *, delegate: bytes | None = None
     ) -> Ask:
         """Sign and write down one order. Raises: LocalError, LedgerError from signing."""
-        signed = self._ledger.sign(one, delegate=delegate)
-        return self.write_down(exchange, one, signed.id, signed.data, now)
+        signed = self._ledger.sign(one, delegate=delegate, after=self.last_number(one.payer))
+        return self.write_down(exchange, one, signed, now)
 
-    def write_down(self, exchange: bytes, one: Wanted, id: bytes, data: bytes, now: int) -> Ask:
+    def last_number(self, payer: bytes) -> int:
+        """Return the highest number signed here for an account and not known to be placed, or 0.
+
+        Several are signed in one go, as when a bundle is committed: the ledger knows none of them.
+        """
+        if not self._numbers:
+            for order in self._open():
+                self._signed_for(order.payer, order.number)
+        return self._numbers.get(payer, 0)
+
+    def _signed_for(self, payer: bytes, number: int) -> None:
+        self._numbers[payer] = max(number, self._numbers.pop(payer, 0))
+        if len(self._numbers) > bounds.NUMBERS_MAX:
+            del self._numbers[next(iter(self._numbers))]
+
+    def write_down(self, exchange: bytes, one: Wanted, signed: Ordered, now: int) -> Ask:
         """Keep a signed order until something became of it."""
         note = OrderNote(
-            id, exchange, now, one.what, one.payer, one.payee, one.unit, one.amount, one.ref,
-            one.order, data, one.expiry,
+            signed.id, exchange, now, one.what, one.payer, one.payee, one.unit, one.amount, one.ref,
+            one.order, signed.data, one.expiry, number=signed.number,
         )  # fmt: skip
+        self._signed_for(one.payer, signed.number)
         self._store.put_note(note.note())
-        self._store.put_note(Note(notes.ORDER_OPEN, id, exchange, now, b""))
-        return Ask(id)
+        self._store.put_note(Note(notes.ORDER_OPEN, signed.id, exchange, now, b""))
+        return Ask(signed.id)
 
     def _refused_lately(self, exchange: bytes, one: Wanted, now: int) -> bool:
-        return any(
-            order.what == one.what
-            and order.payee == one.payee
-            and order.status in ("refused", "returned", "dead")
-            and order.at + bounds.RETRY_S > now
+        """Tell whether the same was refused so lately that it would be again.
+
+        What lapsed says nothing of the next: it is signed anew at once, a number of times.
+        """
+        lately = [
+            order
             for order in notes.orders_of(self._store, exchange)
+            if order.what == one.what
+            and order.payee == one.payee
+            and order.at + bounds.RETRY_S > now
+        ]
+        lapsed = sum(order.status == "dead" and order.number > 0 for order in lately)
+        return lapsed >= bounds.STALE_TRIES_MAX or any(
+            order.status in ("refused", "returned") or (order.status == "dead" and not order.number)
+            for order in lately
         )
 
     def order_told(self, exchange: bytes, named: bytes, step: bytes) -> None:
@@ -215,21 +252,40 @@ class Settling:
         order = notes.order_note(kept)
         found = self._ledger.transfer(order.transfer)
         after = became(order, found)
-        if found is None and order.what in ("hold", "pay") and self._ledger.lapsed(order.data):
-            after = order.became("dead")
+        if order.what in ("hold", "pay") and (found is None or found.status == "refused"):
+            after = self._lapsed(after, found)
         if after != order:
             self._store.put_note(after.note())
         if after.status in FINAL and (found is None or found.final):
             self._store.drop_note(notes.ORDER_OPEN, note.key)
         return after != order
 
+    def _lapsed(self, order: OrderNote, found: Transfer | None) -> OrderNote:
+        """Return an order that no chain has with whether it may still be carried out.
+
+        One that is refused because its number was taken is under way until the chain, as it is
+        certified, shows that it was: only then is another signed in its place, and nobody pays
+        twice.
+        """
+        stale = order.reason == STALE
+        if (found is None or stale) and self._ledger.lapsed(order.data):
+            return order.became("dead", order.reason, order.detail)
+        if stale and order.status == "refused":
+            return order.became("waiting", order.reason, order.detail)
+        return order
+
+    def _open(self) -> list[OrderNote]:
+        """Return orders under way, those of one account in the order of their numbers."""
+        kept = [
+            self._store.note(notes.ORDER, note.key)
+            for note in self._store.notes(notes.ORDER_OPEN, limit=bounds.ORDERS_LOOKED_AT)
+        ]
+        found = [notes.order_note(note) for note in kept if note is not None]
+        return sorted(found, key=lambda order: order.number)
+
     def unfinished(self) -> list[Effect]:
         """Return what was begun and is not known to be done."""
-        found: list[Effect] = []
-        for note in self._store.notes(notes.ORDER_OPEN, limit=bounds.ORDERS_LOOKED_AT):
-            kept = self._store.note(notes.ORDER, note.key)
-            if kept is not None and notes.order_note(kept).status == "ordered":
-                found.append(Ask(note.key))
+        found: list[Effect] = [Ask(one.id) for one in self._open() if one.status == "ordered"]
         found += [Release(note.key) for note in self._store.notes(notes.RELEASED)]
         return found
 
