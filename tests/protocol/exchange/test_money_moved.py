@@ -127,9 +127,8 @@ def test_what_was_paid_under_an_agreement_that_gave_way_counts_from_the_other_on
     quote = play.quoted()
     first = play.add("agreement", REQUESTER, refs=[quote], quote=quote.id)
     order = transfer(play, 60)
-    play.add("agreement", REQUESTER, device=1, refs=[quote], quote=quote.id)
-    second = play.steps[-1]
     paid = named(play, order, REQUESTER, refs=[first])
+    second = play.add("agreement", REQUESTER, device=1, refs=[quote], quote=quote.id)
     play.add("message", PROVIDER, refs=[second], text="Yes.", lang="en")
     state = everywhere(play)
     assert state.agreement is not None and state.agreement.id == second.id
@@ -180,6 +179,9 @@ def test_who_pays_beforehand_and_calls_off_is_paid_back() -> None:
     state = play.state()
     assert state.phase == "cancelled"
     assert (state.due.payer, state.due.amount) == (PROVIDER, 60)
+    assert "payment" in state.next(PROVIDER, play.at).kinds
+    again = named(play, b"\x77" * 32, REQUESTER)
+    assert why(play, again) == "phase" and play.state().paid == 60
     play.do(
         "payment", PROVIDER, unit="heure", amount=60,
         transfer=transfer(play, 60, back=True, order=b"\x78" * 32),
