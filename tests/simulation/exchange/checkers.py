@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from maillon.node.engine.exchange import notes
 from maillon.node.engine.exchange.ports import Effect, Post, Query
@@ -221,5 +221,6 @@ class Checkers:
 
 def _told(value: object) -> str:
     if isinstance(value, tuple):
-        return f"{len(value)}: " + " ".join(_short(item) for item in value[-4:])
+        items = cast("tuple[object, ...]", value)
+        return f"{len(items)}: " + " ".join(_short(item) for item in items[-4:])
     return str(value)[:200]
