@@ -267,3 +267,20 @@ def test_who_reads_no_exchange_is_sent_nothing_of_it() -> None:
     for data in (b"\x00", b"", encode(["other"]), encode(["missing", 1, 2]), b"\xff" * 50):
         node.core.receive([Item(ITEM_APP, data or b"\x01")], gives.coop.id, asks.author, net.now)
     assert not net.letters
+
+
+def test_whoever_is_not_known_yet_is_told_as_soon_as_they_are() -> None:
+    net = Net(2)
+    asks = net.member(0, "asks")
+    gives = net.world.make_member(1, "gives")
+    net.nodes[1].keys.add(gives)
+    membership = net.world.membership(gives, custody="node")
+    net.nodes[1].rig.submit(membership)
+    # The word on their key has not come to the first node yet.
+    exchange = net.opened(asks, gives)
+    assert net.nodes[1].store.row(exchange) is None
+    net.publish(membership)
+    net.run()
+    assert net.nodes[1].state(exchange).phase == "opened"
+    net.publish(membership)
+    assert not net.letters

@@ -246,6 +246,13 @@ class ExchangeCore(Intake):
                         self.store.drop_note(notes.WAITING, waiting.id)
                     elif self.store.note(notes.WAITING, waiting.id) is not None:
                         self._again(waiting, now)
+        unreached = self.store.notes(notes.UNREACHED)
+        if unreached:
+            with self._transaction():
+                for note in unreached:
+                    state = self.state(note.exchange, now)
+                    if self.outbox.reach(state, note.value, now):
+                        self.store.drop_note(notes.UNREACHED, note.key)
         return self._flush()
 
     def published(self, attestation: bytes) -> None:

@@ -56,6 +56,7 @@ FUNDING: Final = "funding"
 FUNDING_OPEN: Final = "funding open"
 SUCCESSOR: Final = "successor"
 ASKED: Final = "asked"
+UNREACHED: Final = "unreached"
 
 VALUE_BYTES_MAX: Final = LETTER_PLAIN_BYTES_MAX + 4_096
 

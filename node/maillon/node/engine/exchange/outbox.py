@@ -36,6 +36,11 @@ class Outbox:
     def tell(self, state: Exchange, step: Step, signed: Signed, now: int) -> None:
         """Write the letters that bring a step of ours to all who read the exchange."""
         whole: list[Signed] | None = None
+        for author in concerned(state, step):
+            if not self._addressing.is_here(author) and not any(self._addressing.of(author, now)):
+                # Their keys are not known here yet: told when they are.
+                key = state.id + author
+                self._store.put_note(Note(notes.UNREACHED, key, state.id, now, author))
         for addressee in self._addressing.all(concerned(state, step), now):
             key = state.id + addressee.key
             if self._store.note(notes.SENT, key) is None:
@@ -45,6 +50,13 @@ class Outbox:
                 self._write(addressee, state.id, whole, step.author, now)
             else:
                 self._write(addressee, state.id, (signed,), step.author, now)
+
+    def reach(self, state: Exchange, author: bytes, now: int) -> bool:
+        """Write the whole transcript to somebody whose keys were not known; False while so."""
+        found = list(self._addressing.of(author, now))
+        for addressee in found:
+            self.repeat(state, addressee.key, now)
+        return bool(found)
 
     def repeat(self, state: Exchange, to_key: bytes, now: int) -> None:
         """Write the whole transcript to one key once more."""
