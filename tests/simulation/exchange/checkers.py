@@ -40,6 +40,8 @@ class Checkers:
         """By node and exchange: the agreement that counts there."""
         self._bound: dict[bytes, bytes] = {}
         """By exchange: the agreement that both parties' nodes know to count."""
+        self._places: dict[bytes, set[int]] = {}
+        self._forgetful: set[int] = set()
         self._owed: dict[bytes, int] = {}
         """By exchange: the most that any node ever held to be owed; a mediation may lessen it."""
         self._counts: dict[str, int] = {}
@@ -52,9 +54,16 @@ class Checkers:
         self._counts[what] = self._counts.get(what, 0) + by
 
     def forgot(self, place: int) -> None:
-        """Note that a node was put back: what it knew it may not know now."""
+        """Note that a node was put back: what it knew it may not know now.
+
+        Its people may sign side by side with what they signed before. An agreement stands then as
+        soon as the other side has referred to it (spec/08-exchange), which is more than to know it.
+        """
         for key in [key for key in self._agreed if key[0] == place]:
             del self._agreed[key]
+        self._forgetful.add(place)
+        for exchange in [exchange for exchange, at in self._places.items() if place in at]:
+            self._bound.pop(exchange, None)
 
     # --- while it runs --------------------------------------------------------------------------
 
@@ -110,6 +119,9 @@ class Checkers:
             self._agreed[place, exchange] = state.agreement.id
             parties = (state.requester, state.first_provider)
             places = {self._place(author) for author in parties}
+            self._places[exchange] = places
+            if places & self._forgetful:
+                continue
             known = {self._agreed.get((at, exchange)) for at in places}
             if len(known) == 1 and None not in known and exchange not in self._bound:
                 (self._bound[exchange],) = known  # type: ignore[assignment]
