@@ -301,7 +301,8 @@ announce = {_toml(announce)}
 [retention]
 # Days for which what has served is kept; 0 keeps it for ever.
 #exchanges = 1095      # exchanges that are closed
-#letters = 30          # letters that were fetched or have expired
+#letters = 7           # letters, after they were fetched; at most until they expire
+#sent_letters = 8      # letters, after they arrived at another node
 #memos = 3650          # what transfers were for
 #vouchers = 1095       # paper cheques, after they have expired
 #deposits = 365        # cheques of other coops that were deposited here
@@ -309,6 +310,9 @@ announce = {_toml(announce)}
 #recoveries = 1095     # lost keys that were replaced
 #moves = 365           # people who moved to another coop
 #invitations = 90
+#notices = 120         # what people were told that may fit
+#relays = 1095         # demands that were handed to a relay
+#auctions = 90         # what opens sealed bids and was not opened in time
 
 [log]
 #level = "info"        # debug, info, warning, error

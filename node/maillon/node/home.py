@@ -9,7 +9,7 @@
 <home>/votes.db        what this node promised as a witness, with its key; never leaves the machine
 <home>/exchange.db     the exchanges of people here: their signed steps
 <home>/letters.db      sealed letters: those to be sent, and those to members
-<home>/matching.db     saved searches, sealed; notices; demands handed to relays
+<home>/matching.db     saved searches and what opens sealed bids, sealed; notices; demands relayed
 <home>/access.db       tokens, sessions and passkeys, as hashes; answers to repeated requests
 <home>/api.sock        the local API while the node runs
 <home>/node.lock       held while the node runs
@@ -194,10 +194,11 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o600, replace: bool = 
     finally:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
+    """Make what was renamed, created or removed in a directory survive a power cut."""
     # A rename is durable only when the directory that holds the name is.
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:

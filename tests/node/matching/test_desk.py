@@ -318,7 +318,7 @@ def test_what_is_kept_of_a_person_goes_when_they_are_erased(net: MatchNet) -> No
     assert len(kept["searches"]) == len(kept["notices"]) == 1
     assert desk.disk.forget_author(asks.author) == 2
     desk.disk.scrub()
-    assert desk.kept_of(asks.author) == {"searches": [], "notices": []}
+    assert desk.kept_of(asks.author) == {"searches": [], "notices": [], "sealed_bids": []}
     for path in (net.nodes[0].folder / "matching.db", net.nodes[0].folder / "matching.db-wal"):
         assert not path.exists() or asks.author not in path.read_bytes()
 

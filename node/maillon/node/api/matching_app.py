@@ -17,6 +17,7 @@ from maillon.node.api.service import Service
 Node = NamedDependency[SkipValidation[Service]]
 Text = Annotated[str, QueryParameter(max_length=200)]
 Texts = Annotated[list[str] | None, QueryParameter(max_items=64)]
+Hashes = Annotated[list[shapes.Hash] | None, QueryParameter(max_items=64)]
 Few = Annotated[int, QueryParameter(ge=1, le=50)]
 Rows = Annotated[int, QueryParameter(ge=1, le=bounds.API_ROWS_MAX)]
 Time = Annotated[int, QueryParameter(ge=0, le=1 << 40)]
@@ -120,6 +121,38 @@ def reputation(service: Node, caller: Who, author: FromPath[str]) -> shapes.Repu
     return service.matching.reputation(author, caller)
 
 
+# --- what opens sealed bids and lots ------------------------------------------------------------
+
+
+@get("/v1/auctions/openings", opt=needs("publish"), sync_to_thread=False)
+def openings(
+    service: Node, caller: Who, person: Text = "", hash: Hashes = None
+) -> shapes.Openings:
+    """Give what opens sealed bids and lots: of some hashes, else all of `person`.
+
+    A hash that nothing is kept of, or that is somebody else's, is left out.
+    """
+    return service.matching.openings(person, tuple(hash or ()), caller)
+
+
+@post("/v1/auctions/openings", status_code=201, opt=needs("publish"), sync_to_thread=False)
+def keep_opening(
+    service: Node, caller: Who, data: JSONBody[shapes.OpeningRequest]
+) -> shapes.Opening:
+    """Keep what opens a bid or a lot, before its hash is published; durable when answered.
+
+    It is sealed on the disk, in every backup, and refused when it does not open the hash.
+    """
+    return service.matching.keep_opening(data, caller)
+
+
+@post("/v1/auctions/openings/{hash:str}/forget", status_code=200, opt=needs("publish"),
+      sync_to_thread=False)  # fmt: skip
+def forget_opening(service: Node, caller: Who, hash: FromPath[str]) -> shapes.Forgotten:
+    """Erase what opens a bid or a lot, once it was published."""
+    return service.matching.forget_opening(hash, caller)
+
+
 # --- counts and relays --------------------------------------------------------------------------
 
 
@@ -171,6 +204,9 @@ MATCHING_ROUTES = (
     notices,
     seen,
     reputation,
+    openings,
+    keep_opening,
+    forget_opening,
     demand_counts,
     relays,
     relay,

@@ -83,6 +83,18 @@ class MatchingService(Protocol):
         """Return what is said of somebody."""
         ...
 
+    def openings(self, person: str, hashes: Sequence[str], caller: Caller) -> shapes.Openings:
+        """Return what opens sealed bids and lots."""
+        ...
+
+    def keep_opening(self, request: shapes.OpeningRequest, caller: Caller) -> shapes.Opening:
+        """Keep what opens a bid or a lot, durably."""
+        ...
+
+    def forget_opening(self, hash: str, caller: Caller) -> shapes.Forgotten:
+        """Erase what opens a bid or a lot."""
+        ...
+
     def counts(self, options: CountOptions) -> shapes.DemandCounts:
         """Count live demands by urgency."""
         ...

@@ -16,6 +16,7 @@ Codes = Annotated[list[Code], Meta(max_length=64)]
 Text = Annotated[str, Meta(max_length=2_000)]
 Tag = Annotated[str, Meta(pattern="^[a-zA-Z]{2,3}(-[A-Za-z0-9]{1,8})*$", max_length=35)]
 Time = Annotated[int, Meta(ge=0, le=1 << 40)]
+Hash = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 
 
 # --- proposals ----------------------------------------------------------------------------------
@@ -198,6 +199,47 @@ class SeenRequest(Request):
 
 class Seen(Struct):
     seen: int
+
+
+# --- what opens sealed bids and lots ------------------------------------------------------------
+
+
+class OpeningRequest(Request):
+    """Keep what opens a hash of an auction: a bid (`nonce` of 32 bytes, `demand`, `amount`), or a
+    lot (its secret of 32 bytes as `nonce`).
+
+    `until` is the last moment at which it is to be opened; `person` is needed at the desk, `coop`
+    for the coop itself.
+    """
+
+    kind: Literal["bid", "lot"]
+    hash: Hash
+    nonce: Hash
+    until: Time
+    demand: Hash | None = None
+    amount: Annotated[int, Meta(ge=0, le=(1 << 62) - 1)] | None = None
+    person: Id | None = None
+
+
+class Opening(Struct):
+    """What opens a bid or a lot, as it was given."""
+
+    kind: str
+    hash: str
+    nonce: str
+    demand: str
+    amount: int | None
+    author: str
+    made_at: int
+    until: int
+
+
+class Openings(Struct):
+    openings: list[Opening]
+
+
+class Forgotten(Struct):
+    forgotten: int
 
 
 # --- what marks are worth -----------------------------------------------------------------------

@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from maillon.node.cli import base
+from maillon.node.cli.auction_records import (
+    ROWS_MAX,
+    author,
+    bidder,
+    demand_of,
+    forget,
+    is_of,
+    keep,
+    kept_for,
+    outcome,
+    publish,
+    related,
+)
 from maillon.node.cli.exchange_acting import amount_text, key_holder, known
 from maillon.node.cli.offers import build_payload, publish_options
-from maillon.node.cli.paths import path_part
 from maillon.node.i18n import _
 
 if TYPE_CHECKING:
     from maillon.protocol.auctions import Outcome
-    from maillon.protocol.envelope import Valid
 
 Json = dict[str, Any]
 
-SECRETS: Final = "auctions.json"
-SECRETS_BYTES_MAX: Final = 4 << 20
 SECRET_BYTES: Final = 32
-ROWS_MAX: Final = 1_000
-PAGES_MAX: Final = 50
-RECORDS: Final = ("bid", "bid_reveal", "auction_close", "award")
 
 
 @click.group(
@@ -54,49 +58,11 @@ def auction() -> None:
     pass
 
 
-# --- what has to be kept secret for a while -----------------------------------------------------
-
-
-def _secrets_path() -> Path:
-    return base.state().home.path / SECRETS
-
-
-def _secrets() -> Json:
-    try:
-        with _secrets_path().open("rb") as file:
-            found: Any = json.loads(file.read(SECRETS_BYTES_MAX))
-    except FileNotFoundError:
-        return {}
-    except ValueError:
-        base.fail(
-            "damaged_file",
-            _("{path} is damaged.").format(path=_secrets_path()),
-            _("Bring it back from a backup, or move it away."),
-        )
-    return cast("Json", found) if isinstance(found, dict) else {}
-
-
-def _keep(id: str, entry: Json) -> None:
-    """Keep a nonce or the secret of a lot: without it nobody can open what was sealed."""
-    from maillon.node.home import write_atomic
-
-    kept = _secrets() | {id: entry}
-    write_atomic(_secrets_path(), json.dumps(kept, indent=1).encode(), replace=True)
-
-
-def _forget(id: str) -> None:
-    from maillon.node.home import write_atomic
-
-    kept = _secrets()
-    if kept.pop(id, None) is not None:
-        write_atomic(_secrets_path(), json.dumps(kept, indent=1).encode(), replace=True)
-
-
 # --- opening ------------------------------------------------------------------------------------
 
 
 def _open(closes: str, sealed: bool, reveal_until: str | None, **given: Any) -> None:
-    import hashlib
+    from maillon.protocol.auctions import lot
 
     if sealed != bool(reveal_until):
         base.fail(
@@ -116,7 +82,7 @@ def _open(closes: str, sealed: bool, reveal_until: str | None, **given: Any) -> 
     rules: Json = {
         "form": "sealed" if sealed else "open",
         "closes": base.moment(closes),
-        "lot": hashlib.sha256(secret).hexdigest(),
+        "lot": lot(secret).hex(),
     }
     if reveal_until:
         rules["reveal_until"] = base.moment(reveal_until)
@@ -127,8 +93,9 @@ def _open(closes: str, sealed: bool, reveal_until: str | None, **given: Any) -> 
             body[name] = given[name]
     if "as_member" in body:
         body["as_member"] = known().person(body["as_member"])
+    due = rules["reveal_until"] if sealed else rules["closes"]
+    keep("lot", lot(secret), secret, due, body.get("as_member"))
     data = base.state().client().post("/v1/records", body)
-    _keep(data["thing"], {"secret": secret.hex()})
     base.emit(
         data,
         _("Published as {id}: bids are taken until {when}.").format(
@@ -161,71 +128,6 @@ auction.command(
         """
     ),
 )(_open_command)
-
-
-# --- records ------------------------------------------------------------------------------------
-
-
-def _demand(id: str) -> Json:
-    data: Json = base.state().client().get(f"/v1/records/{path_part(id)}", raw=True)
-    if data["kind"] != "demand" or "auction" not in (data["payload"] or {}):
-        base.fail(
-            "usage",
-            _("{id} is no auction.").format(id=id[:16]),
-            _("See them with: maillon auction list"),
-        )
-    return data
-
-
-def _related(demand: Json) -> dict[str, list[Json]]:
-    """Return the live records of an auction by kind."""
-    client = base.state().client()
-    found: dict[str, list[Json]] = {kind: [] for kind in RECORDS}
-    for kind in RECORDS:
-        after: str | None = None
-        for _page in range(PAGES_MAX):
-            data = client.get("/v1/records", kind=kind, raw=True, limit=ROWS_MAX, after=after)
-            found[kind] += data["records"]
-            after = data["next"]
-            if not after:
-                break
-    bids = {bid["id"] for bid in found["bid"] if demand["id"] in bid["refs"]}
-    named = dict.fromkeys(RECORDS, {demand["id"]}) | {"bid_reveal": bids}
-    return {kind: [r for r in rows if named[kind] & set(r["refs"])] for kind, rows in found.items()}
-
-
-def _valid(record: Json) -> Valid:
-    from maillon.protocol.envelope import Valid, decode_record
-
-    signed = decode_record(bytes.fromhex(record["raw"]))
-    # Whose it is plays no part in who wins; the node has checked the signature.
-    return Valid(signed, b"c" + signed.header.coop, bytes.fromhex(record["thing"]), "member")
-
-
-def outcome(demand: Json, records: dict[str, list[Json]]) -> Outcome:
-    """Compute who wins, from the records alone."""
-    from maillon.protocol.auctions import winner
-
-    own = [bid for bid in records["bid"] if bid["refs"] == [demand["id"]]]
-    closes = records["auction_close"]
-    awards = records["award"]
-    return winner(
-        _valid(demand),
-        _valid(closes[0]) if closes else None,
-        [_valid(bid) for bid in own],
-        [_valid(reveal) for reveal in records["bid_reveal"]],
-        _valid(awards[0]) if awards else None,
-    )
-
-
-def _publish(body: Json, by: str | None, mandate: str | None) -> Json:
-    who = key_holder(by)
-    if who is not None and who != "coop":
-        body["as_member"] = who
-    if mandate is not None:
-        body["mandate"] = mandate
-    data: Json = base.state().client().post("/v1/records", body)
-    return data
 
 
 def _by_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -268,7 +170,8 @@ def list_(mine: bool) -> None:
     help=_(
         """Bid on a demand: open, or sealed where the auction asks for it.
 
-        What opens a sealed bid is kept in this node's directory until `maillon auction reveal`.
+        What opens a sealed bid is kept by this node, and in its backups, until
+        `maillon auction reveal`.
 
         \b
           maillon auction bid 9c01d2ab 2h30 --by "Bruno Exemple"
@@ -290,7 +193,7 @@ def bid(
 ) -> None:
     from maillon.protocol.auctions import commitment
 
-    record = _demand(demand)
+    record = demand_of(demand)
     rules = record["payload"]["auction"]
     unit = record["payload"]["reciprocity"]["unit"]
     minor = _minor(unit, amount)
@@ -298,16 +201,17 @@ def bid(
     if text:
         payload |= {"text": text, "lang": lang}
     sealed = rules["form"] == "sealed"
-    nonce = os.urandom(SECRET_BYTES)
+    who = key_holder(by)
     if sealed:
-        payload["commit"] = commitment(bytes.fromhex(record["thing"]), minor, nonce).hex()
+        nonce = os.urandom(SECRET_BYTES)
+        hash = commitment(bytes.fromhex(record["thing"]), minor, nonce)
+        keep("bid", hash, nonce, rules["reveal_until"], who, demand=record["thing"], amount=minor)
+        payload["commit"] = hash.hex()
     else:
         payload["amount"] = minor
     body: Json = {"kind": "bid", "payload": payload, "refs": [record["id"]]}
-    data = _publish(body, by, mandate)
+    data = publish(body, who, mandate)
     if sealed:
-        entry = {"nonce": nonce.hex(), "amount": minor, "demand": record["thing"], "by": by or ""}
-        _keep(data["id"], entry)
         told = _("Your sealed bid {id} is in. Open it after {when}: {command}").format(
             id=data["id"][:8],
             when=base.when(rules["closes"]),
@@ -345,14 +249,16 @@ def _minor(unit: str, text: str) -> int:
 @click.argument("demand")
 @_by_options
 def reveal(demand: str, by: str | None, mandate: str | None) -> None:
-    record = _demand(demand)
-    opened = {r["refs"][0] for r in _related(record)["bid_reveal"]}
+    record = demand_of(demand)
+    who = key_holder(by)
+    records = related(record)
+    opened = {r["refs"][0] for r in records["bid_reveal"]}
+    waiting = [r for r in records["bid"] if r["id"] not in opened and "commit" in r["payload"]]
+    kept = kept_for([r["payload"]["commit"] for r in waiting])
     mine = {
-        id: entry
-        for id, entry in _secrets().items()
-        if entry.get("demand") == record["thing"]
-        and entry.get("by", "") == (by or "")
-        and id not in opened
+        r["id"]: kept[r["payload"]["commit"]]
+        for r in waiting
+        if r["payload"]["commit"] in kept and is_of(kept[r["payload"]["commit"]], who)
     }
     if not mine:
         base.fail(
@@ -363,8 +269,9 @@ def reveal(demand: str, by: str | None, mandate: str | None) -> None:
     done: list[Json] = []
     for id, entry in mine.items():
         payload = {"bid": id, "amount": entry["amount"], "nonce": entry["nonce"]}
-        done.append(_publish({"kind": "bid_reveal", "payload": payload, "refs": [id]}, by, mandate))
-        _forget(id)
+        body: Json = {"kind": "bid_reveal", "payload": payload, "refs": [id]}
+        done.append(publish(body, who, mandate))
+        forget(entry["hash"])
     amounts = ", ".join(
         amount_text(known(), record["payload"]["reciprocity"]["unit"], entry["amount"])
         for entry in mine.values()
@@ -385,7 +292,7 @@ def reveal(demand: str, by: str | None, mandate: str | None) -> None:
 @click.argument("demand")
 @_by_options
 def close(demand: str, by: str | None, mandate: str | None) -> None:
-    record = _demand(demand)
+    record = demand_of(demand)
     closes = record["payload"]["auction"]["closes"]
     import time
 
@@ -396,10 +303,10 @@ def close(demand: str, by: str | None, mandate: str | None) -> None:
                 when=base.when(closes)
             ),
         )
-    bids = [r for r in _related(record)["bid"] if r["at"] <= closes]
+    bids = [r for r in related(record)["bid"] if r["at"] <= closes]
     payload = {"demand": record["thing"], "bids": sorted(r["id"] for r in bids)}
     body: Json = {"kind": "auction_close", "payload": payload, "refs": [record["id"]]}
-    data = _publish(body, by, mandate)
+    data = publish(body, key_holder(by), mandate)
     sealed = record["payload"]["auction"]["form"] == "sealed"
     told = _("Closed with {n} bids.").format(n=len(bids))
     if sealed:
@@ -430,11 +337,11 @@ def close(demand: str, by: str | None, mandate: str | None) -> None:
 def award(demand: str, secret: str | None, by: str | None, mandate: str | None) -> None:
     import time
 
-    from maillon.protocol.auctions import lot_of
+    from maillon.protocol.auctions import lot, lot_of
 
-    record = _demand(demand)
+    record = demand_of(demand)
     rules = record["payload"]["auction"]
-    records = _related(record)
+    records = related(record)
     if not records["auction_close"]:
         base.fail(
             "step",
@@ -446,65 +353,50 @@ def award(demand: str, secret: str | None, by: str | None, mandate: str | None) 
             "step",
             _("Sealed bids are opened until {when}.").format(when=base.when(rules["reveal_until"])),
         )
-    kept = secret or _secrets().get(record["thing"], {}).get("secret")
+    kept = secret or kept_for([rules["lot"]]).get(rules["lot"], {}).get("nonce")
     if not kept:
         base.fail(
             "key_missing",
             _("The secret of the lot is not here."),
             _("It is kept by the node with which the auction was opened; or give --secret HEX."),
         )
+    try:
+        right = lot(bytes.fromhex(kept)).hex() == rules["lot"]
+    except ValueError:
+        right = False
+    if not right:
+        base.fail(
+            "usage",
+            _("That is not the secret of this lot."),
+            _("Its SHA-256 is in the demand; nothing was published."),
+        )
     result = outcome(record, records | {"award": []})
-    lot = bytes.fromhex(kept)
+    drawn = bytes.fromhex(kept)
     best = [b for b in result.ranking if b.amount == result.ranking[0].amount]
-    first = min(best, key=lambda b: lot_of(lot, b.id), default=None)
+    first = min(best, key=lambda b: lot_of(drawn, b.id), default=None)
     payload: Json = {"demand": record["thing"], "secret": kept}
     if first is not None:
         payload["winner"] = first.id.hex()
     if rules["form"] == "sealed":
         payload["reveals"] = sorted(r["id"] for r in records["bid_reveal"])
     body: Json = {"kind": "award", "payload": payload, "refs": [record["id"]]}
-    data = _publish(body, by, mandate)
-    _forget(record["thing"])
+    data = publish(body, key_holder(by), mandate)
+    forget(rules["lot"])
     if first is None:
         base.emit(data, _("Awarded to nobody: there was no bid."))
         return
     won = next(r for r in records["bid"] if r["id"] == first.id.hex())
     told = _("Awarded to {who} for {amount}.").format(
-        who=_bidder(won),
+        who=bidder(won),
         amount=amount_text(known(), record["payload"]["reciprocity"]["unit"], first.amount),
     )
-    author = _author(won)
+    whose = author(won)
     told += "\n" + _("To begin with them: {command}").format(
-        command=f"maillon exchange open {record['id'][:8]} --with {author}"
+        command=f"maillon exchange open {record['id'][:8]} --with {whose}"
         + (f' --by "{by}"' if by else "")
     )
-    data |= {"winner": first.id.hex(), "amount": first.amount, "author": author}
+    data |= {"winner": first.id.hex(), "amount": first.amount, "author": whose}
     base.emit(data, base.state().in_home(told))
-
-
-def _bidder(record: Json) -> str:
-    """Return who made a bid, as far as this node knows."""
-    names = known()
-    if record["coop"] == names.own_coop:
-        return names.name_of_key(record["by"])
-    return _("{id} of {coop}").format(
-        id=str(record["by"])[:8], coop=base.printable(record["coop_name"] or record["coop"][:8])
-    )
-
-
-def _author(record: Json) -> str:
-    """Return whose bid it is, as an author: the person whose key the coop vouches for."""
-    client = base.state().client()
-    after: str | None = None
-    for _page in range(PAGES_MAX):
-        data = client.get("/v1/records", kind="membership", limit=ROWS_MAX, after=after)
-        for found in data["records"]:
-            if found["payload"]["key"] == record["by"] and found["coop"] == record["coop"]:
-                return f"70{record['coop']}{found['payload']['person']}"
-        after = data["next"]
-        if not after:
-            break
-    return f"63{record['coop']}"
 
 
 @auction.command(
@@ -519,8 +411,8 @@ def _author(record: Json) -> str:
 )
 @click.argument("demand")
 def show(demand: str) -> None:
-    record = _demand(demand)
-    records = _related(record)
+    record = demand_of(demand)
+    records = related(record)
     result = outcome(record, records)
     by_id = {r["id"]: r for r in records["bid"]}
     unit = record["payload"]["reciprocity"]["unit"]
@@ -552,12 +444,12 @@ def _show(record: Json, data: Json, result: Outcome, by_id: dict[str, Json], uni
     if "reveal_until" in rules:
         click.echo(_("Opened until {when}.").format(when=base.when(rules["reveal_until"])))
     rows: list[tuple[object, ...]] = [
-        (place + 1, _bidder(by_id[b.id.hex()]), amount_text(names, unit, b.amount), b.id.hex()[:8])
+        (place + 1, bidder(by_id[b.id.hex()]), amount_text(names, unit, b.amount), b.id.hex()[:8])
         for place, b in enumerate(result.ranking)
         if b.id.hex() in by_id
     ]
     sealed = [r for id, r in by_id.items() if id in data["unopened"]]
-    rows += [("–", _bidder(r), _("sealed"), r["id"][:8]) for r in sealed]
+    rows += [("–", bidder(r), _("sealed"), r["id"][:8]) for r in sealed]
     columns = ("", _("who"), _("price"), _("bid"))
     base.print_table(columns, rows, empty=_("There is no bid yet."))
     if result.omitted:
@@ -569,7 +461,7 @@ def _show(record: Json, data: Json, result: Outcome, by_id: dict[str, Json], uni
     if result.winner is not None:
         click.echo(
             _("Computed here: {who} wins with {amount}.").format(
-                who=_bidder(by_id[result.winner.id.hex()]),
+                who=bidder(by_id[result.winner.id.hex()]),
                 amount=amount_text(names, unit, result.winner.amount),
             )
         )

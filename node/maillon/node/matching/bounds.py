@@ -24,9 +24,6 @@ SEARCH_BYTES_MAX: Final = 4_096
 NOTICES_PER_PERSON_MAX: Final = 200
 """Notices kept for one person; the oldest give way."""
 
-NOTICE_S: Final = 120 * 86_400
-"""Notices live no longer than the longest demand."""
-
 PROPOSED_MAX: Final = 10
 """Counterparts that somebody is told of unasked, for each new record."""
 
@@ -51,8 +48,11 @@ NEWS_S: Final = 30 * 86_400
 KEEP_PLACE: Final = 500
 """Records looked at before it is written down how far one is, when nobody was told anything."""
 
-RELAY_KEPT_S: Final = 3 * 365 * 86_400
-"""Requests to relays are remembered so long: as long as the steps of exchanges usually are."""
+OPENINGS_PER_PERSON_MAX: Final = 1_000
+"""Sealed bids and lots of one person or the coop that wait to be opened: three a day for a year."""
+
+OPENINGS_MAX: Final = 200_000
+"""The same for all of a node: some 60 MB."""
 
 CLEAN_S: Final = 3_600
 """Pause between two looks at what has ended."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
@@ -17,6 +18,7 @@ from maillon.node.matching import bounds
 from maillon.node.matching.host import Host
 from maillon.node.matching.marks import Marks
 from maillon.node.matching.noticing import Noticing
+from maillon.node.matching.openings import Keeping, read_hash
 from maillon.node.matching.proposing import Proposing
 from maillon.node.matching.relays import Relaying
 from maillon.node.matching.saving import Kept, Saving, options_of
@@ -67,6 +69,7 @@ class Desk:
         self.proposing = Proposing(host, self.records, self.marks)
         self.relaying = Relaying(host, self.disk)
         self.saving = Saving(host, self.disk, self.records)
+        self.opening = Keeping(host, self.disk)
         self.noticing = Noticing(
             host, self.disk, self.records, self.proposing, self.saving, self.relaying
         )
@@ -88,6 +91,11 @@ class Desk:
             "notices": [
                 {"record": row.record.hex(), "source": row.source.hex(), "at": row.at}
                 for row in self.disk.notices(author, limit=bounds.NOTICES_PER_PERSON_MAX)
+            ],
+            # What opens them is no secret from whoever made them, and from nobody else a secret
+            # once they have it.
+            "sealed_bids": [
+                msgspec.to_builtins(self.opening.shown(row)) for row in self.opening.of(author)
             ],
         }
 
@@ -287,6 +295,27 @@ class Desk:
             )
             for status, kind, by in dict.fromkeys(said)
         ]
+
+    # --- what opens sealed bids and lots --------------------------------------------------------
+
+    def openings(self, person: str, hashes: Sequence[str], caller: Caller) -> shapes.Openings:
+        if hashes:
+            rows = [row for text in hashes if (row := self.opening.find(bytes.fromhex(text)))]
+        else:
+            rows = self.opening.of(self._whose(person, caller))
+        mine = [row for row in rows if caller.may_act_for(row.author)]
+        return shapes.Openings([self.opening.shown(row) for row in mine])
+
+    def keep_opening(self, request: shapes.OpeningRequest, caller: Caller) -> shapes.Opening:
+        author = self._whose(request.person or "", caller)
+        return self.opening.shown(self.opening.keep(author, request))
+
+    def forget_opening(self, hash: str, caller: Caller) -> shapes.Forgotten:
+        row = self.opening.find(read_hash(hash))
+        if row is None:
+            return shapes.Forgotten(0)
+        caller.require_author(row.author)
+        return shapes.Forgotten(self.disk.drop_opening(row.hash))
 
     # --- counts ---------------------------------------------------------------------------------
 

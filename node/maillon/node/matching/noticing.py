@@ -133,7 +133,7 @@ class Noticing:
             thing_of(candidate),
             candidate.id,
             now,
-            min(candidate.until, now + bounds.NOTICE_S),
+            candidate.until,
             score,
             False,
         )

@@ -1,8 +1,9 @@
-"""Keep what a node must remember about matching: matching.db.
+"""Keep what a node must remember about matching and auctions: matching.db.
 
-Saved searches are sealed under the coop's key: what somebody looks for is nobody else's business. A
-relay's request is durable before it is sent, so the file is written with FULL synchronisation; what
-is erased is overwritten.
+Saved searches are sealed under the coop's key: what somebody looks for is nobody else's business.
+So is what opens a sealed bid or a lot. A request to a relay, and what opens a bid, is durable
+before anybody else hears of it, so the file is written with FULL synchronisation; what is erased is
+overwritten.
 """
 
 from __future__ import annotations
@@ -65,7 +66,19 @@ def _version_1(database: Database) -> None:
         database.execute(statement)  # pyright: ignore[reportUnknownMemberType]
 
 
-MATCHING_DB: Final = Schema("matching", APPLICATION_ID, (_version_1,))
+def _version_2(database: Database) -> None:
+    for statement in (
+        # `hash` is what the public record says: the commitment of a bid, the lot of a demand.
+        "CREATE TABLE opening (hash BLOB PRIMARY KEY, author BLOB NOT NULL, kind TEXT NOT NULL, "
+        "sealed BLOB NOT NULL, made_at INTEGER NOT NULL, until INTEGER NOT NULL) "
+        "STRICT, WITHOUT ROWID",
+        "CREATE INDEX opening_author ON opening (author, made_at)",
+        "CREATE INDEX opening_until ON opening (until)",
+    ):
+        database.execute(statement)  # pyright: ignore[reportUnknownMemberType]
+
+
+MATCHING_DB: Final = Schema("matching", APPLICATION_ID, (_version_1, _version_2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +123,18 @@ class RelayRow:
     request: bytes
     answer: bytes
     sent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OpeningRow:
+    """What opens a sealed bid or a lot; `sealed` opens to JSON, `until` is when it is due."""
+
+    hash: bytes
+    author: bytes
+    kind: str
+    sealed: bytes
+    made_at: int
+    until: int
 
 
 class MatchingDisk:
@@ -334,6 +359,42 @@ class MatchingDisk:
             (status, at, answer, int(late), int(sent), id),
         )
 
+    # --- auctions -------------------------------------------------------------------------------
+
+    def add_opening(self, row: OpeningRow) -> bool:
+        """Keep what opens a bid or a lot; False when it is kept already."""
+        done = self._run(
+            "INSERT OR IGNORE INTO opening VALUES (?, ?, ?, ?, ?, ?)",
+            (row.hash, row.author, row.kind, row.sealed, row.made_at, row.until),
+        )
+        return bool(done.rowcount)
+
+    def opening(self, hash: bytes) -> OpeningRow | None:
+        """Return what opens what is published with a hash."""
+        row = self._run("SELECT * FROM opening WHERE hash = ?", (hash,)).fetchone()
+        return None if row is None else OpeningRow(*row)
+
+    def openings(self, author: bytes, limit: int) -> list[OpeningRow]:
+        """Return what is kept of somebody's bids and lots, the oldest first."""
+        rows = self._run(
+            "SELECT * FROM opening WHERE author = ? ORDER BY made_at, hash LIMIT ?",
+            (author, limit),
+        )
+        return [OpeningRow(*row) for row in rows]
+
+    def count_openings(self, author: bytes | None = None) -> int:
+        """Return how many there are, of somebody or in all."""
+        where, values = ("", ()) if author is None else (" WHERE author = ?", (author,))
+        return int(self._run(f"SELECT count(*) FROM opening{where}", values).fetchone()[0])
+
+    def drop_opening(self, hash: bytes) -> int:
+        """Erase what opens a bid or a lot; return how many it were."""
+        return int(self._run("DELETE FROM opening WHERE hash = ?", (hash,)).rowcount)
+
+    def forget_openings_before(self, at: int) -> int:
+        """Erase what was due before a time."""
+        return int(self._run("DELETE FROM opening WHERE until < ?", (at,)).rowcount)
+
     # --- privacy --------------------------------------------------------------------------------
 
     def forget_author(self, author: bytes) -> int:
@@ -342,7 +403,12 @@ class MatchingDisk:
             gone = self._run("DELETE FROM search WHERE author = ?", (author,)).rowcount
             gone += self._run("DELETE FROM notice WHERE author = ?", (author,)).rowcount
             gone += self._run("DELETE FROM relay WHERE author = ?", (author,)).rowcount
+            gone += self._run("DELETE FROM opening WHERE author = ?", (author,)).rowcount
         return int(gone)
+
+    def forget_notices_before(self, at: int) -> int:
+        """Erase what somebody was told before a time."""
+        return int(self._run("DELETE FROM notice WHERE at < ?", (at,)).rowcount)
 
     def forget_relays_before(self, at: int) -> int:
         """Erase requests that were made before a time and are answered or missed."""

@@ -137,6 +137,10 @@ class PersonsHost(Host, Protocol):
         """Return the other files that hold something about persons: exchanges, letters, access."""
         ...
 
+    def bound(self, author: bytes, /) -> int:
+        """Return how many exchanges a person has agreed to that are not over."""
+        ...
+
     def author(self, draft: Draft, key: SigningKey) -> Signed:
         """Sign and take in a record of ours. Raises: Refused."""
         ...
@@ -178,8 +182,11 @@ class Holding(Protocol):
         """Return what is kept about a person, as JSON can carry it, bytes as hexadecimal text."""
         ...
 
-    def forget_before(self, at: int, /) -> int:
-        """Remove what ended before a time (Unix seconds); return how many rows it was."""
+    def forget_before(self, at: int, what: str, /) -> int:
+        """Remove what ended before a time (Unix seconds); return how many rows it was.
+
+        `what` is the name of the setting, for a file that keeps several things.
+        """
         ...
 
     def scrub(self) -> object:

@@ -31,8 +31,12 @@ class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     exchanges: Days = 1_095
     """Steps of exchanges that are closed: three years, as disputes about services lapse."""
-    letters: Days = 30
-    """Letters that were fetched, and those nobody fetched."""
+    letters: Days = 7
+    """Letters that were fetched, for a device that loses what it fetched; 0 until their own end, as
+    those that nobody fetches."""
+    sent_letters: Days = 8
+    """Letters that arrived at another node, for one that is brought back from a copy: last week's,
+    made weekly, and a day to notice; 0 until their own end."""
     memos: Days = 3_650
     """What transfers were for: ten years, as accounts are kept."""
     vouchers: Days = 1_095
@@ -44,3 +48,10 @@ class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     recoveries: Days = 1_095
     moves: Days = 365
     invitations: Days = 90
+    notices: Days = 120
+    """What people were told that may fit, read or not: as long as most demands stand; never longer
+    than what it is about."""
+    relays: Days = 1_095
+    """Demands that were handed to relays, for the figures: as exchanges are kept."""
+    auctions: Days = 90
+    """What opens sealed bids and lots and was not opened in time."""

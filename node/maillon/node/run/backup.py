@@ -25,7 +25,8 @@ from maillon.node.store.lettersdisk import mark_copy
 if TYPE_CHECKING:
     import sqlite3
 
-SMALL_FILES = ("config.toml", "founding.bin", "profile.bin", "coop.id")
+# auctions.json: of an older version, until the node was started once with this one.
+SMALL_FILES = ("config.toml", "founding.bin", "profile.bin", "coop.id", "auctions.json")
 KEY_FILES = ("root.key", "sealing.key", "node.key", "writer.key")
 CACHE_KIB = 1_024
 

@@ -216,7 +216,7 @@ class Exchanges:
         """Return all that is kept of somebody."""
         return self._traces.export_person(author, keys, sealing)
 
-    def forget_before(self, at: int, /) -> int:
+    def forget_before(self, at: int, what: str = "exchanges", /) -> int:
         """Delete exchanges that were finished before a time; return how many."""
         return self._traces.forget_before(at)
 

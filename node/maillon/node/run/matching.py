@@ -15,6 +15,7 @@ from maillon.node.api.service import SearchOptions
 from maillon.node.engine.exchange.ports import Query as ExchangeQuery
 from maillon.node.matching import bounds
 from maillon.node.matching.desk import Desk as MatchingDesk
+from maillon.node.matching.openings import OLD_FILE
 from maillon.node.post.ports import Desk, Sending
 from maillon.node.run.accounts import LedgerHost
 from maillon.node.run.authoring import check_unit
@@ -172,6 +173,8 @@ class Matching:
         desk, faults = self.desk, self._node.faults
         with faults.contained("matching"):
             desk.noticing.begin()
+        with faults.contained(OLD_FILE):
+            desk.opening.take_over(self._node.home.path)
         cleaned = 0
         while True:
             self._news = trio.Event()
@@ -188,7 +191,6 @@ class Matching:
                 if not 0 <= now - cleaned < bounds.CLEAN_S:
                     cleaned = now
                     desk.disk.end_notices(now)
-                    desk.disk.forget_relays_before(now - bounds.RELAY_KEPT_S)
             with trio.move_on_after(bounds.RELAY_TICK_S):
                 await self._news.wait()
                 await trio.sleep(bounds.LOOK_S)
@@ -221,9 +223,15 @@ class Matching:
         """Return all that is kept of somebody."""
         return self.desk.kept_of(author)
 
-    def forget_before(self, at: int, /) -> int:
-        """Delete requests to relays that were made before a time."""
-        return self.desk.disk.forget_relays_before(at)
+    def forget_before(self, at: int, what: str = "relays", /) -> int:
+        """Delete requests to relays, notices, or what opens bids, that are older than a time."""
+        disk = self.desk.disk
+        forget = {
+            "relays": disk.forget_relays_before,
+            "notices": disk.forget_notices_before,
+            "auctions": disk.forget_openings_before,
+        }
+        return forget[what](at)
 
     def scrub(self) -> object:
         """Leave no byte of what was erased in any file."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from maillon.node import clock, keyring
+from maillon.node.engine.post.bounds import DAY_S, Bounds
 from maillon.node.post.links import PROTOCOL
 from maillon.node.post.ports import Desk, Sending, Waiting
 from maillon.node.post.runner import PostRunner
@@ -14,9 +15,11 @@ from maillon.node.run.register import RegisterError
 from maillon.node.store.lettersdisk import LettersDisk
 from maillon.node.store.lettertraces import LetterTraces
 from maillon.protocol.keys import SealingKey
+from maillon.protocol.limits import LETTER_LIFETIME_S_MAX
 from maillon.protocol.view import MembershipInfo
 
 if TYPE_CHECKING:
+    from maillon.node.persons.settings import Retention
     from maillon.node.ports import FrameStream
     from maillon.node.run.node import Node
 
@@ -128,6 +131,14 @@ class PostHost:
         self._node.faults.note(where, what)
 
 
+def bounds_of(kept: Retention) -> Bounds:
+    """Return the bounds of the post office by the settings; 0 days is a letter's own end."""
+    return Bounds(
+        taken_s=kept.letters * DAY_S or LETTER_LIFETIME_S_MAX,
+        arrived_s=kept.sent_letters * DAY_S or LETTER_LIFETIME_S_MAX,
+    )
+
+
 class Post:
     """The post of a node, as the rest of the node sees it."""
 
@@ -139,7 +150,9 @@ class Post:
         self.coop_sealing = sealing.public
         disk = LettersDisk(node.home.letters)
         try:
-            self.runner = PostRunner(disk, host, node.network, node.rng)
+            self.runner = PostRunner(
+                disk, host, node.network, node.rng, bounds_of(node.config.retention)
+            )
         except BaseException:
             disk.close()
             raise

@@ -81,8 +81,8 @@ class LetterTraces:
                 )  # fmt: skip
         return {"written": written, "received": received}
 
-    def forget_before(self, at: int, /) -> int:
-        """Remove nothing: a letter ends by itself, long before such a time."""
+    def forget_before(self, at: int, what: str, /) -> int:
+        """Remove nothing: the post office ends letters by itself (engine/post/keeping.py)."""
         return 0
 
     def scrub(self) -> object:
