@@ -67,6 +67,24 @@ def test_a_candidate_is_dropped_after_so_many_refusals_that_no_quorum_can_come(
     assert rounds.heads(rounds.chain(0)) == [1] * 4
 
 
+def test_a_witness_that_could_not_be_helped_at_once_is_asked_again_while_a_term_waits(
+    rounds: Rounds,
+) -> None:
+    pen = rounds.pen(0)
+    key = [coop.witness.public for coop in rounds.federation.coops]
+    # The fourth is gone for good, and nothing that is meant for the third arrives.
+    rounds.lost = lambda a, b, m: bool({a, b} & {key[2], key[3]})
+    rounds.start(pen)
+    term = pen.writer.status.term
+    for _ in range(bounds.REMEDIES_MAX + 1):
+        refused = refusal(rounds, pen, 2, "unauthorised")
+        rounds.take(pen, pen.writer.handle(*_by(rounds, 2, refused)))
+    assert phase(pen) == "preparing" and dict(pen.writer.status.refusals)[key[2]] == "unauthorised"
+    rounds.lost = lambda a, b, m: key[3] in (a, b)
+    settle(rounds, pen)
+    assert phase(pen) == "ready" and pen.writer.status.term == term
+
+
 def bad_opening(rounds: Rounds, name: str) -> Open:
     """Return an entry that no reader takes, though it can be written: its key is none."""
     return dataclasses.replace(rounds.opening(name), key=bytes(32))

@@ -75,6 +75,12 @@ class WriterHelp(WriterState):
             return
         if self._held is not None:
             self._ask_charter()
+        if self._phase == "preparing":
+            # Nothing is proposed yet that could be refused for good: what a witness says of a term
+            # changes with the charter that it knows. It may need a quorum's last voice, so it is
+            # asked, and brought what it lacks, for as long as the term waits.
+            self._refusals = {}
+            self._remedies = {}
         self._refusals = {
             key: why for key, why in self._refusals.items() if why not in _PASSING_REASONS
         }
