@@ -7,6 +7,7 @@ import pytest
 from maillon.node.api import exchange_requests as requests
 from maillon.node.api.caller import THE_OPERATOR, Forbidden
 from maillon.node.api.exchange_service import ExchangeOptions, PersonOptions
+from maillon.node.cursors import BadCursor, written
 from maillon.node.engine.exchange.transcripts import NoSuchExchange
 from maillon.node.exchange.asking import KeyElsewhere, NotFound, Who
 from maillon.node.exchange.evaluating import NothingToEvaluate, UnknownCriterion
@@ -137,8 +138,9 @@ async def test_lists_go_on_where_the_page_ended(two: Two) -> None:
         seen += [row.id for row in page.exchanges]
         after = page.next or ""
     assert sorted(seen) == sorted(ids) and page.next is None
-    with pytest.raises(NotFound):
-        two.here.desk.exchanges(ExchangeOptions(after="nonsense"), THE_OPERATOR)
+    for nonsense in ("nonsense", "12:zz", "99999999999999999999:00", written("agenda", 1, b"")):
+        with pytest.raises(BadCursor):
+            two.here.desk.exchanges(ExchangeOptions(after=nonsense), THE_OPERATOR)
 
 
 async def test_what_waits_for_me_is_what_i_am_expected_to_do(two: Two) -> None:

@@ -11,6 +11,7 @@ import trio
 
 from maillon.ledger.entries import Release, sign_release
 from maillon.ledger.messages import GiveBack, Receipt
+from maillon.node import cursors
 from maillon.node.api import ledger_shapes as shapes
 from maillon.node.api.ledger_service import AccountOptions, StatementOptions, TransferOptions
 from maillon.node.ledger.asking import AskingError, NoSuchAccount
@@ -201,6 +202,11 @@ async def test_what_was_paid_is_sent_back_and_the_statement_tells_both(
     assert one.next is not None and len(one.lines) == 1
     two = a.desk.statement(ana, StatementOptions(limit=1, after=one.next))
     assert [line.id for line in one.lines + two.lines] == [line.id for line in page.lines]
+    # A place is one of the account's own: no cursor leads to another's lines.
+    other = await a.member("Cléo")
+    for place in (b"", b"\0" * 64, b"\0" * 10, bytes.fromhex(ana.replace(":", ""))):
+        after = cursors.written("statement", place)
+        assert not a.desk.statement(other, StatementOptions(after=after)).lines
     listed = a.desk.transfers(TransferOptions()).transfers
     assert {row.id for row in listed} == {paid.id, back.id}
 

@@ -193,6 +193,7 @@ BAD: list[tuple[str, str, dict[str, Any] | None, int]] = [
     ("POST", "/v1/transfers/" + "ab" * 32 + "/release", {}, 404),
     ("POST", "/v1/transfers/" + "ab" * 32 + "/reverse", {}, 404),
     ("POST", "/v1/ledger/export", {"directory": ""}, 400),
+    ("POST", "/v1/ledger/export", {"directory": "nowhere/said"}, 400),
     ("POST", "/v1/ledger/export", {"directory": "/proc/nowhere"}, 0),
     ("POST", "/v1/charter/proposals", {"entries": []}, 400),
     ("POST", "/v1/charter/proposals", {"entries": [{"entry": "gold"}]}, 400),

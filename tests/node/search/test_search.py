@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from maillon.node.cursors import BadCursor
 from maillon.node.search.query import Answer, Query, SearchError
 from maillon.node.search.reader import SearchReader
 from maillon.node.search.vocabulary import SHIPPED, Vocabulary, load_synonyms
@@ -386,14 +387,19 @@ def test_what_was_withdrawn_is_not_found(town: Town) -> None:
     [
         Query(limit=0), Query(limit=201), Query(text="a" * 1001), Query(radius_km=5),
         Query(near=(91, 0)), Query(near=(0, 181)), Query(order="nearest"), Query(when=(5, 5)),
-        Query(cursor="nonsense"), Query(cursor="WzJd"), Query(kinds=("offer",) * 65),
-        Query(near=DIE, radius_km=-1),
+        Query(kinds=("offer",) * 65), Query(near=DIE, radius_km=-1),
     ],
 )  # fmt: skip
 def test_what_cannot_be_searched_is_refused_in_words(town: Town, query: Query) -> None:
     with pytest.raises(SearchError) as caught:
         town.reader.search(query, NOW)
     assert str(caught.value).endswith(".")
+
+
+@pytest.mark.parametrize("cursor", ["nonsense", "WzJd", "é", "W1tbW1tb"])
+def test_a_cursor_that_no_search_gave_is_refused(town: Town, cursor: str) -> None:
+    with pytest.raises(BadCursor):
+        town.reader.search(Query(cursor=cursor), NOW)
 
 
 def test_a_changed_reading_of_words_reads_all_records_again(

@@ -12,7 +12,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter, SkipValidation
 from litestar.response import Stream
 
-from maillon.node import bounds
+from maillon.node import bounds, cursors
 from maillon.node.api import access_shapes as shapes
 from maillon.node.api import shapes as record_shapes
 from maillon.node.api.accessports import Person
@@ -27,6 +27,7 @@ from maillon.protocol.login import PURPOSE, host_ok
 Node = NamedDependency[SkipValidation[Service]]
 Asked = Request[Any, Any, Any]
 Rows = Annotated[int, QueryParameter(ge=1, le=bounds.API_ROWS_MAX)]
+After = Annotated[str, QueryParameter(max_length=cursors.CURSOR_CHARACTERS_MAX)]
 EVENT_STREAM = "text/event-stream"
 
 
@@ -232,15 +233,17 @@ def list_tokens(
     service: Node,
     caller: Who,
     limit: Rows = 100,
-    after: Annotated[str, QueryParameter(max_length=32)] = "",
+    after: After = "",
 ) -> shapes.Tokens:
     """List one's own tokens; of everybody for `admin` and the operator."""
     author = None if caller.may("admin") else caller.author
     if author is None and not caller.may("admin"):
         return shapes.Tokens([], None)
-    found = service.door.access.store.tokens(author, after, limit + 1)
+    place = cursors.read("tokens", after, str)[0] if after else ""
+    found = service.door.access.store.tokens(author, place, limit + 1)
     rows = [_token(service, token) for token in found[:limit]]
-    return shapes.Tokens(rows, rows[-1].id if len(found) > limit else None)
+    following = cursors.written("tokens", rows[-1].id) if len(found) > limit else None
+    return shapes.Tokens(rows, following)
 
 
 @post("/v1/tokens", status_code=201, opt=needs("read"), sync_to_thread=False)
@@ -388,10 +391,11 @@ def letters(
     caller: Who,
     sealing: Annotated[str, QueryParameter(pattern="^[0-9a-f]{64}$")],
     limit: Annotated[int, QueryParameter(ge=1, le=256)] = 50,
-    after: Annotated[str, QueryParameter(pattern="^[0-9]{0,18}$")] = "",
+    after: After = "",
 ) -> shapes.Letters:
     """List the letters that wait for a device, by its sealing key, in the order they came."""
-    return service.door.letters(bytes.fromhex(sealing), int(after or 0), limit, caller)
+    place = cursors.read("letters", after, int)[0] if after else 0
+    return service.door.letters(bytes.fromhex(sealing), place, limit, caller)
 
 
 @post("/v1/letters/taken", status_code=200, opt=needs("exchange"), sync_to_thread=False)

@@ -28,6 +28,7 @@ from maillon.node.api.paging import page
 from maillon.node.api.persons_app import PERSONS_ROUTES
 from maillon.node.api.reading import StrictRequest
 from maillon.node.api.service import ListOptions, SearchOptions, Service
+from maillon.node.cursors import CURSOR_CHARACTERS_MAX
 from maillon.node.i18n import _
 from maillon.protocol.errors import LocalError, MaillonError
 
@@ -37,7 +38,7 @@ log = logging.getLogger("maillon.api")
 Node = NamedDependency[SkipValidation[Service]]
 Texts = Annotated[list[str] | None, QueryParameter(max_items=64)]
 Rows = Annotated[int | None, QueryParameter(ge=1, le=bounds.API_ROWS_MAX)]
-After = Annotated[str, QueryParameter(max_length=1_024)]
+After = Annotated[str, QueryParameter(max_length=CURSOR_CHARACTERS_MAX)]
 Verified = Literal["", "approved", "self_declared", "none"]
 Order = Literal["best", "newest", "nearest"]
 NDJSON = "application/x-ndjson"
@@ -158,7 +159,7 @@ def list_records(
     mine: FromQuery[bool] = False,
     raw: FromQuery[bool] = False,
     limit: Annotated[int, QueryParameter(ge=1, le=bounds.API_ROWS_MAX)] = 100,
-    after: Annotated[str, QueryParameter(max_length=200)] = "",
+    after: After = "",
 ) -> shapes.Records:
     """List live records, the newest first; `next` continues a list as `after`."""
     kinds = kind or ()
@@ -254,12 +255,15 @@ def list_members(
     service: Node, caller: Who, limit: Rows = None, after: After = ""
 ) -> shapes.Members:
     """List the people of this coop and their keys, by name."""
+    members = service.members().members
+    if limit is None and not after and caller.kind == "operator":
+        return shapes.Members(members, None)
     rows, following = page(
-        service.members().members,
-        lambda row: (row.name.lower(), row.person, f"{row.at:020}", row.key),
+        "members",
+        members,
+        lambda row: (row.name.lower(), row.person, row.at, row.key),
         limit=limit,
         after=after,
-        caller=caller,
     )
     return shapes.Members(rows, following)
 
@@ -283,12 +287,11 @@ def list_mandates(
     service: Node, caller: Who, limit: Rows = None, after: After = ""
 ) -> shapes.Mandates:
     """List the mandates given in this coop."""
+    mandates = service.mandates().mandates
+    if limit is None and not after and caller.kind == "operator":
+        return shapes.Mandates(mandates, None)
     rows, following = page(
-        service.mandates().mandates,
-        lambda row: (f"{row.start:020}", row.mandate),
-        limit=limit,
-        after=after,
-        caller=caller,
+        "mandates", mandates, lambda row: (row.start, row.mandate), limit=limit, after=after
     )
     return shapes.Mandates(rows, following)
 

@@ -14,9 +14,11 @@ from maillon.node.api import exchange_shapes as shapes
 from maillon.node.api.caller import PUBLIC, Who, needs
 from maillon.node.api.exchange_service import ExchangeOptions, PersonOptions
 from maillon.node.api.service import Service
+from maillon.node.cursors import CURSOR_CHARACTERS_MAX
 
 Node = NamedDependency[SkipValidation[Service]]
 Text = Annotated[str, QueryParameter(max_length=200)]
+After = Annotated[str, QueryParameter(max_length=CURSOR_CHARACTERS_MAX)]
 Texts = Annotated[list[str] | None, QueryParameter(max_items=16)]
 Rows = Annotated[int, QueryParameter(ge=1, le=bounds.API_ROWS_MAX)]
 Time = Annotated[int | None, QueryParameter(ge=0, le=1 << 40)]
@@ -39,7 +41,7 @@ def exchanges(
     waiting_for_me: FromQuery[bool] = False,
     open: FromQuery[bool | None] = None,
     limit: Rows = 50,
-    after: Text = "",
+    after: After = "",
 ) -> shapes.Exchanges:
     """List exchanges of people here, the one changed last first.
 
@@ -180,7 +182,7 @@ def draft_evaluation(
 
 @get("/v1/evaluations", opt=needs("exchange"), sync_to_thread=False)
 def evaluations(
-    service: Node, caller: Who, person: Text = "", limit: Rows = 100, after: Text = ""
+    service: Node, caller: Who, person: Text = "", limit: Rows = 100, after: After = ""
 ) -> shapes.PendingEvaluations:
     """List the exchanges that somebody here can still evaluate, the earliest deadline first."""
     options = PersonOptions(person=person, limit=limit, after=after)
@@ -189,7 +191,7 @@ def evaluations(
 
 @get("/v1/guarantees", opt=needs("exchange"), sync_to_thread=False)
 def guarantees(
-    service: Node, caller: Who, person: Text = "", limit: Rows = 100, after: Text = ""
+    service: Node, caller: Who, person: Text = "", limit: Rows = 100, after: After = ""
 ) -> shapes.Guarantees:
     """List what was claimed under a guarantee and is not closed."""
     options = PersonOptions(person=person, limit=limit, after=after)
@@ -207,7 +209,7 @@ def agenda(
     start: Time = None,
     end: Time = None,
     limit: Rows = 100,
-    after: Text = "",
+    after: After = "",
 ) -> shapes.Agenda:
     """List the appointments of somebody here, the earliest first; without `start`, from now on."""
     options = PersonOptions(
@@ -241,7 +243,7 @@ def calendar(service: Node, caller: Who, id: FromPath[str]) -> Response[bytes]:
 
 @get("/v1/fundings", opt=needs("pay"), sync_to_thread=False)
 def fundings(
-    service: Node, caller: Who, person: Text = "", limit: Rows = 100, after: Text = ""
+    service: Node, caller: Who, person: Text = "", limit: Rows = 100, after: After = ""
 ) -> shapes.Fundings:
     """List what payers here are asked to fund; it does not say which service."""
     options = PersonOptions(person=person, limit=limit, after=after)
@@ -261,7 +263,7 @@ async def fund(
 
 @get("/v1/bundles", opt=needs(PUBLIC), sync_to_thread=False)
 def bundles(
-    service: Node, caller: Who, person: Text = "", limit: Rows = 100, after: Text = ""
+    service: Node, caller: Who, person: Text = "", limit: Rows = 100, after: After = ""
 ) -> shapes.Bundles:
     """List the bundles that every provider has signed, and those of `person` that wait for it."""
     return service.exchange.bundles(PersonOptions(person=person, limit=limit, after=after), caller)

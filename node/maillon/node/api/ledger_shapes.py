@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from maillon.node.api.shapes import Hex32, Request
+from maillon.node.api.shapes import Directory, Hex32, Request
 
 Hex16 = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
 Amount = Annotated[int, Meta(ge=0, le=10**12)] | Annotated[str, Meta(min_length=1, max_length=40)]
@@ -575,7 +575,7 @@ class Proposals(Struct):
 
 
 class ExportRequest(Request):
-    directory: Annotated[str, Meta(min_length=1, max_length=4_096)]
+    directory: Directory
 
 
 class LedgerExport(Struct):

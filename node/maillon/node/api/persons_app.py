@@ -14,9 +14,11 @@ from maillon.node.api import persons_shapes as shapes
 from maillon.node.api.caller import PUBLIC, Who, needs
 from maillon.node.api.persons_service import ActOptions, VoucherOptions
 from maillon.node.api.service import Service
+from maillon.node.cursors import CURSOR_CHARACTERS_MAX
 
 Node = NamedDependency[SkipValidation[Service]]
 Text = Annotated[str, QueryParameter(max_length=200)]
+After = Annotated[str, QueryParameter(max_length=CURSOR_CHARACTERS_MAX)]
 Rows = Annotated[int, QueryParameter(ge=1, le=bounds.API_ROWS_MAX)]
 Lang = FromQuery[Literal["fr", "en"]]
 VoucherStatus = FromQuery[Literal["", "open", "presented", "paid", "blocked", "expired"]]
@@ -60,7 +62,7 @@ def list_vouchers(
     book: Text = "",
     status: VoucherStatus = "",
     limit: Rows = 100,
-    after: Text = "",
+    after: After = "",
 ) -> shapes.Vouchers:
     """List cheques: which are open, paid, blocked."""
     return service.persons.vouchers(caller, VoucherOptions(account, book, status, limit, after))
@@ -169,7 +171,7 @@ def list_acts(
     since: Annotated[int, QueryParameter(ge=0, le=1 << 40)] = 0,
     before: Annotated[int, QueryParameter(ge=0, le=1 << 40)] = 1 << 40,
     limit: Rows = 100,
-    after: Text = "",
+    after: After = "",
 ) -> shapes.Acts:
     """List every act that delegates did for a person, the newest first."""
     options = ActOptions(mandate, since, before, limit, after)

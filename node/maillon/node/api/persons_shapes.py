@@ -129,7 +129,7 @@ class Voucher(Struct):
 
 class Vouchers(Struct):
     vouchers: list[Voucher]
-    next: str = ""
+    next: str | None = None
 
 
 class DepositRequest(Request):
@@ -343,7 +343,7 @@ class Act(Struct):
 
 class Acts(Struct):
     acts: list[Act]
-    next: str = ""
+    next: str | None = None
 
 
 class GivenMandate(Struct):

@@ -14,6 +14,8 @@ Hex32 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Id = Annotated[str, Meta(pattern="^[0-9a-f]{8,64}$")]
 """A record's or person's id, or its beginning where that is enough to tell it apart."""
 Days = Annotated[int, Meta(ge=1, le=1_100)]
+Directory = Annotated[str, Meta(max_length=4_096, pattern=r"^/[^\x00]+$")]
+"""The whole path of a directory: in which one the node runs is nothing that a client knows."""
 
 
 class Request(Struct, forbid_unknown_fields=True):
@@ -108,7 +110,7 @@ class Arrivals(Struct):
 
 
 class BackupRequest(Request):
-    directory: Annotated[str, Meta(min_length=1, max_length=4_096)]
+    directory: Directory
     records: bool = True
 
 

@@ -31,6 +31,8 @@ def _of_pattern(pattern: str) -> str:
         return _("letters without accents, digits and signs are expected, without spaces")
     if pattern == "^[a-z][a-z0-9_]{0,31}$":
         return _("small letters a to z, digits and _ are expected, a letter first")
+    if pattern == r"^/[^\x00]+$":
+        return _("the whole path of a directory is expected, which begins with /")
     return _("it is not written as it has to be")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from maillon.node import cursors
 from maillon.node.api import exchange_shapes as shapes
 from maillon.node.api.caller import Caller
 from maillon.node.api.exchange_service import PersonOptions
@@ -26,7 +27,10 @@ class Agendas(Part):
         if authors == ():
             return [], None
         now = self._host.time()
-        after = bytes.fromhex(options.after) if options.after else b""
+        after: tuple[int, bytes] | None = None
+        if options.after:
+            at, id = cursors.read("agenda", options.after, int, bytes)
+            after = at, id
         rows = self.core.store.agenda(authors, start, options.end, after, limit + 1)
         found: list[tuple[Exchange, SlotRow, bytes]] = []
         for exchange, slot in rows[:limit]:
@@ -41,7 +45,7 @@ class Agendas(Part):
         following = None
         if len(rows) > limit:
             last = rows[limit - 1][1]
-            following = (last.start.to_bytes(8, "big") + last.slot).hex()
+            following = cursors.written("agenda", last.start, last.slot)
         return found, following
 
     def agenda(self, options: PersonOptions, caller: Caller) -> shapes.Agenda:

@@ -9,6 +9,7 @@ from maillon.node.api import exchange_requests as requests
 from maillon.node.api import exchange_shapes as shapes
 from maillon.node.api.caller import Caller
 from maillon.node.api.exchange_service import PersonOptions
+from maillon.node.api.paging import page
 from maillon.node.engine.exchange.ports import Query
 from maillon.node.engine.exchange.transcripts import said
 from maillon.node.exchange.asking import Acting, Ambiguous, NotFound, Who
@@ -68,14 +69,16 @@ class Bundles(Part):
         for bundle in self._all():
             payload = said(bundle.signed)
             theirs = mine is not None and mine in [p["provider"] for p in payload["parts"]]
-            if (theirs if mine is not None else not self._missing(bundle)) and (
-                bundle.thing.hex() > options.after
-            ):
+            if theirs if mine is not None else not self._missing(bundle):
                 found.append(bundle)
-        found.sort(key=lambda bundle: bundle.thing)
-        following = found[options.limit - 1].thing.hex() if len(found) > options.limit else None
-        shown = [self._show(bundle, caller) for bundle in found[: options.limit]]
-        return shapes.Bundles(shown, following)
+        given, following = page(
+            "bundles",
+            found,
+            lambda bundle: (bundle.thing,),
+            limit=options.limit,
+            after=options.after,
+        )
+        return shapes.Bundles([self._show(bundle, caller) for bundle in given], following)
 
     def bundle(self, bundle: str, caller: Caller) -> shapes.BundleOut:
         """Show a bundle."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from maillon.ledger.units import UnitTable
+from maillon.node import cursors
 from maillon.node.api import exchange_requests as requests
 from maillon.node.api import exchange_shapes as shapes
 from maillon.node.api.caller import Caller
@@ -362,12 +363,9 @@ def _bytes(text: str) -> bytes:
 def _place(after: str) -> tuple[int, bytes] | None:
     if not after:
         return None
-    at, _colon, id = after.partition(":")
-    try:
-        return int(at), bytes.fromhex(id)
-    except ValueError:
-        raise NotFound(_("This cursor is none that a list gave.")) from None
+    at, id = cursors.read("exchanges", after, int, bytes)
+    return at, id
 
 
 def _after(row: Any) -> str:
-    return f"{row.changed_at}:{row.id.hex()}"
+    return cursors.written("exchanges", row.changed_at, row.id)

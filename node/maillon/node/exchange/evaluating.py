@@ -10,6 +10,7 @@ from maillon.node.api import exchange_requests as requests
 from maillon.node.api import exchange_shapes as shapes
 from maillon.node.api.caller import Caller
 from maillon.node.api.exchange_service import PersonOptions
+from maillon.node.api.paging import page
 from maillon.node.engine.exchange.ports import Query
 from maillon.node.engine.exchange.writing import Signer
 from maillon.node.exchange.drafts import drafted
@@ -168,13 +169,15 @@ class Evaluating(Part):
                         part.evaluate_until,
                     )
                 )
-        found.sort(key=lambda entry: (entry.deadline, entry.exchange, entry.by.author))
-        page = [e for e in found if f"{e.deadline:012}{e.exchange}{e.by.author}" > options.after]
-        following = None
-        if len(page) > options.limit:
-            last = page[options.limit - 1]
-            following = f"{last.deadline:012}{last.exchange}{last.by.author}"
-        return shapes.PendingEvaluations(page[: options.limit], following)
+        return shapes.PendingEvaluations(
+            *page(
+                "evaluations",
+                found,
+                lambda entry: (entry.deadline, entry.exchange, entry.by.author),
+                limit=options.limit,
+                after=options.after,
+            )
+        )
 
     def guarantees(self, options: PersonOptions, caller: Caller) -> shapes.Guarantees:
         """List what was claimed under a guarantee and is not closed."""
@@ -186,13 +189,15 @@ class Evaluating(Part):
         for row in self.core.store.find(Query(authors=authors, guarantees=True, limit=10_000)):
             state = self.core.state(row.id, self._host.time())
             found += [claim for claim in showing.guarantees(state) if claim.closed is None]
-        found.sort(key=lambda claim: (claim.at, claim.claim))
-        page = [claim for claim in found if f"{claim.at:012}{claim.claim}" > options.after]
-        following = None
-        if len(page) > options.limit:
-            last = page[options.limit - 1]
-            following = f"{last.at:012}{last.claim}"
-        return shapes.Guarantees(page[: options.limit], following)
+        return shapes.Guarantees(
+            *page(
+                "guarantees",
+                found,
+                lambda claim: (claim.at, claim.claim),
+                limit=options.limit,
+                after=options.after,
+            )
+        )
 
 
 def _kind(terms: Mapping[str, Any]) -> str | None:

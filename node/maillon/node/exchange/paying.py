@@ -9,6 +9,7 @@ from maillon.node.api import exchange_requests as requests
 from maillon.node.api import exchange_shapes as shapes
 from maillon.node.api.caller import Caller
 from maillon.node.api.exchange_service import PersonOptions
+from maillon.node.api.paging import page
 from maillon.node.engine.exchange import notes
 from maillon.node.engine.exchange.ports import Ask, Effect, Wanted
 from maillon.node.exchange.asking import NotFound
@@ -143,16 +144,16 @@ class Paying(Part):
             for kept in self.core.store.notes(notes.FUNDING, limit=10_000)
             if (note := notes.funding_note(kept)) and (authors is None or note.payer in authors)
         ]
-        found.sort(key=lambda note: (note.at, note.id), reverse=True)
-        start = [n for n in found if not options.after or f"{n.at:012}{n.id.hex()}" < options.after]
-        following = None
-        if len(start) > options.limit:
-            last = start[options.limit - 1]
-            following = f"{last.at:012}{last.id.hex()}"
-        showing = self.showing
-        return shapes.Fundings(
-            [showing.funding(note) for note in start[: options.limit]], following
+        given, following = page(
+            "fundings",
+            found,
+            lambda note: (note.at, note.id),
+            limit=options.limit,
+            after=options.after,
+            falling=True,
         )
+        showing = self.showing
+        return shapes.Fundings([showing.funding(note) for note in given], following)
 
     async def fund(
         self, id: str, request: requests.FundRequest, caller: Caller

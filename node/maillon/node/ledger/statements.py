@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from maillon.ledger.state import Account
+from maillon.node import cursors
 from maillon.node.api import ledger_shapes as shapes
 from maillon.node.api.ledger_service import StatementOptions, TransferOptions
 from maillon.node.i18n import _
@@ -16,17 +17,22 @@ NEVER = 1 << 62
 """Later than anything."""
 
 
-class BadCursor(LocalError):
-    """What is to continue a list does not come from one."""
+class NoSuchStatus(LocalError):
+    """Nothing has the status that is asked for."""
 
     code = "request"
 
 
-def _cursor(text: str) -> bytes:
-    try:
-        return bytes.fromhex(text)
-    except ValueError:
-        raise BadCursor(_("`after` is what an earlier answer gave as `next`.")) from None
+def _place(list: str, after: str, where: bytes) -> bytes:
+    """Return the key in the index that a cursor names: of what is asked for, and of nothing else.
+
+    A key begins with whose it is; a cursor that brought its own beginning would show others' rows.
+    """
+    return where + cursors.read(list, after, bytes)[0] if after else b""
+
+
+def _cursor(list: str, key: bytes, where: bytes) -> str:
+    return cursors.written(list, key[len(where) :])
 
 
 def statement(
@@ -44,7 +50,8 @@ def statement(
     lines: list[shapes.StatementLine] = []
     balances: dict[int, int] = {}
     opening: dict[int, int] = {}
-    after = _cursor(options.after)
+    where = coop + account.id
+    after = _place("statement", options.after, where)
     more = b""
     for line in index.lines(coop, account.id, after=after):
         if unit is not None and line.unit != unit:
@@ -78,7 +85,7 @@ def statement(
             showing.balance(place, now[place] if whole else balances.get(place, 0))
             for place in units
         ],
-        next=more.hex() if more and len(lines) >= options.limit else None,
+        next=(_cursor("statement", more, where) if more and len(lines) >= options.limit else None),
     )
 
 
@@ -91,14 +98,14 @@ def transfers(
     this coop on another's chain, of the same time: at most `limit` of them too.
     """
     if options.status and options.status not in (*STATUS_NAMES, "waiting", "placed", REFUSED):
-        raise BadCursor(
+        raise NoSuchStatus(
             _("There is no status {status}.").format(status=options.status[:20]),
             hint=_("There are: {names}.").format(
                 names=", ".join(("waiting", "placed", "refused", *dict.fromkeys(STATUS_NAMES)))
             ),
         )
     wanted = options.status
-    before = _cursor(options.after)
+    before = _place("transfers", options.after, coop)
     certain: list[shapes.Transfer] = []
     more: str | None = None
     # What has no place on this coop's chain stands between the certain ones, where its time is.
@@ -111,7 +118,7 @@ def transfers(
         if before and end == NEVER:
             end = row.place.time
         if len(certain) >= options.limit:
-            more = (key + b"\0").hex()
+            more = _cursor("transfers", key + b"\0", coop)
             start = row.place.time
             break
         seen.add(id)

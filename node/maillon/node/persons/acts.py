@@ -10,11 +10,11 @@ from maillon.ledger.entries import decode_entry
 from maillon.ledger.orders import Order
 from maillon.node.api import persons_shapes as shapes
 from maillon.node.api.caller import Caller
+from maillon.node.api.paging import page
 from maillon.node.api.persons_service import ActOptions
 from maillon.node.i18n import _, speaking
 from maillon.node.persons import bounds, sheets
 from maillon.node.persons.accounts import Accounts
-from maillon.node.persons.errors import NotFound
 from maillon.node.persons.host import PersonsHost
 from maillon.protocol.errors import MaillonError
 from maillon.protocol.view import MandateInfo, person_author
@@ -33,21 +33,21 @@ class Acts:
         self.elsewhere: list[Elsewhere] = []
 
     def listed(self, caller: Caller, person: str, options: ActOptions) -> shapes.Acts:
-        """List acts, the newest first. Raises: NotFound."""
+        """List acts, the newest first. Raises: NotFound, BadCursor."""
         found = self._host.register.find_person(person)
         author = person_author(self._host.coop, found.id)
         caller.require_author(author)
         acts = [act for act in self._all(found.id, author) if _wanted(act, options)]
-        acts.sort(key=lambda act: (-act.at, act.id))
-        start = 0
-        if options.after:
-            ids = [act.id for act in acts]
-            if options.after not in ids:
-                raise NotFound(_("The list cannot be continued from there."))
-            start = ids.index(options.after) + 1
-        page = acts[start : start + options.limit]
-        more = start + options.limit < len(acts)
-        return shapes.Acts(page, page[-1].id if more else "")
+        return shapes.Acts(
+            *page(
+                "acts",
+                acts,
+                lambda act: (act.at, act.id),
+                limit=options.limit,
+                after=options.after,
+                falling=True,
+            )
+        )
 
     def _all(self, person: bytes, author: bytes) -> Iterator[shapes.Act]:
         yield from self._records(author)
@@ -214,9 +214,9 @@ class Acts:
                 )
                 for act in acts
             ]
-            page = sheets.table_html(title, told, columns, rows)
+            sheet = sheets.table_html(title, told, columns, rows)
             text = "\n".join([title, *told, "", *(" | ".join(row) for row in (columns, *rows))])
-        return shapes.Receipt(page, text + "\n")
+        return shapes.Receipt(sheet, text + "\n")
 
 
 def _wanted(act: shapes.Act, options: ActOptions) -> bool:

@@ -8,6 +8,7 @@ from typing import Final
 
 from maillon.ledger.orders import PayAction
 from maillon.ledger.state import GROUP, Account
+from maillon.node import cursors
 from maillon.node.api import persons_shapes as shapes
 from maillon.node.api.caller import Caller
 from maillon.node.api.ledger_shapes import Placed
@@ -306,13 +307,8 @@ class Vouchers:
                 where.append("b.expires >= ?")
                 values.append(self._host.time())
         if options.after:
-            last = self._disk.row(
-                "SELECT account, number FROM voucher WHERE id = ?", _hex(options.after)
-            )
-            if last is None:
-                raise NotFound(_("The list cannot be continued from there."))
             where.append("(v.account, v.number) > (?, ?)")
-            values += [last["account"], last["number"]]
+            values += cursors.read("vouchers", options.after, bytes, int)
         if not caller.may_act_for(b""):
             where.append("v.account = ?")
             values.append(b"" if caller.author is None else caller.author[33:])
@@ -322,7 +318,10 @@ class Vouchers:
             options.limit + 1,
         )
         found = rows[: options.limit]
-        following = found[-1]["id"].hex() if len(rows) > options.limit else ""
+        following = None
+        if len(rows) > options.limit:
+            last = found[-1]
+            following = cursors.written("vouchers", last["account"], last["number"])
         return shapes.Vouchers([self._voucher(row) for row in found], following)
 
     def _voucher(self, row: Row) -> shapes.Voucher:
@@ -501,7 +500,15 @@ class Vouchers:
     async def settle(self) -> None:
         """Go on with what was presented when the node stopped, and note what became of it."""
         for row in self._disk.rows(_JOINED + "WHERE v.status = 'presented'"):
-            placed = await self._payments.again(voucher_ref(row["id"]), 0)
+            ref = voucher_ref(row["id"])
+            fault = self._payments.refused(ref)
+            if fault is not None:
+                # Asked again by itself it would wait and be refused for ever.
+                reason = str(fault.facts.get("reason", ""))
+                account = row["account"].hex()
+                self._note(row["id"], Placed("", "refused", account, reason=reason))
+                continue
+            placed = await self._payments.again(ref, 0)
             if placed is not None:
                 self._note(row["id"], placed)
 

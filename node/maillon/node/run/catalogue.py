@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from maillon.node import cursors
 from maillon.node.api import shapes
 from maillon.node.api.plain import payload_to_json
 from maillon.node.api.service import ListOptions
 from maillon.node.i18n import _
 from maillon.node.run.register import Ambiguous, NotFound
 from maillon.protocol.envelope import Signed
-from maillon.protocol.errors import LocalError, MaillonError
+from maillon.protocol.errors import MaillonError
 from maillon.protocol.reconcile import Bound
 from maillon.protocol.records import WITHDRAWAL, thing_id
 
@@ -26,12 +27,6 @@ LIST_LOOKED_AT_MAX = 20_000
 EXPORT_PAGE = 256
 # Records that are gone and whose ids begin alike; with 8 characters a handful at most.
 GONE_LOOKED_AT_MAX = 64
-
-
-class BadCursor(LocalError):
-    """A cursor is none that a list gave."""
-
-    code = "cursor"
 
 
 class Catalogue:
@@ -161,7 +156,8 @@ class Catalogue:
         items = self._node.engine.items
         index = len(items)
         if options.after:
-            index = items.lower_bound(_read_cursor(options.after))
+            at, id = cursors.read("records", options.after, int, bytes)
+            index = items.lower_bound(_bound(at, id))
         found: list[shapes.RecordOut] = []
         looked_at = 0
         last: tuple[int, bytes] | None = None
@@ -173,7 +169,7 @@ class Catalogue:
             if signed is not None and self._matches(signed, options):
                 found.append(self.out(signed, raw=options.raw))
         more = index > 0 and last is not None
-        return shapes.Records(found, f"{last[0]}-{last[1].hex()}" if more and last else None)
+        return shapes.Records(found, cursors.written("records", *last) if more and last else None)
 
     async def export(self, options: ListOptions) -> AsyncIterator[shapes.RecordOut]:
         """Yield live records, the oldest first; what arrives meanwhile may or may not be in it."""
@@ -199,12 +195,10 @@ class Catalogue:
             low = Bound(at + 1) if following[0] else Bound(at, following[1:].rstrip(b"\0"))
 
 
-def _read_cursor(text: str) -> Bound:
-    at, _dash, id = text.partition("-")
-    try:
-        return Bound(int(at), bytes.fromhex(id).rstrip(b"\0"))
-    except ValueError:
-        raise BadCursor(_("{text!r} is no cursor of a list.").format(text=text[:80])) from None
+def _bound(at: int, id: bytes) -> Bound:
+    if len(id) != 32:
+        raise cursors.bad_cursor()
+    return Bound(at, id.rstrip(b"\0"))
 
 
 def counted(numbers: dict[str, Any]) -> dict[str, int]:

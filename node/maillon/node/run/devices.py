@@ -7,7 +7,7 @@ import hashlib
 import os
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from maillon.node import clock
+from maillon.node import clock, cursors
 from maillon.node.api import access_shapes as shapes
 from maillon.node.api import shapes as record_shapes
 from maillon.node.api.caller import Caller, Forbidden
@@ -197,7 +197,8 @@ class Devices:
             for letter in found[:limit]
         ]
         more = len(found) > limit
-        return shapes.Letters(rows, str(found[limit - 1].serial) if more else None)
+        following = cursors.written("letters", found[limit - 1].serial) if more else None
+        return shapes.Letters(rows, following)
 
     def taken(self, request: shapes.TakenRequest, caller: Caller) -> shapes.Taken:
         """Forget letters that a device has opened and kept. Raises: Forbidden."""

@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgpack  # type: ignore[import-untyped]  # msgpack ships no types
 
-from maillon.node import bounds
-from maillon.node.i18n import _
+from maillon.node import bounds, cursors
 from maillon.node.search import correction
 from maillon.node.search.expression import (
     conditions,
@@ -31,7 +30,7 @@ from maillon.node.search.expression import (
     title_expression,
     unit_expression,
 )
-from maillon.node.search.query import Answer, Hit, Query, SearchError
+from maillon.node.search.query import Answer, Hit, Query
 from maillon.node.search.ranking import Judged, judge
 from maillon.node.search.vocabulary import Unit, Vocabulary
 from maillon.node.store import sealing
@@ -92,7 +91,7 @@ def _read_place(cursor: str) -> _Place:
         version, top, now, scope, level, below, skip = cast("list[int]", values)
         if version == 1 and level <= _ANY and skip <= bounds.SEARCH_CANDIDATES_MAX:
             return _Place(top, now, scope, level, below, skip)
-    raise SearchError(_("That is no place where an answer goes on."))
+    raise cursors.bad_cursor()
 
 
 @dataclass(slots=True)
@@ -160,7 +159,7 @@ class SearchReader:
             self._db.close()
 
     def search(self, query: Query, now: int) -> Answer:
-        """Return one page of what matches. Raises: SearchError, StoreError."""
+        """Return one page of what matches. Raises: SearchError, BadCursor, StoreError."""
         query.check()
         with self._lock, faults_in_words(self.path), self._snapshot():
             units = self.vocabulary.read(query.text, query.languages)
@@ -192,7 +191,7 @@ class SearchReader:
         if query.cursor:
             place = _read_place(query.cursor)
             if place.scope >= len(plan.scopes):
-                raise SearchError(_("That is no place where an answer goes on."))
+                raise cursors.bad_cursor()
         else:
             top = self._db.execute("SELECT max(n) FROM records").fetchone()[0]
             place = _Place((top or 0) + 1, now)

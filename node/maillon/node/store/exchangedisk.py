@@ -288,13 +288,18 @@ class ExchangeDisk:
         return None if found is None else found[0]
 
     def agenda(
-        self, authors: Collection[bytes] | None, start: int, end: int, after: bytes, limit: int
+        self,
+        authors: Collection[bytes] | None,
+        start: int,
+        end: int,
+        after: tuple[int, bytes] | None,
+        limit: int,
     ) -> list[tuple[bytes, SlotRow]]:
         conditions = ["s.end > ?", "s.start < ?"]
         values: list[object] = [start, end]
-        if after:
+        if after is not None:
             conditions.append("(s.start, s.slot) > (?, ?)")
-            values.extend((int.from_bytes(after[:8], "big"), after[8:]))
+            values.extend(after)
         if authors is not None:
             marks = ", ".join("?" * len(authors))
             conditions.append(

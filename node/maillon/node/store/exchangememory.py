@@ -125,9 +125,13 @@ class MemoryExchangeStore:
         return min((r.wake for r in self._rows.values() if r.wake is not None), default=None)
 
     def agenda(
-        self, authors: Collection[bytes] | None, start: int, end: int, after: bytes, limit: int
+        self,
+        authors: Collection[bytes] | None,
+        start: int,
+        end: int,
+        after: tuple[int, bytes] | None,
+        limit: int,
     ) -> list[tuple[bytes, SlotRow]]:
-        place = (int.from_bytes(after[:8], "big"), after[8:]) if after else None
         found = [
             (slot.start, slot.slot, row.id, slot)
             for row in self._rows.values()
@@ -138,7 +142,7 @@ class MemoryExchangeStore:
         ]
         found.sort(key=lambda entry: entry[:3])
         return [
-            (id, slot) for begin, name, id, slot in found if place is None or (begin, name) > place
+            (id, slot) for begin, name, id, slot in found if after is None or (begin, name) > after
         ][:limit]
 
     def counts(self) -> dict[str, int]:

@@ -167,7 +167,12 @@ class ExchangeStore(Protocol):
     def next_wake(self) -> int | None: ...
 
     def agenda(
-        self, authors: Collection[bytes] | None, start: int, end: int, after: bytes, limit: int
+        self,
+        authors: Collection[bytes] | None,
+        start: int,
+        end: int,
+        after: tuple[int, bytes] | None,
+        limit: int,
     ) -> list[tuple[bytes, SlotRow]]:
         """Return (exchange, slot) that overlap a time, by (start, slot), after one of a place."""
         ...
