@@ -37,6 +37,11 @@ SEED_DEFAULT = 1
 INPUT_BYTES_MAX = 65_536
 # A target that hangs is a finding too: this much longer than it was given, then it is ended.
 GRACE_S = 60.0
+# What a child says around each target.
+BEGIN = "==== target "
+END = "==== status "
+TARGETS_MAX = 6
+"""Of one child: a long module is shared between the cores."""
 
 
 def _load(path: Path) -> ModuleType:
@@ -119,9 +124,8 @@ def _run_plain(name: str, target: Target, seeds: list[bytes], seconds: float, se
 
 
 def _run_atheris(
-    atheris: Any, name: str, path: Path, seeds: list[bytes], seconds: float, seed: int
+    atheris: Any, name: str, target: Target, seeds: list[bytes], seconds: float, seed: int
 ) -> int:
-    target: Target = _load(path).TARGETS[name.partition(".")[2]]
     corpus = Path(tempfile.mkdtemp(prefix="maillon-fuzz-"))
     for number, example in enumerate(seeds):
         (corpus / f"seed-{number:04}").write_bytes(example)
@@ -152,55 +156,87 @@ def _run_atheris(
     return 0
 
 
-def child(name: str, path: Path, seconds: float, seed: int, plain: bool) -> int:
-    """Fuzz one target in this process."""
+def child(names: list[str], path: Path, seconds: float, seed: int, plain: bool) -> int:
+    """Fuzz targets of one module, each in a process that begins where this one has got to.
+
+    Importing the packages and instrumenting them takes longer than a short run: once for all.
+    """
     atheris: Any = None
     if not plain:
         try:
             atheris = importlib.import_module("atheris")
         except ImportError:
             print("NOTE atheris cannot be imported: plain mutation, not guided by coverage")
-    target_name = name.partition(".")[2]
-    if atheris is None:
-        module = _load(path)
-        seeds = seeds_of(module, target_name)
-        return _run_plain(name, module.TARGETS[target_name], seeds, seconds, seed)
-    # Importing a first time for the seeds loads the packages uninstrumented: they are dropped, and
-    # imported again under instrumentation.
-    seeds = seeds_of(_load(path), target_name)
-    for loaded in [key for key in sys.modules if key == "maillon" or key.startswith("maillon.")]:
-        del sys.modules[loaded]
-    with atheris.instrument_imports(include=["maillon"]):
-        _load(path)
-    return _run_atheris(atheris, name, path, seeds, seconds, seed)
+    module = _load(path)
+    seeds = {name: seeds_of(module, name.partition(".")[2]) for name in names}
+    if atheris is not None:
+        # That first time loaded the packages uninstrumented: they are dropped, and imported again
+        # under instrumentation.
+        for loaded in [k for k in sys.modules if k == "maillon" or k.startswith("maillon.")]:
+            del sys.modules[loaded]
+        with atheris.instrument_imports(include=["maillon"]):
+            module = _load(path)
+    for name in names:
+        print(f"{BEGIN}{name}", flush=True)
+        target: Target = module.TARGETS[name.partition(".")[2]]
+        forked = os.fork()
+        if not forked:
+            status = 1
+            try:
+                if atheris is None:
+                    status = _run_plain(name, target, seeds[name], seconds, seed)
+                else:
+                    status = _run_atheris(atheris, name, target, seeds[name], seconds, seed)
+            except Exception:
+                traceback.print_exc()
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(status)
+        status = os.waitstatus_to_exitcode(os.waitpid(forked, 0)[1])
+        print(f"{END}{status}", flush=True)
+    return 0
 
 
-def fuzz(name: str, path: Path, seconds: float, seed: int, plain: bool) -> tuple[int, bool]:
-    """Fuzz one target in a process of its own; return executions and whether it held."""
-    command = [sys.executable, str(HERE / "run.py"), "--child", name, "--file", str(path)]
+def fuzz(
+    names: list[str], path: Path, seconds: float, seed: int, plain: bool
+) -> dict[str, tuple[int, bool]]:
+    """Fuzz targets of one module; return the executions of each and whether it held."""
+    command = [sys.executable, str(HERE / "run.py"), "--child", *names, "--file", str(path)]
     command += ["--seconds", str(seconds), "--seed", str(seed), *(["--plain"] if plain else [])]
     try:
         ended = subprocess.run(
             command,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=seconds + GRACE_S,
+            timeout=seconds * len(names) + GRACE_S,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(_import_path())},
             check=False,
         )
-        output, status = ended.stdout.decode(errors="replace"), ended.returncode
+        output = ended.stdout.decode(errors="replace")
     except subprocess.TimeoutExpired as expired:
-        output, status = (expired.stdout or b"").decode(errors="replace"), -1
-        print(f"{name}: did not come to an end")
-    for line in output.splitlines():
+        output = (expired.stdout or b"").decode(errors="replace")
+    before, *parts = re.split(f"^{BEGIN}", output, flags=re.MULTILINE)
+    for line in before.splitlines():
         if line.startswith("NOTE"):
-            print(f"{name}: {line.removeprefix('NOTE ')}")
-    counts = re.findall(r"(?:EXECUTIONS |stat::number_of_executed_units: )(\d+)", output)
-    if status != 0:
-        print(output[-6_000:], end="")
-        for found in re.findall(r"^FINDING (\S+) ([0-9a-f]*)$", output, re.MULTILINE):
+            print(f"{path.stem.removeprefix('fuzz_')}: {line.removeprefix('NOTE ')}")
+    told = {part.partition("\n")[0]: part for part in parts}
+    results: dict[str, tuple[int, bool]] = {}
+    for name in names:
+        # Without an end it was ended, and without a beginning the one before it was.
+        part = told.get(name, before)
+        status = re.findall(f"^{END}(-?[0-9]+)$", part, re.MULTILINE)
+        held = status == ["0"]
+        counts = re.findall(r"(?:EXECUTIONS |stat::number_of_executed_units: )(\d+)", part)
+        results[name] = (int(counts[-1]) if counts else 0, held)
+        if held:
+            continue
+        print(part[-6_000:], end="")
+        if not status:
+            print(f"{name}: did not come to an end")
+        for found in re.findall(r"^FINDING (\S+) ([0-9a-f]*)$", part, re.MULTILINE):
             print(f"replay with: python tests/fuzz/run.py --replay {found[0]} {found[1] or '-'}")
-    return int(counts[-1]) if counts else 0, status == 0
+    return results
 
 
 def _import_path() -> list[str]:
@@ -234,7 +270,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--plain", action="store_true", help="plain mutation, without atheris")
     parser.add_argument("--folder", type=Path, default=HERE, help=argparse.SUPPRESS)
     parser.add_argument("--replay", nargs=2, metavar=("TARGET", "HEX"))
-    parser.add_argument("--child", help=argparse.SUPPRESS)
+    parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     sys.path[:0] = [root for root in _import_path() if root not in sys.path]
@@ -244,21 +280,20 @@ def main(arguments: list[str] | None = None) -> int:
         return replay(options.folder, *options.replay)
     print(f"seed {options.seed}, {options.seconds:g} s a target")
     results: dict[str, tuple[int, bool]] = {}
-    wanted = [
-        (f"{short}.{target}", path)
-        for short, path in modules(options.folder, options.only).items()
-        for target in cast("dict[str, Target]", _load(path).TARGETS)
-    ]
+    wanted: list[tuple[list[str], Path]] = []
+    for short, path in modules(options.folder, options.only).items():
+        names = [f"{short}.{target}" for target in cast("dict[str, Target]", _load(path).TARGETS)]
+        wanted += [(names[i : i + TARGETS_MAX], path) for i in range(0, len(names), TARGETS_MAX)]
 
-    def one(job: tuple[str, Path]) -> None:
-        name, path = job
-        results[name] = fuzz(name, path, options.seconds, options.seed, options.plain)
-        executions, held = results[name]
-        print(f"{name}: {executions} executions, {'held' if held else 'FINDING'}", flush=True)
+    def some(job: tuple[list[str], Path]) -> None:
+        found = fuzz(*job, options.seconds, options.seed, options.plain)
+        results.update(found)
+        for name, (executions, held) in found.items():
+            print(f"{name}: {executions} executions, {'held' if held else 'FINDING'}", flush=True)
 
     # A thread only waits for its process.
     with ThreadPoolExecutor(options.jobs or os.cpu_count() or 1) as pool:
-        for _ in pool.map(one, wanted):
+        for _ in pool.map(some, wanted):
             pass
     findings = [name for name, (_, held) in results.items() if not held]
     total = sum(executions for executions, _ in results.values())

@@ -82,3 +82,17 @@ def test_every_target_holds_for_its_examples_and_for_no_bytes(path: Path) -> Non
     for name, target in targets.items():
         for data in [b"", *examples[name]]:
             target(data)
+
+
+def test_a_target_that_takes_its_process_down_is_a_finding_and_the_next_one_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "fuzz_probe.py").write_text(
+        "import os\n"
+        "TARGETS = {'dies': lambda data: os._exit(3), 'holds': lambda data: None}\n"
+        "SEEDS = [b'x']\n"
+    )
+    assert RUN.main(["--folder", str(tmp_path), "--plain", "--seconds", "1"]) == 1
+    output = capsys.readouterr().out
+    assert "probe.dies: 0 executions, FINDING" in output
+    assert "executions, held" in output.partition("probe.holds: ")[2]
