@@ -11,12 +11,13 @@ from maillon.protocol.bundles import approved, waiting_for
 from maillon.protocol.calendars import free
 from maillon.protocol.envelope import Signed, Valid
 from maillon.protocol.errors import NotAllowed
-from maillon.protocol.limits import INT_MAX
+from maillon.protocol.limits import INT_MAX, RELAY_SLACK_S
 from maillon.protocol.moving import past, present, vouching_stands
-from maillon.protocol.records import DAY_S, thing_id
+from maillon.protocol.records import DAY_S, build, thing_id
 from maillon.protocol.records.fields import PROVIDER_STATUS
 from maillon.protocol.records.market import asked_of
 from maillon.protocol.records.schema import OneOf
+from maillon.protocol.relays import check_answer, check_request, in_time
 from maillon.protocol.splitting import group_shares, shares
 from maillon.protocol.statuses import require_allowed
 from maillon.protocol.view import coop_author, person_author
@@ -45,6 +46,8 @@ def vectors(rng: random.Random) -> dict[str, object]:
             "statuses": list(_statuses()),
             "tariffs": list(_tariffs()),
             "calendars": list(_calendars()),
+            "relay_requests": list(_relay_requests()),
+            "relay_answers": list(_relay_answers()),
         }
     }
 
@@ -392,3 +395,89 @@ def _calendars() -> Iterator[Vector]:
     ):
         yield {"name": name, "freebusy": payload, "start": start, "end": end,
                "free": free(payload, start, end)}  # fmt: skip
+
+
+# --- Relays --------------------------------------------------------------------------------------
+
+
+def _relayed(w: World, kind: str, coop: int, **fields: Any) -> Signed:
+    where, life = w.coops[coop], fields.pop("days", 10)
+    payload = build(kind, salt=w.fresh(), **fields)
+    return w.record(kind, payload, coop=where, by=where.node, days=life)
+
+
+def _relay_requests() -> Iterator[Vector]:
+    w = World(3, seed="relay requests")
+    demand = w.derive("demand", 32)
+    for name, brought_by, life, deadline in (
+        ("an hour to answer", 0, 10, w.now + 3_600),
+        ("a second to answer", 0, 10, w.now + 1),
+        ("as long as the request", 0, 10, w.now + 10 * DAY),
+        ("a deadline at its own time", 0, 10, w.now),
+        ("a deadline before its own time", 0, 10, w.now - 1),
+        ("a second longer than the request", 0, 10, w.now + 10 * DAY + 1),
+        ("brought by another coop", 1, 10, w.now + 3_600),
+    ):
+        request = _relayed(w, "relay_request", 0, demand=demand, deadline=deadline, days=life)
+        coop = w.coops[brought_by].id
+        case: Vector = {"name": name, "request": request.encode(), "brought_by": coop}
+        try:
+            check_request(request, coop)
+        except NotAllowed as fault:
+            yield {**case, "expect": fault.code, "rule": fault.facts["rule"]}
+        else:
+            yield {**case, "expect": "ok", "id": request.id}
+
+
+def _relay_answers() -> Iterator[Vector]:
+    w = World(3, seed="relay answers")
+    demand, end = w.derive("demand", 32), w.now + 600
+    request = _relayed(w, "relay_request", 0, demand=demand, deadline=end)
+    said = {"request": request.id, "demand": demand}
+
+    def answer(coop: int = 1, *, taken: bool = True, **changes: Any) -> Signed:
+        return _relayed(w, "relay_ack", coop, **{**said, **changes}, taken=taken)
+
+    other = w.derive("something else", 32)
+    letters: list[tuple[str, list[tuple[Signed, int, int]]]] = [
+        ("taken at once", [(answer(), 1, w.now)]),
+        ("refused", [(answer(taken=False), 1, w.now)]),
+        ("at the last second", [(answer(), 1, end)]),
+        ("a letter's way later", [(answer(), 1, end + RELAY_SLACK_S)]),
+        ("too late, which counts all the same", [(answer(), 1, end + RELAY_SLACK_S + 1)]),
+        ("refused, then taken: the first counts",
+         [(answer(taken=False), 1, w.now), (answer(), 1, w.now + 1)]),
+        ("the same answer twice", [(one := answer(), 1, w.now), (one, 1, w.now + 1)]),
+        ("of a coop that was not asked", [(answer(2), 2, w.now)]),
+        ("of the relay, brought by another coop", [(answer(), 2, w.now)]),
+        ("of another coop, brought by the relay", [(answer(2), 1, w.now)]),
+        ("to another request", [(answer(request=other), 1, w.now)]),
+        ("about another demand", [(answer(demand=other), 1, w.now)]),
+        ("about another demand, then about this one",
+         [(answer(demand=other), 1, w.now), (answer(), 1, w.now + 1)]),
+        ("none", []),
+    ]  # fmt: skip
+    for name, brought in letters:
+        counted: tuple[Signed, int] | None = None
+        outcomes: list[str] = []
+        for signed, by, at in brought:
+            try:
+                check_answer(signed, request, w.coops[1].id, w.coops[by].id)
+            except NotAllowed as fault:
+                outcomes.append(str(fault.facts["rule"]))
+                continue
+            outcomes.append("counts" if counted is None else "later")
+            counted = counted or (signed, at)
+        payload: Any = None if counted is None else counted[0].payload
+        yield {
+            "name": name,
+            "request": request.encode(),
+            "asked": w.coops[1].id,
+            "letters": [
+                {"answer": signed.encode(), "brought_by": w.coops[by].id, "at": at}
+                for signed, by, at in brought
+            ],
+            "outcomes": outcomes,
+            "taken": None if payload is None else payload["taken"],
+            "in_time": None if counted is None else in_time(request, counted[1]),
+        }

@@ -7,14 +7,17 @@ do; every step is a real record, signed with a key made from its author's name a
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from exchange_crossings import CROSSINGS
 from exchange_endings import ENDINGS, Script
-from maillon.protocol.envelope import Signed, draft, sign
+from maillon.protocol import encoding
+from maillon.protocol.envelope import Signed, decode_record, draft, sign
 from maillon.protocol.exchange import Exchange, Step, fold
+from maillon.protocol.exchange.missing import lacking, question, read_question
 from maillon.protocol.keys import SigningKey
-from maillon.protocol.limits import SKEW_S_MAX
+from maillon.protocol.limits import MISSING_BYTES_MAX, SKEW_S_MAX
 from maillon.protocol.validation import check_stateless
 from support.transcripts import (
     COORDINATOR,
@@ -156,7 +159,68 @@ def case(name: str, script: Script, rng: random.Random) -> dict[str, object]:
     }
 
 
+def _questions(rng: random.Random) -> Iterator[dict[str, object]]:
+    """Yield what an item of type 4 may hold."""
+    exchange, *heads = (rng.randbytes(32) for _ in range(9))
+    encode = encoding.encode
+    most = (MISSING_BYTES_MAX - 50) // 34
+    for name, data in (
+        ("one head", question(exchange, heads[:1])),
+        ("eight heads", question(exchange, heads)),
+        ("no heads: everything", question(exchange, ())),
+        ("as many heads as there is room for",
+         question(exchange, (rng.randbytes(32) for _ in range(most)))),
+        ("more bytes than a question has",
+         encode(["missing", exchange, heads * 15], bytes_max=5_000)),
+        ("another word", encode(["missed", exchange, heads])),
+        ("a word in binary", encode([b"missing", exchange, heads])),
+        ("a part less", encode(["missing", exchange])),
+        ("a part more", encode(["missing", exchange, heads, 0])),
+        ("a map", encode({"missing": exchange})),
+        ("an exchange of 31 bytes", encode(["missing", exchange[:31], heads])),
+        ("an exchange in text", encode(["missing", exchange.hex()[:32], heads])),
+        ("heads that are no array", encode(["missing", exchange, heads[0]])),
+        ("a head of 33 bytes", encode(["missing", exchange, [heads[0], heads[1] + b"\0"]])),
+        ("a head that is a number", encode(["missing", exchange, [1]])),
+        ("nothing", b""),
+        ("a byte behind it", question(exchange, heads) + b"\0"),
+        ("a length that is not in its shortest form",
+         b"\x93\xd9\x07missing" + encode([exchange, heads])[1:]),
+    ):  # fmt: skip
+        asked = read_question(data)
+        told = None if asked is None else {"exchange": asked.exchange, "heads": list(asked.heads)}
+        yield {"name": name, "bytes": data, "expect": "ok", "question": told}
+
+
+def _missing(
+    cases: Sequence[dict[str, Any]], rng: random.Random
+) -> Iterator[dict[str, object]]:
+    """Yield what somebody with some heads is sent, of transcripts with steps that crossed."""
+    for chosen in cases[:: max(1, len(cases) // 12)]:
+        records = [decode_record(step["record"]) for step in chosen["steps"]]
+        refs: dict[bytes, Sequence[bytes]] = {r.id: r.header.refs for r in records}
+        ids = list(refs)
+        sets: list[tuple[str, list[bytes]]] = [
+            ("nothing", []),
+            ("the opening", ids[:1]),
+            ("all", list(chosen["after"][-1]["heads"])),
+            ("a step from the middle", [ids[len(ids) // 2]]),
+            ("two steps", rng.sample(ids, min(2, len(ids)))),
+            ("a step from elsewhere", [rng.randbytes(32)]),
+            ("a step from elsewhere and the opening", [rng.randbytes(32), ids[0]]),
+        ]
+        for name, heads in sets:
+            yield {
+                "name": f"{chosen['name']}: {name}",
+                "case": chosen["name"],
+                "heads": heads,
+                "expect": "ok",
+                "sends": lacking(heads, refs),
+            }
+
+
 def vectors(rng: random.Random) -> dict[str, object]:
+    cases = [case(name, script, rng) for name, script in (ENDINGS | CROSSINGS).items()]
     return {
         "exchange.json": {
             "spec": "08-exchange",
@@ -164,6 +228,8 @@ def vectors(rng: random.Random) -> dict[str, object]:
             " folding all of them in the order `arrival` gives the last.",
             "fed": FED,
             "people": PEOPLE,
-            "cases": [case(name, script, rng) for name, script in (ENDINGS | CROSSINGS).items()],
+            "cases": cases,
+            "questions": list(_questions(rng)),
+            "missing": list(_missing(cases, rng)),
         }
     }

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from maillon.protocol import relays
 from maillon.protocol.auctions import commitment, lot, lot_of, winner
 from maillon.protocol.bundles import approved, complete, waiting_for
 from maillon.protocol.calendars import free
@@ -148,3 +149,37 @@ def test_the_vectors_hold_both_outcomes_of_everything() -> None:
     refused = {(v["status"], v["name"].rpartition(" ")[2]) for v in told["statuses"]
                if v["expect"] != "ok"}  # fmt: skip
     assert refused == {("volunteer", "graine"), ("volunteer", "inconnue"), ("volunteer", "outside")}
+
+
+@pytest.mark.parametrize("vector", cases(FILE, "relay_requests"))
+def test_a_request_to_a_relay_counts_or_is_left_out_as_the_vector_says(
+    vector: dict[str, Any],
+) -> None:
+    request = decode_record(bytes.fromhex(vector["request"]))
+    brought_by = bytes.fromhex(vector["brought_by"])
+    if vector["expect"] == "ok":
+        relays.check_request(request, brought_by)
+        assert request.id.hex() == vector["id"]
+        return
+    with pytest.raises(NotAllowed) as caught:
+        relays.check_request(request, brought_by)
+    assert (caught.value.code, caught.value.facts["rule"]) == (vector["expect"], vector["rule"])
+
+
+@pytest.mark.parametrize("vector", cases(FILE, "relay_answers"))
+def test_the_first_answer_of_a_relay_counts_as_the_vector_says(vector: dict[str, Any]) -> None:
+    request = decode_record(bytes.fromhex(vector["request"]))
+    first: tuple[Any, int] | None = None
+    for letter, outcome in zip(vector["letters"], vector["outcomes"], strict=True):
+        answer = decode_record(bytes.fromhex(letter["answer"]))
+        places = bytes.fromhex(vector["asked"]), bytes.fromhex(letter["brought_by"])
+        if outcome in ("counts", "later"):
+            relays.check_answer(answer, request, *places)
+            assert (first is None) is (outcome == "counts")
+            first = first or (answer.payload, letter["at"])
+            continue
+        with pytest.raises(NotAllowed) as caught:
+            relays.check_answer(answer, request, *places)
+        assert caught.value.facts["rule"] == outcome
+    assert (None if first is None else first[0]["taken"]) is vector["taken"]
+    assert (None if first is None else relays.in_time(request, first[1])) is vector["in_time"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from maillon.protocol.exchange import (
 )
 from maillon.protocol.exchange.fold import RULES
 from maillon.protocol.exchange.gates import GATES
+from maillon.protocol.exchange.missing import lacking, question, read_question
 from maillon.protocol.validation import Standing, check_stateless
 from support.vectors import FOLDER, load
 
@@ -132,3 +134,24 @@ def test_the_chapter_says_every_reason_and_every_bound() -> None:
     for bound in (limits.CHECK_IN_EARLY_S, limits.BUNDLE_GRACE_S, limits.TRANSCRIPT_STEPS_MAX):
         assert f"{bound:,}" in CHAPTER
     assert f"at most {limits.STEP_REFS_MAX}" in CHAPTER
+
+
+@pytest.mark.parametrize("vector", FILE["questions"], ids=lambda vector: vector["name"])
+def test_a_question_for_missing_steps_asks_what_the_vector_says(vector: dict[str, Any]) -> None:
+    data = bytes.fromhex(vector["bytes"])
+    asked = read_question(data)
+    if asked is None:
+        assert vector["question"] is None
+        return
+    assert asked.exchange.hex() == vector["question"]["exchange"]
+    assert [head.hex() for head in asked.heads] == vector["question"]["heads"]
+    assert question(*asked) == data
+
+
+@pytest.mark.parametrize("vector", FILE["missing"], ids=lambda vector: vector["name"])
+def test_who_asks_is_sent_the_steps_that_the_vector_names(vector: dict[str, Any]) -> None:
+    steps = next(case["steps"] for case in CASES if case["name"] == vector["case"])
+    records = [decode_record(bytes.fromhex(step["record"])) for step in steps]
+    refs: dict[bytes, Sequence[bytes]] = {r.id: r.header.refs for r in records}
+    heads = [bytes.fromhex(head) for head in vector["heads"]]
+    assert [id.hex() for id in lacking(heads, refs)] == vector["sends"]

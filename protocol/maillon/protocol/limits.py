@@ -112,6 +112,12 @@ LETTER_WINDOW: Final = 64
 """How far a letter's number may be ahead of the next one to be delivered in its thread: what is
 missing is asked for again long before so many wait behind it."""
 
+RELAY_SLACK_S: Final = 120
+"""How much later than its deadline a relay's answer may arrive and be in time: a letter's way."""
+
+MISSING_BYTES_MAX: Final = 4_096
+"""Bytes of a question for missing steps: a hundred heads, of which eight are usual at most."""
+
 THREAD_BYTES: Final = 16
 """Bytes of a thread's name: 2^64 threads before two of one coop are likely to share it."""
 

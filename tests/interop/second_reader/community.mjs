@@ -221,3 +221,34 @@ export function isFree({ busy, until }, start, end) {
   if (end > until) return null
   return start <= end && !busy.some(([first, last]) => first <= end && start <= last)
 }
+
+// --- Relays --------------------------------------------------------------------------------------------
+
+const ownLetter = (record, from) => {
+  if (!record.coop.equals(from)) refuse('not_allowed', 'relay')
+}
+
+/** A request that the node of the coop `from` brought. */
+export function checkRelayRequest(request, from) {
+  ownLetter(request, from)
+  const deadline = request.payload.get('deadline')
+  if (deadline <= request.at || deadline > request.until) refuse('not_allowed', 'deadline')
+}
+
+/** What becomes of each answer to a request, whether it is taken, and whether in time. */
+export function relayAnswers(request, asked, letters) {
+  let first = null
+  const outcomes = letters.map(({ answer, from, at }) => {
+    if (!answer.coop.equals(from)) return 'relay'
+    if (!from.equals(asked) || !answer.payload.get('request').equals(request.id)) return 'request'
+    if (!answer.payload.get('demand').equals(request.payload.get('demand'))) return 'demand'
+    if (first) return 'later'
+    first = { taken: answer.payload.get('taken'), at }
+    return 'counts'
+  })
+  return {
+    outcomes,
+    taken: first && first.taken,
+    in_time: first && first.at <= request.payload.get('deadline') + 120,
+  }
+}

@@ -1,6 +1,6 @@
 // Exchanges (spec/08-exchange): a transcript in, its state out.
 
-import { refuse } from './encoding.mjs'
+import { Refused, decode, refuse } from './encoding.mjs'
 import { prefix, sha256 } from './signatures.mjs'
 
 const DAY = 86400
@@ -944,4 +944,37 @@ export function told(state, names, people) {
     next: Object.fromEntries(names.map((name) => [name, Object.keys(GATES).filter((kind) => gate(state, kind, people[name]) === null)])),
     released: state.released(),
   }
+}
+
+// --- Asking for what is missing ----------------------------------------------------------------------
+
+const isId = (value) => value instanceof Uint8Array && value.length === 32
+
+/** What the content of an item of type 4 asks: the exchange and the heads, or null for nothing. */
+export function readQuestion(bytes) {
+  if (bytes.length > 4096) return null
+  let parts
+  try {
+    parts = decode(bytes, 4096)
+  } catch (error) {
+    if (error instanceof Refused) return null
+    throw error
+  }
+  if (!Array.isArray(parts) || parts.length !== 3) return null
+  const [word, exchange, heads] = parts
+  if (word !== 'missing' || !isId(exchange) || !Array.isArray(heads) || !heads.every(isId)) return null
+  return { exchange: hex(exchange), heads: heads.map(hex) }
+}
+
+/** The ids of the steps (`id`, `refs` in hexadecimal) that are no head and that no head comes after. */
+export function lacking(heads, steps) {
+  const before = new Map(steps.map(({ id, refs }) => [id, refs]))
+  const had = new Set()
+  const mark = (id) => {
+    if (!before.has(id) || had.has(id)) return
+    had.add(id)
+    before.get(id).forEach(mark)
+  }
+  heads.forEach(mark)
+  return steps.map(({ id }) => id).filter((id) => !had.has(id))
 }

@@ -220,6 +220,12 @@ const FILES = {
     })
     run(file, 'cases', runs, ({ given, known, now, next }) =>
       exchange.told(exchange.fold(given, known, now), Object.keys(next), all.people))
+    run(file, 'questions', all.questions, ({ bytes: data }) => ({ question: exchange.readQuestion(bytes(data)) }))
+    const stepsOf = (wanted) => all.cases.find(({ name }) => name === wanted).steps.map(({ record }) => {
+      const { id, refs } = readRecord(bytes(record))
+      return { id: hex(id), refs: refs.map(hex) }
+    })
+    run(file, 'missing', all.missing, ({ case: wanted, heads }) => ({ sends: exchange.lacking(heads, stepsOf(wanted)) }))
   },
 
   'ledger-accounts.json'(file, all) {
@@ -437,6 +443,13 @@ const FILES = {
     run(file, 'tariffs', all.tariffs, ({ offer, audiences }) => ({ asked: community.askedOf(offer, audiences) }))
     run(file, 'calendars', all.calendars, ({ freebusy, start, end }) => (
       { free: community.isFree(freebusy, start, end) }))
+    run(file, 'relay_requests', all.relay_requests, ({ request, brought_by: from }) => {
+      community.checkRelayRequest(record(request), bytes(from))
+      return { id: hex(record(request).id) }
+    })
+    run(file, 'relay_answers', all.relay_answers, ({ request, asked, letters: brought }) =>
+      community.relayAnswers(record(request), bytes(asked), brought.map(({ answer, brought_by: from, at }) => (
+        { answer: record(answer), from: bytes(from), at }))))
   },
 
   'gossip.json'(file, all) {

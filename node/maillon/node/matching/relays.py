@@ -33,6 +33,7 @@ from maillon.protocol.errors import LocalError, MaillonError, NotAllowed, Remote
 from maillon.protocol.letters import ITEM_STEP, Item
 from maillon.protocol.records import DAY_S, build
 from maillon.protocol.records.kind import derived_series, random_series
+from maillon.protocol.relays import check_answer, check_request, in_time
 from maillon.protocol.validation import check_stateless, check_step, longest_until
 from maillon.protocol.view import coop_author
 
@@ -222,7 +223,7 @@ class Relaying:
         checked = check_stateless(signed, fed=self._host.founding.fed, now=now, private=True)
         standing = check_step(checked, self._host.view)
         fields: Any = signed.payload
-        if standing.author != coop_author(from_coop) or signed.header.coop != from_coop:
+        if standing.author != coop_author(from_coop):
             raise NotAllowed("A relay is asked and answers in its own name.", rule="relay")
         if signed.header.kind == "relay_request":
             self._asked(signed, fields, from_coop)
@@ -232,8 +233,7 @@ class Relaying:
     def _asked(self, signed: Signed, fields: Any, from_coop: bytes) -> None:
         if self._disk.relay(signed.id) is not None:
             return
-        if not signed.header.at < fields["deadline"] <= signed.header.until:
-            raise NotAllowed("The time for the answer is past before it begins.", rule="deadline")
+        check_request(signed, from_coop)
         if (
             self._disk.count_relays(IN, from_coop, open_only=True)
             >= bounds.RELAYS_OPEN_PER_COOP_MAX
@@ -249,14 +249,14 @@ class Relaying:
 
     def _acknowledged(self, signed: Signed, fields: Any, from_coop: bytes, now: int) -> None:
         row = self._disk.relay(fields["request"])
-        if row is None or row.way != OUT or row.coop != from_coop:
+        if row is None or row.way != OUT:
             raise NotAllowed("Nobody asked for this answer.", rule="request")
-        if row.demand != fields["demand"]:
-            raise NotAllowed("The answer is about another demand.", rule="demand")
+        request = decode_record(row.request)
+        check_answer(signed, request, row.coop, from_coop)
         if row.status not in (ASKED, MISSED):
             return
         # When it came here counts: whoever answers could write any time into the answer.
-        late = now > row.deadline + bounds.RELAY_SLACK_S
+        late = not in_time(request, now)
         status = TAKEN if fields["taken"] else REFUSED
         self._disk.answered(row.id, status, now, signed.encode(), late=late, sent=True)
         self._tell("relay_taken" if fields["taken"] else "relay_refused", row)

@@ -10,26 +10,20 @@ everything is asked for: some party has the decision.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 from maillon.node.engine.exchange import bounds, notes
 from maillon.node.engine.exchange.addressing import Addressing, concerned
 from maillon.node.engine.exchange.outbox import Outbox
 from maillon.node.engine.exchange.ports import Note
 from maillon.node.engine.exchange.transcripts import Transcripts
-from maillon.protocol.encoding import decode, encode
-from maillon.protocol.envelope import Signed
-from maillon.protocol.errors import RemoteError
 from maillon.protocol.exchange import Exchange
 from maillon.protocol.exchange.bundles import in_doubt
+from maillon.protocol.exchange.missing import lacking, question, read_question
 from maillon.protocol.letters import ITEM_APP, Item
 
 if TYPE_CHECKING:
     from maillon.node.engine.exchange.intake import Setup
-
-WORD: Final = "missing"
-BYTES_MAX: Final = 4_096
 
 
 class Mending:
@@ -76,15 +70,16 @@ class Mending:
             return
         self._store.put_note(Note(notes.MISSING, state.id, state.id, known.at, bytes((tries,))))
         heads = [] if in_doubt(state) else list(state.heads)
-        item = Item(ITEM_APP, encode([WORD, state.id, heads], bytes_max=BYTES_MAX))
+        item = Item(ITEM_APP, question(state.id, heads))
         here = [a for a in concerned(state) if self._addressing.reads_here(a, now)]
         if here:
             self._outbox.send_items(concerned(state), state.id, (item,), here[0], now)
 
     def asked(self, data: bytes, from_coop: bytes, now: int) -> None:
         """Send a coop the steps it misses, if somebody of it reads the exchange."""
-        exchange, heads = _read(data)
-        if exchange is None or self._store.count_steps(exchange) == 0:
+        asked = read_question(data)
+        exchange = b"" if asked is None else asked.exchange
+        if asked is None or self._store.count_steps(exchange) == 0:
             return
         place = exchange + from_coop
         before = self._store.note(notes.ANSWERED, place)
@@ -95,38 +90,9 @@ class Mending:
             one for one in self._addressing.all(concerned(state), now) if one.coop == from_coop
         ]
         steps = {row.id: signed for row, signed in self._transcripts.records(exchange)}
-        has = _seen_by(heads, steps)
-        records = [signed for id, signed in steps.items() if id not in has]
+        refs = {id: signed.header.refs for id, signed in steps.items()}
+        records = [steps[id] for id in lacking(asked.heads, refs)]
         here = [a for a in concerned(state) if self._addressing.reads_here(a, now)]
         if readers and records and here:
             self._store.put_note(Note(notes.ANSWERED, place, exchange, now, b""))
             self._outbox.send_records(readers, exchange, records, here[0], now)
-
-
-def _seen_by(heads: list[bytes], steps: Mapping[bytes, Signed]) -> set[bytes]:
-    """Return the steps that some steps refer to, directly or through others, and themselves."""
-    seen: set[bytes] = set()
-    following = [id for id in heads if id in steps]
-    while following:
-        id = following.pop()
-        if id not in seen:
-            seen.add(id)
-            following += [ref for ref in steps[id].header.refs if ref in steps]
-    return seen
-
-
-def _read(data: bytes) -> tuple[bytes | None, list[bytes]]:
-    try:
-        found: Any = decode(data, bytes_max=BYTES_MAX)
-    except RemoteError:
-        return None, []
-    if type(found) is not list:
-        return None, []
-    parts: list[Any] = found  # pyright: ignore[reportUnknownVariableType]
-    if len(parts) != 3 or parts[0] != WORD or type(parts[1]) is not bytes:
-        # What other programs agreed on.
-        return None, []
-    if type(parts[2]) is not list:
-        return None, []
-    heads: list[Any] = parts[2]  # pyright: ignore[reportUnknownVariableType]
-    return parts[1], [id for id in heads if type(id) is bytes]
