@@ -49,6 +49,14 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "MAILLON_LANG": "en", **more}
 
 
+def ahead(seconds: int) -> dict[str, str]:
+    """Return what sets the clock of a child ahead (support/ahead/sitecustomize.py)."""
+    if not seconds:
+        return {}
+    path = [str(Path(__file__).parent / "ahead"), os.environ.get("PYTHONPATH", "")]
+    return {"AHEAD_S": str(seconds), "PYTHONPATH": os.pathsep.join(filter(None, path))}
+
+
 def maillon(home: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     """Run one command to its end in a process of its own."""
     return subprocess.run(
@@ -78,6 +86,8 @@ class TestNode:
         self.name = name
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
+        self.ahead_s = 0
+        """How far the clock of the next process is ahead of the machine's."""
         self.log = home.parent / f"{home.name}.log"
         self.http = httpx.Client(
             transport=httpx.HTTPTransport(uds=str(home / "api.sock")),
@@ -114,7 +124,7 @@ class TestNode:
                 [sys.executable, "-m", "maillon.node.cli", "--home", str(self.home), "run"],
                 stdout=log,
                 stderr=log,
-                env=environment(),
+                env=environment(**ahead(self.ahead_s)),
             )
         return self.process
 

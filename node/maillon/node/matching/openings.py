@@ -183,7 +183,9 @@ class Keeping:
             yield self._row(hash_of(kind, kept), author, kind, kept, self._due(about))
 
     def _due(self, demand: Valid | None) -> int:
-        payload: Any = None if demand is None else demand.signed.payload
-        rules: Any = (payload or {}).get("auction", {})
+        payload: dict[str, Any] = {}
+        if demand is not None:
+            payload = cast("dict[str, Any]", demand.signed.payload or {})
+        rules: dict[str, Any] = payload.get("auction", {})
         last = rules.get("reveal_until", rules.get("closes"))
         return self._host.time() + OLD_DAYS * DAY_S if last is None else int(last)
