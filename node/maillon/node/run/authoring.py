@@ -13,6 +13,7 @@ from maillon.node.api.plain import payload_from_json
 from maillon.node.i18n import _
 from maillon.node.run.admission import missing_founders
 from maillon.node.run.register import RegisterError
+from maillon.node.run.returns import require_allowed_offer
 from maillon.protocol.envelope import Draft, Signed, draft
 from maillon.protocol.errors import LocalError, UnknownCoop
 from maillon.protocol.founding import Founding
@@ -245,6 +246,7 @@ class Authoring:
             # An attestation refers to the transfer it speaks of (spec/03).
             refs = [fields["transfer"]]
         made = self.new_draft(request.kind, fields, signer, days=request.days, refs=refs)
+        require_allowed_offer(self._node, request.kind, fields, self.author(made))
         return self._publish(made, signer)
 
     def _revise(
@@ -269,6 +271,7 @@ class Authoring:
             old.header.rev + 1,
             old.header.refs,
         )
+        require_allowed_offer(self._node, request.kind, fields, self.author(made))
         return self._publish(made, signer)
 
     def signer_of(self, old: Signed) -> Signer:

@@ -14,6 +14,7 @@ from maillon.node.api.caller import Caller, Forbidden
 from maillon.node.api.plain import payload_from_json, payload_to_json
 from maillon.node.i18n import _
 from maillon.node.run.authoring import USUAL_DAYS, NotOurs, check_unit, require_kind
+from maillon.node.run.returns import require_allowed_offer
 from maillon.protocol.encoding import encode
 from maillon.protocol.envelope import PURPOSE, Draft, Signed, decode_record, draft
 from maillon.protocol.errors import LocalError
@@ -69,6 +70,7 @@ class Devices:
             # An attestation refers to the transfer it speaks of (spec/03).
             refs = [fields["transfer"]]
         made = self._made(kind, payload, key, as_, now, request.days, old, refs)
+        require_allowed_offer(node, kind, payload, node.authoring.author(made))
         if old is None:
             # A thing of which there is only one goes on from where it is.
             head = node.store.head(node.authoring.author(made), made.header.series)
@@ -147,6 +149,9 @@ class Devices:
         if header.coop != node.coop:
             raise NotOurs(_("Bring it to the node of the coop that it names."))
         self._require_key(caller, header.by)
+        author = node.engine.view.author_of(header, signed.id)
+        if author is not None:
+            require_allowed_offer(node, header.kind, signed.payload or {}, author)
         node.submit(signed.encode())
         author = node.engine.view.author_of(header, signed.id)
         thing = b"" if author is None else thing_id(author, header.series)
