@@ -79,7 +79,7 @@ kill-cycles: dev ## Kill the nodes of a real federation under load: CYCLES=8 tim
 fuzz: dev ## Feed every decoder hostile bytes: SECONDS=10 for each
 	PYTHONPATH=tests $(PY) tests/fuzz/run.py --seconds $(SECONDS) $(ARGS)
 
-api-check: dev ## Question a running node's interface by its own description: SEED=7, EXAMPLES=6
+api-check: dev ## Question a running node's interface by its own description: SEED=7 (0 draws one), EXAMPLES=6
 	PYTHONPATH=tests $(PY) tests/node/api/check_api.py --seed $(or $(SEED),7) --examples $(or $(EXAMPLES),6) $(ARGS)
 
 bench: dev ## Measure: all jobs, or JOBS=a,b

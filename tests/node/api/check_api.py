@@ -1,14 +1,16 @@
 """Question a running node's interface with what its own description allows and forbids.
 
-Usage: check_api.py [--seed 7] [--examples 12] [--seconds 120] [-- more words for schemathesis]
+Usage: check_api.py [--seed 7 | --seed 0] [--examples 12] [--seconds 120] [-- more words]
 
 It starts one node with a federation, a member of every role and an offer, asks over TCP with that
-member's token, and ends with the status of schemathesis. The requests are the same for a seed.
+member's token, and ends with the status of schemathesis, which gets the other words. The requests
+are the same for a seed; seed 0 draws one, and prints it.
 """
 
 from __future__ import annotations
 
 import argparse
+import random
 import subprocess
 import sys
 import tempfile
@@ -45,6 +47,8 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=120, help="the most that all may take")
     parser.add_argument("more", nargs="*")
     given = parser.parse_args()
+    given.seed = given.seed or random.SystemRandom().randrange(1, 1 << 32)
+    print(f"seed {given.seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="m") as directory, api_node(Path(directory)) as node:
         asker = node.token(*SCOPES)
         left_out = [
@@ -53,7 +57,7 @@ def main() -> int:
         status = ask(node, asker, given.seconds, left_out, given)
         me = node.http.get("/v1/auth/me", headers=bearer(asker)).json()
         if me.get("kind") != "member":
-            print("The token ended on the way: what came after it says nothing.", file=sys.stderr)
+            print(f"The token ended on the way, what came after says nothing: {me}", file=sys.stderr)
             return 1
         for paths, more in ((ENDING, ()), (LAST, ("--exclude-checks", "unsupported_method"))):
             words = [word for path in paths for word in ("--include-path", path)]
