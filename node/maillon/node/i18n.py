@@ -3,6 +3,9 @@
 A process speaks the language of $MAILLON_LANG, else of the locale of the environment; English is
 what stands in the code. A node answers many people: what it does for one request is said in the
 language that the request asks for (Accept-Language), when there is a catalogue of it.
+
+A node reads all catalogues when it starts (`load`) and none later: a new version may be installed
+while it runs, and half a file must not be what somebody is answered with.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import contextlib
 import functools
 import gettext as _gettext
 import os
+import struct
 from collections.abc import Generator
 from contextvars import ContextVar
 from pathlib import Path
@@ -39,7 +43,19 @@ def known_languages() -> frozenset[str]:
 
 @functools.cache
 def _catalogue_of(language: str) -> _gettext.NullTranslations:
-    return _gettext.translation("maillon", localedir=LOCALES, languages=[language], fallback=True)
+    try:
+        return _gettext.translation(
+            "maillon", localedir=LOCALES, languages=[language], fallback=True
+        )
+    except (OSError, ValueError, LookupError, struct.error):
+        # Half a file, or none of ours: people are answered in English rather than not at all.
+        return _gettext.NullTranslations()
+
+
+def load() -> None:
+    """Read the catalogues of all known languages, once for the life of the process."""
+    for name in known_languages():
+        _catalogue_of(name)
 
 
 def _own_language() -> str:

@@ -34,6 +34,7 @@ from maillon.node.events import (
 )
 from maillon.node.home import Home, listen_socket, write_atomic
 from maillon.node.i18n import _
+from maillon.node.i18n import load as load_words
 from maillon.node.net import Libp2pNetwork, NetSettings, load_libraries, parse_address
 from maillon.node.ports import FrameStream
 from maillon.node.run import accounts, join, persons, sync, timekeeping
@@ -85,6 +86,7 @@ MAINTAIN_SOON_S = 0.05
 def run(home: Home, config: Config, password: bytes, *, log_format: str | None) -> None:
     """Run until SIGTERM or SIGINT. Raises: what starting a node can raise, in words for people."""
     set_up_logging(config.log.level, log_format or config.log.format)
+    load_words()
     node = Node(home, config, password)
     try:
         trio.run(node.run)
