@@ -57,7 +57,7 @@ def main() -> int:
         status = ask(node, asker, given.seconds, left_out, given)
         me = node.http.get("/v1/auth/me", headers=bearer(asker)).json()
         if me.get("kind") != "member":
-            print(f"The token ended on the way, what came after says nothing: {me}", file=sys.stderr)
+            print(f"The token ended on the way; the rest says nothing: {me}", file=sys.stderr)
             return 1
         for paths, more in ((ENDING, ()), (LAST, ("--exclude-checks", "unsupported_method"))):
             words = [word for path in paths for word in ("--include-path", path)]
