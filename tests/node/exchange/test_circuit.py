@@ -6,6 +6,7 @@ import pytest
 
 from maillon.node.engine.exchange import notes
 from maillon.node.engine.exchange.ports import Wanted
+from maillon.node.engine.exchange.writing import Signer
 from maillon.protocol.records import DAY_S
 from support.exchangenet import CoopNode, ModelLedger, Net
 from support.world import Member
@@ -159,15 +160,11 @@ def test_a_payment_is_split_between_the_members_of_a_group_to_the_last_unit() ->
     assert net.chains.paid(asks.author, other.author) == 33
 
 
-def funded(net: Net, node: CoopNode) -> None:
+def funded(net: Net, node: CoopNode, payer: Member) -> None:
     """Let the payer say yes to the one request it has."""
     (kept,) = node.store.notes(notes.FUNDING)
-    note = notes.funding_note(kept)
-    wanted = node.core.funding.wanted(note, net.now)
-    with node.core.store.batch():
-        ask = node.core.settling.place(note.exchange, wanted, net.now)
-        node.core.funding.ordered(note, ask.order, net.now)
-    node.do([ask])
+    signer = Signer(payer.key.public, payer.coop.id)
+    node.do(node.core.fund(kept.key, signer, payer.key, net.now))
     net.run()
 
 
@@ -178,7 +175,7 @@ def test_a_third_party_pays_and_reads_nothing_of_what_for() -> None:
     payer = net.member(2, "pays")
     exchange = net.agreed(asks, gives, opening={"payer": payer.author})
     assert not net.chains.transfers
-    funded(net, net.nodes[2])
+    funded(net, net.nodes[2], payer)
     (hold,) = net.chains.transfers.values()
     assert (hold.payer, hold.payee, hold.status) == (payer.author, gives.author, "held")
     assert net.nodes[2].store.row(exchange) is None

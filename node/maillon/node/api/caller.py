@@ -106,6 +106,21 @@ class Caller:
             return False
         return author == self.author or author in self.mandated()
 
+    def require_self(self, author: bytes) -> None:
+        """Return when the caller may sign with an author's own key: it is theirs.
+
+        Somebody who was let to act for an author signs with their own key and names the mandate,
+        whose scope then counts. The operator and the desk are as in `may_act_for`.
+
+        Raises: NotSignedIn, Forbidden.
+        """
+        self.require_author(author)
+        if author != self.author and self.kind != "operator" and "desk" not in self.scopes:
+            raise Forbidden(
+                _("Somebody else's key is not yours to sign with."),
+                hint=_("Sign with your own and say for whom you act: `as`."),
+            )
+
     def require_author(self, author: bytes) -> None:
         """Return when the caller may act for an author. Raises: NotSignedIn, Forbidden."""
         if self.may_act_for(author):

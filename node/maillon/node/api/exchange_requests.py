@@ -181,8 +181,12 @@ class EvaluationDraftRequest(Behalf, kw_only=True):
 
 
 class FundRequest(Acting, kw_only=True):
-    """Fund what was asked: a reservation or payment from the payer's account, held here."""
+    """Consent to what was asked: a reservation or payment from the payer's account, held here.
 
+    With `yes` false it is declined: nothing is ordered, and who asked is told.
+    """
+
+    yes: bool = True
     wait_s: Wait = 10.0
 
 

@@ -79,6 +79,8 @@ class Impossible(Struct):
     by: str
     why: str
     detail: str = ""
+    at: int | None = None
+    """From when it is possible, where that is a matter of time alone."""
 
 
 class QuoteOut(Struct):
@@ -343,7 +345,8 @@ class Guarantees(Struct):
 class FundingOut(Struct):
     """Somebody asks a payer of this coop to fund a service; it does not say which.
 
-    `status` is open, funded, declined or expired.
+    `status` is open, ordered, funded, declined, replaced (by a request for another amount) or
+    expired. Nothing leaves the account of `payer` but by the answer to it.
     """
 
     id: str
@@ -351,6 +354,7 @@ class FundingOut(Struct):
     amount: Money
     payer: Party
     payee: Party
+    asker: Party
     category: str
     beneficiary: str
     at: int

@@ -10,7 +10,11 @@ from typing import Any, Final, cast
 from maillon.ledger.units import UnitTable
 from maillon.node.api.caller import Caller
 from maillon.node.api.plain import payload_from_json
-from maillon.node.engine.exchange.addressing import in_force, is_person
+from maillon.node.engine.exchange.addressing import (
+    PERSON_AUTHOR_BYTES,
+    in_force,
+    is_person,
+)
 from maillon.node.engine.exchange.core import ExchangeCore
 from maillon.node.engine.exchange.transcripts import NoSuchExchange
 from maillon.node.engine.exchange.writing import Signer
@@ -45,6 +49,12 @@ class KeyElsewhere(LocalError):
     """The key that would have to sign is not on this node."""
 
     code = "key_elsewhere"
+
+
+class MandateScope(LocalError):
+    """A mandate does not cover what is to be done under it, or not any more."""
+
+    code = "mandate_scope"
 
 
 class Ambiguous(LocalError):
@@ -144,7 +154,7 @@ class Asking:
             author = caller.author
         else:
             raise Who(_("Say who acts."), hint=_("Give the id or the name of a member, or `coop`."))
-        caller.require_author(author)
+        caller.require_self(author)
         return author
 
     def _held_key(self, author: bytes) -> SigningKey:
@@ -168,12 +178,13 @@ class Asking:
     def mandate(self, text: str, delegate: bytes, kind: str) -> MandateInfo:
         """Return the mandate that lets a key take a step, by its id or by who gave it.
 
-        Raises: NotFound, Ambiguous.
+        Raises: NotFound; Ambiguous; MandateScope when none that fits covers the kind now, which
+        says why.
         """
         now = self._host.time()
-        given = [m for m in self._host.directory.mandates_to(delegate) if in_force(m, now)]
-        fits = [m for m in given if self._names(m, text)]
-        able = [m for m in fits if kind in m.kinds and kind not in m.forbidden] or fits
+        given = self._host.directory.mandates_to(delegate)
+        fits = [mandate for mandate in given if self._names(mandate, text)]
+        able = [m for m in fits if in_force(m, now) and kind in m.kinds - m.forbidden]
         if len(able) == 1:
             return able[0]
         if able:
@@ -181,10 +192,53 @@ class Asking:
                 _("Several mandates fit {text}.").format(text=text[:80]),
                 hint=_("Give the id of one: maillon mandate list"),
             )
-        raise NotFound(
-            _("There is no mandate {text} for this key now.").format(text=text[:80]),
-            hint=_("See them with: maillon mandate list"),
+        if not fits:
+            raise NotFound(
+                _("{name} has given you no mandate.").format(name=self._called(text)),
+                hint=_("See those there are with: maillon mandate list"),
+            )
+        raise self._unfit(max(fits, key=lambda m: (in_force(m, now), m.end)), kind, now)
+
+    def _unfit(self, mandate: MandateInfo, kind: str, now: int) -> MandateScope:
+        """Return the refusal that says why a mandate does not cover a kind now."""
+        name = self._called(mandate.author.hex())
+        if in_force(mandate, now):
+            told = _("The mandate of {name} does not cover the kind {kind}; it covers: {kinds}.")
+            return MandateScope(
+                told.format(
+                    name=name, kind=kind, kinds=", ".join(sorted(mandate.kinds - mandate.forbidden))
+                ),
+                hint=_("A new one is given with: maillon mandate give … --kind {kind}").format(
+                    kind=kind
+                ),
+                kind=kind,
+            )
+        if mandate.ended is not None:
+            told = _("The mandate of {name} was withdrawn.")
+        elif mandate.end < now:
+            told = _("The mandate of {name} has expired.")
+        elif mandate.start > now:
+            told = _("The mandate of {name} has not begun yet.")
+        else:
+            told = _("The mandate of {name} covers no step of an exchange.")
+        return MandateScope(
+            told.format(name=name), hint=_("See those there are with: maillon mandate list")
         )
+
+    def _called(self, text: str) -> str:
+        """Return the name of whom a person's or author's id is, else the text itself."""
+        lower = text.lower()
+        if len(lower) == 2 * PERSON_AUTHOR_BYTES and lower.startswith("70"):
+            author = bytes.fromhex(lower)
+            coop = self._host.coop_name(author[1:33])
+            if author[1:33] != self._host.coop:
+                return _("{id} of {coop}").format(id=author[33:].hex()[:8], coop=coop)
+            return self._host.register.name_of(author[33:]) or author[33:].hex()[:8]
+        if lower.startswith("63") and len(lower) == 66:
+            return self._host.coop_name(bytes.fromhex(lower[2:]))
+        if _HEX.fullmatch(lower) and len(lower) == 32:
+            return self._host.register.name_of(bytes.fromhex(lower)) or lower[:8]
+        return text[:80]
 
     def _names(self, mandate: MandateInfo, text: str) -> bool:
         lower = text.lower()
@@ -330,6 +384,10 @@ class Asking:
                 for name, item in fields.items()
             }
         return value
+
+    def amount(self, text: str | int, unit: str | None) -> int:
+        """Return an amount in minor units. Raises: AmountText, LocalError."""
+        return text if isinstance(text, int) else self._amount(text, unit)
 
     def _amount(self, text: str, unit: str | None) -> int:
         if self._units is None or unit is None:

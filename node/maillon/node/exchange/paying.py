@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from maillon.node.api import exchange_requests as requests
@@ -12,7 +13,8 @@ from maillon.node.api.exchange_service import PersonOptions
 from maillon.node.api.paging import page
 from maillon.node.engine.exchange import notes
 from maillon.node.engine.exchange.ports import Ask, Effect, Wanted
-from maillon.node.exchange.asking import NotFound
+from maillon.node.exchange.asking import Ambiguous, NotFound
+from maillon.node.exchange.awaiting import payer_notice
 from maillon.node.exchange.part import Part
 from maillon.node.i18n import _
 from maillon.protocol.errors import LocalError
@@ -39,7 +41,9 @@ class Paying(Part):
             return await self._act("payment", {"how": request.how}, acting, exchange, caller, 0.0)
         now = self._host.time()
         state = self.core.state(exchange, now)
-        wanted = self._wanted(state, ("hold", "pay", "confirm"), acting.author)
+        wanted = self._wanted(state, acting.author)
+        if request.amount is not None:
+            wanted = self._part(wanted, request.amount)
         ledger = self.core.setup.ledger
         effects: list[Effect] = []
         with self.core.store.batch():
@@ -53,21 +57,62 @@ class Paying(Part):
         shown = self._shown(exchange, caller)
         return shapes.StepDone("", shown, shown.payments)
 
-    def _wanted(self, state: Exchange, kinds: Sequence[str], author: bytes) -> list[Wanted]:
-        """Return what is to be ordered for somebody now. Raises: NothingDue."""
-        found = [
-            one
-            for one in self.core.settling.wanted(state, state.now, everybody=True)
-            if one.what in kinds
-            and author in (one.payer, one.payee, state.requester, state.mediator)
-        ]
+    def _wanted(self, state: Exchange, author: bytes) -> list[Wanted]:
+        """Return what somebody may order now: from their own account, or as who confirms.
+
+        From the account of a third-party payer nothing is ordered here, whoever asks: only in the
+        act of its consent (`fund`). Raises: NothingDue.
+        """
+        found = [one for one in self._orders(state) if self._may_order(state, one, author)]
         if not found:
-            raise NothingDue(
-                _("Nothing is to be paid or reserved now: the exchange is {phase}.").format(
-                    phase=state.phase
-                ),
-                phase=state.phase,
+            raise self._nothing(state)
+        return found
+
+    def _orders(self, state: Exchange) -> list[Wanted]:
+        """Return what could be ordered now by anybody, the requester in place of a third party."""
+        settling = self.core.settling
+        return [
+            *settling.wanted(state, state.now, everybody=True),
+            *settling.instead(state),
+        ]
+
+    @staticmethod
+    def _may_order(state: Exchange, one: Wanted, author: bytes) -> bool:
+        if one.what in ("hold", "pay"):
+            return author == one.payer
+        # Who may confirm has not to be who pays: the arbiter whom the reservation names.
+        arbiter = state.requester if state.payer != state.requester else state.mediator
+        return one.what == "confirm" and author in (one.payer, arbiter)
+
+    def _nothing(self, state: Exchange) -> NothingDue:
+        told = payer_notice(self.showing, state)
+        if told:
+            return NothingDue(told, phase=state.phase)
+        return NothingDue(
+            _("Nothing is to be paid or reserved now: the exchange is {phase}.").format(
+                phase=state.phase
+            ),
+            phase=state.phase,
+        )
+
+    def _part(self, wanted: Sequence[Wanted], text: str | int) -> list[Wanted]:
+        """Return orders over a part of what is due. Raises: LocalError when it is more."""
+        pays = [one for one in wanted if one.what == "pay"]
+        due = sum(one.amount for one in pays)
+        if not pays:
+            raise LocalError(_("What is reserved is paid whole, not in parts."))
+        unit = pays[0].unit
+        amount = self.asking.amount(text, unit)
+        if not 0 < amount <= due:
+            raise LocalError(
+                _("At most {amount} is due.").format(amount=self.showing.money(due, unit).text)
             )
+        found: list[Wanted] = []
+        for one in pays:
+            part = min(amount, one.amount)
+            if part:
+                found.append(replace(one, amount=part))
+            amount -= part
         return found
 
     # --- on a device ----------------------------------------------------------------------------
@@ -94,16 +139,11 @@ class Paying(Part):
 
     def _one(self, exchange: bytes, what: str, caller: Caller) -> Wanted:
         state = self.core.state(exchange, self._host.time())
-        for one in self.core.settling.wanted(state, state.now, everybody=True):
-            who = one.payee if one.what == "release" else one.payer
-            if one.what == what and caller.may_act_for(who):
+        for one in self._orders(state):
+            signs = one.payee if one.what == "release" else one.payer
+            if one.what == what and caller.may_act_for(signs):
                 return one
-        raise NothingDue(
-            _("Nothing is to be paid or reserved now: the exchange is {phase}.").format(
-                phase=state.phase
-            ),
-            phase=state.phase,
-        )
+        raise self._nothing(state)
 
     async def _signed_orders(
         self, request: requests.SignedSteps, exchanges: Sequence[bytes], caller: Caller
@@ -158,20 +198,15 @@ class Paying(Part):
     async def fund(
         self, id: str, request: requests.FundRequest, caller: Caller
     ) -> shapes.FundingOut:
-        """Reserve what a payer here was asked for."""
+        """Consent to what a payer here was asked for, and order it; or decline."""
         note = self._funding(id, caller)
         acting = self.asking.acting(request.by, request.as_, caller, "funding")
         if acting.author != note.payer:
             raise NotFound(_("Somebody else was asked to fund this."))
         now = self._host.time()
         if note.status == "open" and note.until >= now:
-            core = self.core
-            one = core.funding.wanted(note, now)
-            delegate = None if core.setup.ledger.may_sign(one) else acting.key.public
-            with core.store.batch():
-                ask = core.settling.place(note.exchange, one, now, delegate=delegate)
-                core.funding.ordered(note, ask.order, now)
-            self._runner.do([ask])
+            act = self.core.fund if request.yes else self.core.decline
+            self._runner.do(act(note.id, acting.signer, acting.key, now))
         if request.wait_s:
             await self._runner.settled(note.exchange, request.wait_s)
         after = self.core.funding.note(note.id)
@@ -182,9 +217,19 @@ class Paying(Part):
         found = [
             note
             for kept in self.core.store.notes(notes.FUNDING, limit=10_000)
-            if kept.key.hex().startswith(lower)
-            and caller.may_act_for((note := notes.funding_note(kept)).payer)
+            if caller.may_act_for((note := notes.funding_note(kept)).payer)
+            and (kept.key.hex().startswith(lower) or note.exchange.hex().startswith(lower))
         ]
-        if len(found) != 1 or len(lower) < REQUEST_CHARACTERS_MIN:
-            raise NotFound(_("Nobody here was asked to fund {id}.").format(id=lower[:16]))
+        # An exchange whose amount changed asks several times: meant is what waits.
+        found = [note for note in found if note.status == "open"] or found
+        if not found or len(lower) < REQUEST_CHARACTERS_MIN:
+            raise NotFound(
+                _("Nobody here was asked to fund {id}.").format(id=lower[:16]),
+                hint=_("See them with: maillon exchange fundings"),
+            )
+        if len(found) > 1:
+            raise Ambiguous(
+                _("Several requests to pay fit {id}.").format(id=lower[:16]),
+                hint=_("See them with: maillon exchange fundings"),
+            )
         return found[0]

@@ -15,6 +15,7 @@ from maillon.node.engine.exchange.core import ExchangeCore
 from maillon.node.engine.exchange.notes import FundingNote, OrderNote
 from maillon.node.engine.exchange.ports import ExchangeRow, SlotRow, Wanted
 from maillon.node.engine.exchange.projecting import summary_of, waiting_for
+from maillon.node.exchange.awaiting import check_in_from, payer_notice
 from maillon.node.exchange.ports import Host
 from maillon.node.i18n import _
 from maillon.protocol.envelope import Signed
@@ -215,6 +216,9 @@ class Showing:
         self, state: Exchange, orders: Iterable[OrderNote], kept: Mapping[bytes, str]
     ) -> list[str]:
         told: list[str] = []
+        waits = payer_notice(self, state)
+        if waits:
+            told.append(waits)
         refused = [order for order in orders if order.status == "refused"]
         if refused and state.due.amount > 0:
             told.append(
@@ -249,11 +253,16 @@ class Showing:
                 continue
             seen.add(author)
             found = state.next(author, state.now)
+            # It is open to them, but before its time: said among what is not possible yet.
+            early = check_in_from(state) if "check_in" in found.kinds else None
             can += [
                 shapes.Possible(kind, author.hex(), part.role)
                 for kind in found.kinds
-                if kind not in NOT_OFFERED
+                if kind not in NOT_OFFERED and not (early and kind == "check_in")
             ]
+            if early:
+                told = why_not("early", state.phase)
+                cannot.append(shapes.Impossible("check_in", author.hex(), "early", told, early))
             cannot += [
                 shapes.Impossible(kind, author.hex(), why, why_not(why, state.phase))
                 for kind, why in sorted(found.why_not.items())
@@ -323,6 +332,7 @@ class Showing:
             self.money(note.amount, note.unit),
             self.party(note.payer),
             self.party(note.payee),
+            self.party(note.asker),
             note.category,
             note.beneficiary,
             note.at,
@@ -432,6 +442,7 @@ def why_not(code: str, phase: str) -> str:
     sentences = {
         "phase": _("Not now: the exchange is {phase}.").format(phase=phase),
         "late": _("It is too late for that."),
+        "early": _("It is too early: at most a day before the appointment."),
         "decided": _("That was done already."),
         "nothing_due": _("Nothing is due."),
         "reserved": _("It is reserved until the bundle is decided."),

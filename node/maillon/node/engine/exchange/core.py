@@ -22,7 +22,7 @@ from maillon.node.engine.exchange.intake import (
     Taken,
     of_store,
 )
-from maillon.node.engine.exchange.notes import KeptAttestation
+from maillon.node.engine.exchange.notes import FundingNote, KeptAttestation
 from maillon.node.engine.exchange.ports import (
     Effect,
     Fault,
@@ -31,7 +31,7 @@ from maillon.node.engine.exchange.ports import (
 )
 from maillon.node.engine.exchange.projecting import project
 from maillon.node.engine.exchange.writing import Signer
-from maillon.protocol.envelope import Signed, decode_record, sign
+from maillon.protocol.envelope import Draft, Signed, decode_record, sign
 from maillon.protocol.errors import MaillonError, NotAllowed, RemoteError
 from maillon.protocol.keys import SigningKey
 from maillon.protocol.letters import ITEM_APP, ITEM_STEP, ITEM_VOUCHER, Item
@@ -206,32 +206,71 @@ class ExchangeCore(Intake):
         self._tell(state, "payment", "", now)
         self._react(exchange, now)
 
-    def funded(self, request: bytes, now: int) -> list[Effect]:
-        """Look again at what a payer was asked: an order for it was signed, or became certain."""
+    # --- third-party payers ---------------------------------------------------------------------
+
+    def fund(self, request: bytes, signer: Signer, key: SigningKey, now: int) -> list[Effect]:
+        """Consent for a payer here to what was asked, and order exactly that: both or neither.
+
+        `key` signs the consent as the payer, or under a mandate of theirs that covers `funding`.
+        The order is signed with the payer's own key where the node holds it, else with `key` under
+        a spending mandate of the account.
+
+        Raises: NotAllowed when it is asked of nobody here or not any more, or of somebody else;
+        what says that nobody vouches for the signer; what signing an order raises.
+        """
         with self._transaction():
-            self._fund(request, now)
+            note = self._asked(request, now)
+            self._consent(note, signer, now)  # before anything is signed: may this one say yes?
+            one = self.funding.wanted(note, now)
+            delegate = None if self.setup.ledger.may_sign(one) else key.public
+            ask = self.settling.place(note.exchange, one, now, delegate=delegate)
+            made = self._consent(note, signer, now, ask.order)
+            self.funding.consented(note, sign(made, key), now)
+            self._effects.append(ask)
         return self._flush()
 
-    def _fund(self, request: bytes, now: int) -> None:
-        answer = self.funding.answer(request)
-        if answer is None:
-            return
-        fields, signer, readers = answer
-        secret = self.setup.keys.held(signer.key)
-        if secret is None:
-            return
+    def _asked(self, request: bytes, now: int) -> FundingNote:
+        note = self.funding.note(request)
+        if note is None or note.status != "open" or note.until < now:
+            raise NotAllowed("Nobody here is asked to pay that now.", rule="payer")
+        return note
+
+    def _consent(self, note: FundingNote, signer: Signer, now: int, order: bytes = b"") -> Draft:
+        """Draft the consent to a request, or with no order one that only says who consents."""
+        fields: dict[str, Any] = {
+            "exchange": note.exchange, "amount": note.amount, "unit": note.unit,
+            "request": note.id,
+        }  # fmt: skip
+        if order:
+            fields["order"] = order
         made, standing = self.writer.draft("funding", fields, signer, None, now)
-        signed = sign(made, secret)
-        self.funding.answered(request, signed.id)
-        if self._known(fields["exchange"]):
+        if standing.author != note.payer:
+            raise NotAllowed("Somebody else was asked to pay that.", rule="payer")
+        return made
+
+    def decline(self, request: bytes, signer: Signer, key: SigningKey, now: int) -> list[Effect]:
+        """Say for a payer here that nothing is paid. Raises: as `fund`."""
+        with self._transaction():
+            note = self._asked(request, now)
+            made = self._consent(replace(note, amount=0), signer, now)
+            self._answer(sign(made, key), note, now, "declined")
+        return self._flush()
+
+    def _answer(self, signed: Signed, note: FundingNote, now: int, status: str = "funded") -> None:
+        """Tell who asked, and who would be paid, what the payer said."""
+        self.funding.answered(note, signed.id, status)
+        if self._known(note.exchange):
             self._take(signed, now)
-        self.outbox.send_to(readers, fields["exchange"], (signed,), standing.author, now)
+        readers = (note.asker, note.payee)
+        self.outbox.send_to(readers, note.exchange, (signed,), note.payer, now)
 
     def look_at_fundings(self, now: int) -> list[Effect]:
         """Answer for what payers here have funded meanwhile."""
         for request in self.funding.changed():
             with self._transaction():
-                self._fund(request, now)
+                answer = self.funding.answer(request)
+                if answer is not None:
+                    self._answer(*answer, now)
         return self._flush()
 
     def identity_changed(self, now: int) -> list[Effect]:

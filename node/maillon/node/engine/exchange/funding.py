@@ -1,7 +1,9 @@
 """Let third parties pay without reading what for (spec/08, "A third party pays").
 
-The requester's node asks: how much, to whom, under which `ref`. The payer's reserves it, and names
-the requester's node as the one who may confirm: it knows when the service was given.
+The requester's node asks: how much, to whom, under which `ref`. Nothing leaves the payer's
+account before somebody who may act for it consents to exactly that: consent and order are signed in
+one act, and the consent names the order. What is reserved names the requester's node as the one who
+may confirm: it knows when the service was given.
 """
 
 from __future__ import annotations
@@ -9,16 +11,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from maillon.node.engine.exchange import bounds, notes
 from maillon.node.engine.exchange.addressing import Addressing, coop_of, is_person
 from maillon.node.engine.exchange.notes import FundingNote
-from maillon.node.engine.exchange.paying import RESERVING
+from maillon.node.engine.exchange.paying import funding_wanted
 from maillon.node.engine.exchange.ports import Note, Wanted
 from maillon.node.engine.exchange.transcripts import said
-from maillon.node.engine.exchange.writing import Signer
-from maillon.protocol.envelope import Signed
+from maillon.protocol.envelope import Signed, decode_record
 from maillon.protocol.errors import NotAllowed
 from maillon.protocol.exchange import Exchange
 from maillon.protocol.validation import Standing
@@ -37,8 +38,8 @@ class Funding:
 
     # --- the requester's side -------------------------------------------------------------------
 
-    def request(self, state: Exchange) -> Mapping[str, Any] | None:
-        """Return what is to be asked of the payer now, or None."""
+    def requests(self, state: Exchange) -> list[Mapping[str, Any]]:
+        """Return what is to be asked of the payer now: one request for each who is to be paid."""
         if (
             state.payer == state.requester
             or not self._addressing.is_here(state.requester)
@@ -46,39 +47,27 @@ class Funding:
             or state.reserved
             or state.terms is None
         ):
-            return None
-        amount = self._amount(state)
-        if not amount or self._asked(state, amount) is not None:
-            return None
-        return {
-            "amount": amount,
-            "unit": state.terms["unit"],
-            "payee": state.provider,
-            "ref": state.payment_ref,
-        }
+            return []
+        return [
+            {
+                "amount": amount,
+                "unit": state.terms["unit"],
+                "payee": payee,
+                "ref": state.payment_ref,
+            }
+            for payee, amount in funding_wanted(state)
+            if self._store.note(notes.ASKED, self._key(state, payee, amount)) is None
+        ]
 
     @staticmethod
-    def _amount(state: Exchange) -> int:
-        terms = state.terms or {}
-        if state.due.amount > 0 and state.due.payer == state.payer:
-            hold = state.hold
-            if hold is not None and hold.status == "held" and hold.amount == state.due.amount:
-                return 0
-            return state.due.amount - max(0, state.announced)
-        if terms.get("settle") == "hold" and state.phase in RESERVING:
-            return int(terms.get("amount", 0))
-        return 0
-
-    def _key(self, state: Exchange, amount: int) -> bytes:
-        whom = state.payer + state.provider + amount.to_bytes(8, "big")
+    def _key(state: Exchange, payee: bytes, amount: int) -> bytes:
+        whom = state.payer + payee + amount.to_bytes(8, "big")
         return hashlib.sha256(state.id + whom).digest()
 
-    def _asked(self, state: Exchange, amount: int) -> Note | None:
-        return self._store.note(notes.ASKED, self._key(state, amount))
-
-    def asked(self, state: Exchange, amount: int, request: bytes, now: int) -> None:
+    def asked(self, state: Exchange, fields: Mapping[str, Any], request: bytes, now: int) -> None:
         """Note that the payer was asked."""
-        self._store.put_note(Note(notes.ASKED, self._key(state, amount), state.id, now, request))
+        key = self._key(state, fields["payee"], fields["amount"])
+        self._store.put_note(Note(notes.ASKED, key, state.id, now, request))
 
     # --- the payer's side -----------------------------------------------------------------------
 
@@ -96,6 +85,12 @@ class Funding:
             payload["ref"], payload["unit"], payload["amount"], payload.get("category", ""),
             payload.get("beneficiary", ""), signed.header.until,
         )  # fmt: skip
+        for kept in self._store.notes(notes.FUNDING, limit=bounds.FUNDINGS_MAX):
+            before = notes.funding_note(kept)
+            about = (before.exchange, before.asker, before.payer, before.payee)
+            if before.status == "open" and about == (note.exchange, note.asker, payer, note.payee):
+                # What is asked for now is less or more: a yes to the old amount would pay nothing.
+                self.put(replace(before, status="replaced"))
         self.put(note)
 
     def note(self, request: bytes) -> FundingNote | None:
@@ -108,7 +103,16 @@ class Funding:
         self._store.put_note(note.note())
 
     def wanted(self, note: FundingNote, now: int) -> Wanted:
-        """Return the reservation that funds what was asked."""
+        """Return the order that funds what was asked: a reservation.
+
+        From the account of a coop, which can reserve nothing, the payment itself: that is asked for
+        when it is due.
+        """
+        if not is_person(note.payer):
+            return Wanted(
+                "pay", note.payer, note.payee, note.unit, note.amount, note.ref,
+                category=note.category,
+            )  # fmt: skip
         info = self._setup.directory.coop(coop_of(note.asker))
         arbiter = b"" if info is None or info.node_key is None else info.node_key
         return Wanted(
@@ -123,9 +127,10 @@ class Funding:
             category=note.category,
         )
 
-    def ordered(self, note: FundingNote, order: bytes, now: int) -> None:
-        """Note that an order was signed for a request."""
-        self.put(replace(note, status="ordered", order=order))
+    def consented(self, note: FundingNote, consent: Signed, now: int) -> None:
+        """Note that somebody who may act for the payer consented, and to which order."""
+        order = said(consent)["order"]
+        self.put(replace(note, status="ordered", order=order, consent=consent.encode()))
         self._store.put_note(Note(notes.FUNDING_OPEN, note.id, b"", now, b""))
 
     def changed(self) -> list[bytes]:
@@ -133,45 +138,39 @@ class Funding:
         found: list[bytes] = []
         for kept in self._store.notes(notes.FUNDING_OPEN):
             note = self.note(kept.key)
-            order = None if note is None else self._setup.ledger.transfer(note.order)
-            if order is not None and order.status in ("held", "posted", "refused", "dead", "void"):
+            if note is not None and self._became(note.order) in (*_DONE, *_UNDONE):
                 found.append(kept.key)
         return found
 
-    def answer(self, request: bytes) -> tuple[Mapping[str, Any], Signer, tuple[bytes, ...]] | None:
-        """Return the step that tells that a request is funded, who signs it, and who reads it."""
+    def _became(self, order: bytes) -> str:
+        """Return what the ledger says of an order, or that it can never be carried out any more."""
+        found = self._setup.ledger.transfer(order)
+        if found is not None:
+            return found.status
+        kept = self._store.note(notes.ORDER, order)
+        return "" if kept is None else notes.order_note(kept).status
+
+    def answer(self, request: bytes) -> tuple[Signed, FundingNote] | None:
+        """Return the consent that tells that a request is funded, once that is certain.
+
+        What was refused leaves the request open: another order needs another consent.
+        """
         note = self.note(request)
         if note is None or note.step or not note.order:
             return None
-        order = self._setup.ledger.transfer(note.order)
-        if order is None or order.status not in ("held", "posted"):
-            if order is not None and order.status in ("refused", "dead", "void"):
-                self.put(replace(note, status="open", order=b""))
-                self._store.drop_note(notes.FUNDING_OPEN, request)
-            return None
-        signer = self._signer(note.payer)
-        if signer is None:
-            return None
-        fields: dict[str, Any] = {
-            "exchange": note.exchange,
-            "amount": note.amount,
-            "unit": note.unit,
-            "order": note.order,
-            "request": note.id,
-        }
-        return fields, signer, (note.asker, note.payee)
-
-    def answered(self, request: bytes, step: bytes) -> None:
-        """Note the step that told it."""
-        note = self.note(request)
-        if note is not None:
-            self.put(replace(note, status="funded", step=step))
+        became = self._became(note.order)
+        if became in _UNDONE:
+            self.put(replace(note, status="open", order=b"", consent=b""))
             self._store.drop_note(notes.FUNDING_OPEN, request)
+        if became not in _DONE or not note.consent:
+            return None
+        return decode_record(note.consent), note
 
-    def _signer(self, payer: bytes) -> Signer | None:
-        if not is_person(payer):
-            return Signer(self._setup.keys.node.public, self._setup.coop)
-        for info in self._setup.directory.keys_of(payer):
-            if info.status == "active" and self._setup.keys.holds(info.key):
-                return Signer(info.key, coop_of(payer))
-        return None
+    def answered(self, note: FundingNote, step: bytes, status: str = "funded") -> None:
+        """Note the step that told it."""
+        self.put(replace(note, status=status, step=step))
+        self._store.drop_note(notes.FUNDING_OPEN, note.id)
+
+
+_DONE: Final = ("held", "posted", "certified")
+_UNDONE: Final = ("refused", "dead", "void", "returned")

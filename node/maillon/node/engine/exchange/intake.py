@@ -370,8 +370,7 @@ class Intake:
             decision = self.bundling.decide(state, now)
             if decision is not None:
                 self._decided(decision, now)
-            request = self.funding.request(state)
-            if request is not None:
+            for request in self.funding.requests(state):
                 self._ask_payer(state, request, now)
         finally:
             self._depth -= 1
@@ -420,7 +419,7 @@ class Intake:
             self._effects.append(Fault(state.id, f"funding_request: {fault}"))
             return
         signed = sign(made, secret)
-        self.funding.asked(state, cast("int", fields["amount"]), signed.id, now)
+        self.funding.asked(state, fields, signed.id, now)
         if self.addressing.is_here(state.payer):
             self.funding.requested(signed, standing, state.payer, now)
         self.outbox.send_to((state.payer,), state.id, (signed,), standing.author, now)

@@ -249,7 +249,11 @@ def waiting_step(note: Note) -> WaitingStep:
 
 @dataclass(frozen=True, slots=True)
 class FundingNote:
-    """What a payer here is asked to fund; `status` is open, ordered, funded or declined."""
+    """What a payer here is asked to fund; `status` is open, ordered, funded, declined or replaced.
+
+    `consent` is the signed `funding` of who may act for the payer, which names the `order`; `step`
+    is its id once it was told.
+    """
 
     id: bytes
     exchange: bytes
@@ -266,6 +270,7 @@ class FundingNote:
     status: str = "open"
     order: bytes = b""
     step: bytes = b""
+    consent: bytes = b""
 
     def note(self) -> Note:
         """Return the note that keeps it: not under the exchange, in which the payer has no part.

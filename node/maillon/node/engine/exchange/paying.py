@@ -1,14 +1,16 @@
 """Decide what an exchange asks of the ledger: reserve, pay, confirm, give back (spec/08).
 
 A pure function of the state, of what was ordered before, and of what the ledger says. Each node
-acts for its own people only: the payer's reserves and pays, the payee's gives back.
+acts for its own people only: the payer's reserves and pays, the payee's gives back. From the
+account of a third-party payer nothing is ordered here: it has signed no step that binds it. What
+leaves that account is signed in the act of its consent (`funding`), and only confirmed here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from maillon.node.engine.exchange.addressing import coop_of
+from maillon.node.engine.exchange.addressing import coop_of, is_person
 from maillon.node.engine.exchange.bounds import HOLD_MARGIN_S, HOLD_S_MAX
 from maillon.node.engine.exchange.notes import OrderNote
 from maillon.node.engine.exchange.ports import Directory, Transfer, Wanted
@@ -51,15 +53,57 @@ def wanted(
     if here(state.payer) and state.payer == state.requester:
         found += _reserve(state, orders, known, directory, now)
     if state.due.amount > 0:
-        if here(state.due.payer):
+        if third_party_owes(state):
+            if coop_of(state.requester) == own_coop:
+                # The third party has left it to the requester's coop to say when.
+                found += _confirm(state, orders, known)
+        elif here(state.due.payer):
             found += _pay(state, orders, known)
-        elif coop_of(state.requester) == own_coop and state.payer != state.requester:
-            # The third party has left it to the requester's coop to say when.
-            found += _confirm(state, orders, known)
     if state.mediator is not None and state.mediated and here(state.mediator):
         found += _confirm(state, orders, known)
     found += _give_back(state, orders, known, here)
     return list(dict.fromkeys(found))
+
+
+def third_party_owes(state: Exchange) -> bool:
+    """Tell whether what is due is to come from somebody who has signed no step of the exchange."""
+    return state.due.amount > 0 and state.due.payer not in (state.requester, state.provider)
+
+
+def funding_wanted(state: Exchange) -> list[tuple[bytes, int]]:
+    """Return what a third-party payer would have to reserve or pay now, by who gets it."""
+    terms = state.terms
+    if state.payer == state.requester or state.agreement is None or state.reserved or not terms:
+        return []
+    if third_party_owes(state):
+        hold = state.hold
+        if hold is not None and hold.status == "held" and hold.amount == state.due.amount:
+            return []
+        return [(payee, amount) for payee, amount in payees(state) if amount > 0]
+    amount = int(terms.get("amount", 0))
+    # The account of a coop can reserve nothing: it is asked when something is due.
+    reserves = terms["settle"] == "hold" and is_person(state.payer)
+    if amount and reserves and state.phase in RESERVING and state.hold is None:
+        return [(state.provider, amount)]
+    return []
+
+
+def instead(
+    state: Exchange, orders: Sequence[OrderNote], known: Sequence[Transfer]
+) -> list[Wanted]:
+    """Return what the requester would order to pay herself what a third party has not funded.
+
+    Nothing while a reservation of the third party's would pay exactly that, or it is on its way.
+    """
+    ref = state.payment_ref
+    if state.reserved or ref is None or not third_party_owes(state):
+        return []
+    found: list[Wanted] = []
+    for payee, amount in payees(state):
+        rest = amount - _on_its_way(state, orders, known, payee)
+        if rest > 0 and _usable(state, known, payee, rest) is None:
+            found.append(Wanted("pay", state.requester, payee, state.due.unit, rest, ref))
+    return found
 
 
 def untold(state: Exchange, known: Sequence[Transfer]) -> list[Transfer]:
@@ -163,15 +207,17 @@ def _on_its_way(
     return sum(amount for id, amount in ids.items() if id not in told)
 
 
-def _usable(state: Exchange, known: Sequence[Transfer], amount: int) -> Transfer | None:
-    """Return a reservation that pays exactly what is due, or None."""
+def _usable(
+    state: Exchange, known: Sequence[Transfer], payee: bytes, amount: int
+) -> Transfer | None:
+    """Return a reservation that pays exactly what is due to somebody, or None."""
     due = state.due
-    if state.announced or len(payees(state)) > 1:
+    if state.announced:
         return None
     for hold in known:
         if (
             hold.status == "held"
-            and (hold.payer, hold.payee, hold.unit) == (due.payer, due.payee, due.unit)
+            and (hold.payer, hold.payee, hold.unit) == (due.payer, payee, due.unit)
             and hold.amount == amount
             and hold.ref == state.payment_ref
         ):
@@ -182,15 +228,16 @@ def _usable(state: Exchange, known: Sequence[Transfer], amount: int) -> Transfer
 def _confirm(
     state: Exchange, orders: Sequence[OrderNote], known: Sequence[Transfer]
 ) -> Iterator[Wanted]:
-    hold = _usable(state, known, state.due.amount)
-    if (
-        hold is not None
-        and not _under_way(orders, "confirm", hold.id)
-        and not _on_its_way(state, orders, known, hold.payee)
-    ):
-        yield Wanted(
-            "confirm", hold.payer, hold.payee, hold.unit, hold.amount, hold.ref, order=hold.id
-        )
+    for payee, amount in payees(state):
+        hold = _usable(state, known, payee, amount)
+        if (
+            hold is not None
+            and not _under_way(orders, "confirm", hold.id)
+            and not _on_its_way(state, orders, known, payee)
+        ):
+            yield Wanted(
+                "confirm", hold.payer, hold.payee, hold.unit, hold.amount, hold.ref, order=hold.id
+            )
 
 
 def _pay(
@@ -198,10 +245,11 @@ def _pay(
 ) -> Iterator[Wanted]:
     due = state.due
     assert state.payment_ref is not None
-    if _usable(state, known, due.amount) is not None:
+    parts = payees(state)
+    if len(parts) == 1 and _usable(state, known, *parts[0]) is not None:
         yield from _confirm(state, orders, known)
         return
-    for payee, amount in payees(state):
+    for payee, amount in parts:
         rest = amount - _on_its_way(state, orders, known, payee)
         if rest > 0:
             yield Wanted("pay", due.payer, payee, due.unit, rest, state.payment_ref)
@@ -211,6 +259,8 @@ def payees(state: Exchange) -> list[tuple[bytes, int]]:
     """Return who gets how much of what is due: the provider, or those whom the terms name."""
     due = state.due
     split = (state.terms or {}).get("split")
+    if due.payer == state.provider and state.payer != state.requester:
+        return list(_back(state))
     if not split or due.payee != state.provider:
         coming = state.announced if due.payee == state.provider else -state.announced
         return [(due.payee, due.amount - coming)]
@@ -221,6 +271,21 @@ def payees(state: Exchange) -> list[tuple[bytes, int]]:
             got[payment.payee] = got.get(payment.payee, 0) + payment.amount
     whole = shares(state.owed, [(entry["author"], entry["share"]) for entry in split])
     return [(author, amount - got.get(author, 0)) for author, amount in whole]
+
+
+def _back(state: Exchange) -> Iterator[tuple[bytes, int]]:
+    """Yield who gets what back of the two who may have paid: nobody more than they gave."""
+    rest = state.due.amount + state.announced
+    for author in (state.requester, state.payer):
+        given = sum(
+            payment.amount * ((payment.payer == author) - (payment.payee == author))
+            for payment in state.payments
+            if payment.status == "certified"
+        )
+        part = min(rest, max(0, given))
+        if part > 0:
+            yield author, part
+            rest -= part
 
 
 def _give_back(

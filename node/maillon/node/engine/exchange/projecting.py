@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final, cast
 
+from maillon.node.engine.exchange.paying import funding_wanted
 from maillon.node.engine.exchange.ports import ExchangeRow, ExchangeStore, Part, SlotRow
 from maillon.protocol.encoding import Value, decode, encode
 from maillon.protocol.exchange import Exchange
@@ -100,6 +101,8 @@ def waiting_for(state: Exchange) -> list[str]:
             pass
     if state.due.amount > 0 or (state.phase == "accepted" and not state.paid):
         found[_payer_role(state)] = None
+    if funding_wanted(state):
+        found["payer"] = None
     if any(claim.closed is None for claim in state.guarantees):
         found["provider"] = None
     return list(found)

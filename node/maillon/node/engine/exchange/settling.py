@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from maillon.node.engine.exchange import bounds, notes
 from maillon.node.engine.exchange.addressing import Addressing, coop_of, is_person
 from maillon.node.engine.exchange.notes import OrderNote
-from maillon.node.engine.exchange.paying import untold, wanted
+from maillon.node.engine.exchange.paying import instead, untold, wanted
 from maillon.node.engine.exchange.ports import (
     Ask,
     Effect,
@@ -143,8 +143,19 @@ class Settling:
             now=now,
         )
 
+    def instead(self, state: Exchange) -> list[Wanted]:
+        """Return what the requester can pay in place of a third party that has not funded it."""
+        if not self._ledger.enabled:
+            return []
+        return instead(state, notes.orders_of(self._store, state.id), self.known(state))
+
     def order(self, state: Exchange, now: int) -> Iterator[Effect]:
-        """Sign and write down what is to be ordered, where it can be signed here."""
+        """Sign and write down what is to be ordered, where it can be signed here.
+
+        By itself the node signs for who is bound by a step of theirs: for the requester by the
+        agreement and what followed from it, for the provider who gives back. Never for a
+        third-party payer (spec/08, "A third party pays").
+        """
         if not self._setup.automatic:
             return
         for one in self.wanted(state, now):
