@@ -320,11 +320,10 @@ class NodeLedger:
 
     def _number(self, wanted: Wanted, account: Account, after: int) -> int:
         """Return the next number: above what was placed, what waits, and what was signed here."""
-        coop, id = account_of(wanted.payer)
-        last = max(account.seq, after)
+        coop, _id = account_of(wanted.payer)
         if coop == self._host.coop:
-            last = max(last, self._runner.machine.queue.last_seq(id))
-        # One so high would be refused, or leave no room above it.
+            return self._runner.machine.queue.next_seq(account, after=after)
+        last = max(account.seq, after)
         return (account.seq if last >= account.seq + SEQ_GAP_MAX else last) + 1
 
     def _signed(
@@ -346,6 +345,8 @@ class NodeLedger:
             self._action(wanted),
             mandate=mandate,
         )
+        if coop == self._host.coop:
+            self._runner.machine.queue.signed(id, order.seq)
         return self._ordered(order)
 
     def _ordered(self, order: Order) -> Ordered:

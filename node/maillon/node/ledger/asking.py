@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from maillon.ledger.entries import Settle
 from maillon.ledger.errors import LedgerError
-from maillon.ledger.limits import BALANCE_MAX, SEQ_GAP_MAX
+from maillon.ledger.limits import BALANCE_MAX
 from maillon.ledger.orders import (
     COMMONS,
     MANDATE_BYTES,
@@ -261,14 +261,11 @@ class Asking:
         self, account: Account, action: Action, key: SigningKey, mandate: bytes = b""
     ) -> Order:
         """Sign an order with the next number of the account."""
-        last = max(account.seq, self._machine.queue.last_seq(account.id))
-        if last >= account.seq + SEQ_GAP_MAX:
-            last = account.seq  # a number that will be refused, or leaves no room above it
         return sign_order(
             key,
             self._machine.fed,
             account.id,
-            last + 1,
+            self._machine.queue.next_seq(account),
             self._host.coop,
             self._host.time() + bounds.ORDER_LIFETIME_S,
             action,

@@ -103,3 +103,8 @@ KEYS_KEPT_S = 90 * 86_400
 """How long a key that something was asked under is known: a quarter's bookkeeping."""
 KEYS_DROPPED_MAX = 64
 """Outdated rows of such keys that go with a new one: more than come with it, so they get fewer."""
+
+# --- numbers of orders --------------------------------------------------------------------------
+
+SIGNED_NUMBERS_MAX = 16_384
+"""Accounts whose last number is remembered, signed and not placed yet: 100 bytes each."""

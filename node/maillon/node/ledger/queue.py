@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 from maillon.ledger.entries import Entry, decode_entry
+from maillon.ledger.limits import SEQ_GAP_MAX
 from maillon.ledger.orders import Order, decode_order
+from maillon.ledger.state import Account
 from maillon.ledger.steps import Write
 from maillon.node.i18n import _
 from maillon.node.ledger import bounds
@@ -111,6 +113,7 @@ class OrderQueue:
         """Ids of what was refused, the first refused first."""
         self._by_account: dict[bytes, int] = {}
         self._seqs: dict[bytes, int] = {}
+        self._signed: dict[bytes, int] = {}
         found: list[Queued] = []
         for id, data in list(disk.scan("order")):
             try:
@@ -150,6 +153,29 @@ class OrderQueue:
     def last_seq(self, account: bytes) -> int:
         """Return the highest number among an account's waiting orders, 0 for none."""
         return self._seqs.get(account, 0)
+
+    def next_seq(self, account: Account, *, after: int = 0) -> int:
+        """Return the number for the next order of an account of this coop.
+
+        It is above what the chain has, what waits, what was signed here and is not placed yet, and
+        `after`: orders come from several parts of a node, and each number counts once.
+        """
+        last = max(
+            account.seq, after, self._seqs.get(account.id, 0), self._signed.get(account.id, 0)
+        )
+        # One so high would be refused, or leave no room above it.
+        return (account.seq if last >= account.seq + SEQ_GAP_MAX else last) + 1
+
+    def signed(self, account: bytes, seq: int) -> None:
+        """Note a number that was given to an order which is placed later.
+
+        Only remembered: whoever signs keeps the order and places it again after a start. The last
+        signed is kept, not the highest: after a number that led nowhere they begin anew.
+        """
+        self._signed.pop(account, None)
+        self._signed[account] = seq
+        if len(self._signed) > bounds.SIGNED_NUMBERS_MAX:
+            del self._signed[next(iter(self._signed))]
 
     def add(self, id: bytes, wish: Order | Entry, now: int, *, later: bool = False) -> Queued:
         """Take something in; the caller acknowledges after the next flush of the disk.

@@ -6,7 +6,7 @@ from maillon.ledger.context import Context
 from maillon.ledger.entries import Close, Intra, Member, Open, Out, Recover
 from maillon.ledger.entries import Entry as LedgerEntry
 from maillon.ledger.errors import NoLedger
-from maillon.ledger.limits import BALANCE_MAX, SEQ_GAP_MAX
+from maillon.ledger.limits import BALANCE_MAX
 from maillon.ledger.orders import KeysAction, Order, PayAction
 from maillon.ledger.rules import apply_entry
 from maillon.ledger.state import Account
@@ -118,8 +118,7 @@ class Accounts:
 
     def next_seq(self, account: Account) -> int:
         """Return the next number of an account's orders."""
-        last = max(account.seq, self.machine.queue.last_seq(account.id))
-        return (account.seq if last >= account.seq + SEQ_GAP_MAX else last) + 1
+        return self.machine.queue.next_seq(account)
 
     def held_key(self, account: Account) -> SigningKey | None:
         """Return a key of an account that the node holds, or None."""
