@@ -523,6 +523,8 @@ def test_the_metrics_are_in_the_text_format_of_prometheus(node: TestNode) -> Non
     for line in text.splitlines():
         assert line.startswith("# ") or line.rpartition(" ")[2].replace(".", "").lstrip("-"), line
     assert 'maillon_records{kind="coop_profile"} 1' in text
+    for name in ("matching_saved_searches", "matching_relay_in_asked", "exchanges_letters_refused"):
+        assert f"\nmaillon_{name} 0\n" in text
 
 
 def test_the_interface_describes_itself(node: TestNode) -> None:

@@ -13,9 +13,11 @@ import trio
 from maillon.node.api.plain import payload_from_json
 from maillon.node.api.service import SearchOptions
 from maillon.node.engine.exchange.ports import Query as ExchangeQuery
+from maillon.node.i18n import ngettext
 from maillon.node.matching import bounds
 from maillon.node.matching.desk import Desk as MatchingDesk
 from maillon.node.matching.openings import OLD_FILE
+from maillon.node.matching.storage import ASKED, IN, MISSED, OUT, REFUSED, TAKEN
 from maillon.node.post.ports import Desk, Sending
 from maillon.node.run.accounts import LedgerHost
 from maillon.node.run.authoring import check_unit
@@ -197,11 +199,42 @@ class Matching:
 
     def metrics(self) -> dict[str, float]:
         """Return gauges by name."""
+        disk = self.desk.disk
+        relays: dict[str, float] = {}
+        for way in (IN, OUT):
+            counts = disk.count_by_status(way)
+            for status in (ASKED, TAKEN, REFUSED, MISSED):
+                relays[f"relay_{way}_{status}"] = float(counts.get(status, 0))
         return {
             "marks": float(len(self.desk.marks)),
-            "saved_searches": float(self.desk.disk.count_searches()),
+            "saved_searches": float(disk.count_searches()),
+            "openings": float(disk.count_openings()),
             "relay_letters_refused": float(self.desk.relaying.letters_refused),
+            **relays,
         }
+
+    def notices(self) -> list[str]:
+        """Return what the operator should know, in sentences."""
+        found: list[str] = []
+        asked = self.desk.disk.count_by_status(IN).get(ASKED, 0)
+        if asked:
+            found.append(
+                ngettext(
+                    "{n} request of a coop whose relay you are waits for your answer.",
+                    "{n} requests of coops whose relay you are wait for your answer.",
+                    asked,
+                ).format(n=asked)
+            )
+        missed = self.desk.disk.count_by_status(OUT).get(MISSED, 0)
+        if missed:
+            found.append(
+                ngettext(
+                    "{n} demand that was handed to a relay was not answered in time.",
+                    "{n} demands that were handed to a relay were not answered in time.",
+                    missed,
+                ).format(n=missed)
+            )
+        return found
 
     def close(self) -> None:
         """Close the databases."""

@@ -97,6 +97,7 @@ def notices(node: Node, engine: dict[str, Any]) -> list[str]:
     if skewed is not None:
         found.append(skewed)
     found += node.ledger.notices()
+    found += node.matching.notices()
     found += [_("Fault: {fault}").format(fault=fault) for fault in node.faults.last[-3:]]
     return found
 
@@ -196,6 +197,10 @@ def metrics(node: Node) -> str:
         gauge(f"ledger_{name}", measure, "A measure of the accounts.")
     for name, measure in sorted(node.post.figures().items()):
         gauge(f"letters_{name}", measure, "A measure of letters.")
+    for name, measure in sorted(node.exchanges.metrics().items()):
+        gauge(f"exchanges_{name}", measure, "A measure of exchanges.")
+    for name, measure in sorted(node.matching.metrics().items()):
+        gauge(f"matching_{name}", measure, "A measure of matching, saved searches and relays.")
     for name, value in sorted(node.network.metrics().items()):
         if isinstance(value, int | float):
             clean = "".join(c if c.isalnum() else "_" for c in name)
