@@ -49,7 +49,7 @@ class Misbehaviour:
             self._proofs[_place(proof)] = proof
 
     def proofs(self) -> list[FraudProof]:
-        """Return every proof known, in the order in which it came."""
+        """Return every proof known: those of before this start by hash, then as they came."""
         return list(self._proofs.values())
 
     def standing(self) -> list[FraudProof]:

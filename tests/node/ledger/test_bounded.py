@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from maillon.ledger.errors import OverLimit
 from maillon.ledger.messages import AskHeads, Blocks, ProposalHint
 from maillon.ledger.orders import Order, PayAction, sign_order
 from maillon.ledger.signing import inline_verify
+from maillon.ledger.steps import NeedsBlocks
 from maillon.node.ledger import bounds
 from maillon.node.ledger.happenings import Event, FromGuest, FromPeer, Setup
 from maillon.node.ledger.machine import Machine
@@ -154,3 +156,45 @@ async def test_blocks_are_fetched_to_the_end_while_much_else_waits(
     four.apart.discard(frozenset((b.wire.own, d.wire.own)))
     d.runner.connected(b.wire.own)
     await until(lambda: d.heads() == b.heads(), "d has all of a's blocks", 60)
+
+
+async def test_a_fault_of_ours_in_what_others_tell_or_ask_loads_the_ledger_again(
+    four: LedgerNet, autojump_clock: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b, *_ = four.nodes
+    await agreed(four.nodes)
+    machine = a.runner.machine
+    before = a.heads()
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    hint = ProposalHint(b"x", ())
+    monkeypatch.setattr(machine.changes, "take", broken)
+    assert machine.told(hint, b.wire.own, a.time()) is False
+    assert machine.reloads == 1 and "a bug" in machine.faults[-1]
+    monkeypatch.setattr(machine.witness, "handle", broken)
+    assert machine.local(AskHeads(()), a.time()) is None
+    assert machine.reloads == 2
+    # It was made anew, and goes on.
+    await a.member("Ana")
+    await agreed(four.nodes)
+    assert a.heads() != before
+
+
+async def test_who_is_asked_for_blocks_that_nobody_is_known_to_have_changes_each_time(
+    four: LedgerNet, autojump_clock: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, *_ = four.nodes
+    await agreed(four.nodes)
+    asked: list[bytes] = []
+
+    async def silent(peer: bytes, chain: bytes) -> None:
+        asked.append(peer)
+
+    runner: Any = a.runner
+    monkeypatch.setattr(runner, "_fetch_from", silent)
+    for n in range(6):
+        runner._fetch(NeedsBlocks(bytes([n]) * 32, 1))
+    await until(lambda: len(asked) == 6, "all were asked for")
+    assert {asked.count(peer) for peer in set(asked)} == {2} and len(set(asked)) == 3

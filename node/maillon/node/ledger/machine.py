@@ -22,6 +22,7 @@ import logging
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TypeVar
 
 from maillon.ledger.book import Book
 from maillon.ledger.bounds import WISHES_MAX
@@ -94,6 +95,7 @@ from maillon.node.store.ledgerdisk import VOTES_SPACES
 from maillon.protocol.errors import MaillonError
 
 log = logging.getLogger("maillon.ledger")
+T = TypeVar("T")
 
 
 class Machine:
@@ -492,6 +494,9 @@ class Machine:
 
         Raises: what is wrong with it.
         """
+        return bool(self._outside(now, lambda: self._told(message, peer, now)))
+
+    def _told(self, message: Confirm | FraudReport | ProposalHint, peer: bytes, now: int) -> bool:
         if isinstance(message, ProposalHint):
             before = len(self.changes.news)
             self.changes.take(message)
@@ -507,9 +512,34 @@ class Machine:
 
     def local(self, message: Message, now: int) -> Message | None:
         """Return what the own witness answers; what it rests on is durable after the next run."""
+        return self._outside(now, lambda: self._local(message, now))
+
+    def _local(self, message: Message, now: int) -> Message | None:
         step = self.witness.handle(self._setup.witness.public, message, now)
         self._keep(step, now)
         return next((send.message for send in step.sends if send.to == b""), None)
+
+    def _outside(self, now: int, step: Callable[[], T]) -> T | None:
+        """Do a step that somebody outside asked for; None when it broke.
+
+        What is wrong with the question is theirs to know and is raised; a fault of ours loads the
+        ledger again, as it does between two commits, so that nothing half done stays in memory.
+        """
+        answers: list[T] = []
+        wrong: list[MaillonError] = []
+
+        def ask() -> None:
+            try:
+                answers.append(step())
+            except StoreError:
+                raise
+            except MaillonError as fault:
+                wrong.append(fault)
+
+        self._guarded(now, ask)
+        if wrong:
+            raise wrong[0]
+        return answers[0] if answers else None
 
     def _confirmed(self, message: Confirm, step: Step, now: int) -> None:
         """Have a hold of this coop posted, once its confirmation was found good."""

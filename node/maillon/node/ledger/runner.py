@@ -97,6 +97,7 @@ class LedgerRunner:
         self._nursery: trio.Nursery | None = None
         self._fetching: dict[bytes, set[bytes]] = {}
         self._compared: dict[bytes, float] = {}
+        self._turn = 0
         self.hints_in = HintsIn(machine)
         self.hints_out = HintsOut()
         self._latencies: deque[float] = deque(maxlen=bounds.LATENCIES_KEPT)
@@ -380,7 +381,9 @@ class LedgerRunner:
             owner = self._host.node_of(need.chain)
             peer = owner if owner in connected else b""
         if not peer and connected:
-            peer = connected[len(self._compared) % len(connected)]
+            # In turn: one that answers nothing is not asked again and again.
+            peer = connected[self._turn % len(connected)]
+            self._turn += 1
         if peer and peer not in self._fetching.setdefault(need.chain, set()):
             if len(self._fetching[need.chain]) < bounds.FETCHES_MAX:
                 self._fetching[need.chain].add(peer)
