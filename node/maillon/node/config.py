@@ -15,6 +15,7 @@ from maillon.node.home import Home
 from maillon.node.i18n import _
 from maillon.node.naming import why_not
 from maillon.node.persons.settings import PersonsSettings, Retention
+from maillon.node.zones import USUAL, is_zone, zone_of_territory
 from maillon.protocol.errors import LocalError
 
 # As in the coop's profile (spec/03).
@@ -55,6 +56,7 @@ class Coop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the coop says of itself in its profile, for the whole federation."""
 
     name: Short
+    zone: Annotated[str, Meta(min_length=1, max_length=64)] = USUAL
     about: Annotated[str, Meta(max_length=4_000)] = ""
     languages: Annotated[list[str], Meta(max_length=16)] = []
     territory: Annotated[list[str], Meta(max_length=512)] = []
@@ -179,17 +181,22 @@ def find_fault(config: Config) -> tuple[str, str, str] | None:
     # Imported here: completion and help read no settings.
     from maillon.node.net.errors import BadAddress
     from maillon.node.net.identity import parse_address
-    from maillon.protocol.records.fields import AREA_CODE, LANG
+    from maillon.protocol.records.fields import AREA_CODE, EMAIL, LANG, PHONE
     from maillon.protocol.records.schema import Broken, Text, compile_type
 
     name = _("A name has 1 to 120 characters and no control characters.")
     area = _("A territory is a code of capitals and digits, such as 01 or 26113.")
     language = _("A language is a short tag such as fr or en.")
+    phone = _("A phone number has digits and spaces, such as 04 00 00 00 00 or +33 4 00 00 00 00.")
+    email = _("An e-mail address has an @, such as accueil@example.org.")
     coop = config.coop
+    reach = coop.contact or Contact()
     for place, kind, values, why in (
         ("coop.name", Text(COOP_NAME_CHARACTERS_MAX), [coop.name], name),
         ("coop.territory", AREA_CODE, coop.territory, area),
         ("coop.languages", LANG, coop.languages, language),
+        ("coop.contact.phone", PHONE, [reach.phone] if reach.phone else [], phone),
+        ("coop.contact.email", EMAIL, [reach.email] if reach.email else [], email),
     ):
         check = compile_type(kind)
         for value in values:
@@ -201,6 +208,8 @@ def find_fault(config: Config) -> tuple[str, str, str] | None:
             return place, ", ".join(values), _("Each may stand there once.")
     if reason := why_not(coop.name, of_account=False, longest=COOP_NAME_CHARACTERS_MAX):
         return "coop.name", coop.name, reason
+    if not is_zone(coop.zone):
+        return "coop.zone", coop.zone, _("A zone is a name such as Europe/Paris or Indian/Reunion.")
     network = config.network
     for place, values in (
         ("network.listen", network.listen),
@@ -227,8 +236,24 @@ def render_config(
     territory: list[str],
     listen: list[str],
     announce: list[str],
+    zone: str = "",
+    contact: Contact | None = None,
 ) -> bytes:
     """Return the text of a new config.toml, with a comment on every setting."""
+    said = contact or Contact()
+    reach = {
+        "phone": (said.phone, "+33 4 00 00 00 00"),
+        "email": (said.email, "accueil@example.org"),
+        "url": (said.url, "https://example.org"),
+        "hours": (said.hours, "Monday to Friday, 9 to 12"),
+    }
+    contacts = "\n".join(
+        [("" if contact else "#") + "[coop.contact]"]
+        + [
+            f"{name} = {_toml(value)}" if value else f"#{name} = {_toml(example)}"
+            for name, (value, example) in reach.items()
+        ]
+    )
     text = f"""\
 # Settings of a Maillon node. Restart the node after a change: maillon run
 # Lines that begin with "#" are examples or defaults.
@@ -240,13 +265,13 @@ name = {_toml(name)}
 languages = {_toml(languages)}
 # INSEE codes of the communes, or numbers of the departements, that you serve.
 territory = {_toml(territory)}
+# The clock that people of your coop go by: times are read and shown in it.
+zone = {_toml(zone or zone_of_territory(territory))}
 
-# Never the digital way only: say where people find you and whom they can call.
-#[coop.contact]
-#phone = "+33 4 00 00 00 00"
-#email = "accueil@example.org"
-#url = "https://example.org"
-#hours = "Monday to Friday, 9 to 12"
+# Never the digital way only: say whom people can call (phone) or where they find you (place, with
+# an address). One of the two is needed: it stands in every agreement as the way besides this
+# network, and in each quote that names no other (--contact-phone, --contact-place).
+{contacts}
 #[coop.place]
 #lat = 46.20
 #lon = 5.22

@@ -92,6 +92,8 @@ class QuoteOut(Struct):
     reserved: bool
     status: str
     terms: dict[str, Any]
+    mediator: Party | None = None
+    """Whom the terms name to mediate."""
 
 
 class PaymentOut(Struct):
@@ -134,6 +136,50 @@ class GuaranteeOut(Struct):
     closed_text: str = ""
 
 
+class SaidOut(Struct):
+    """Words of a step: a message, a complaint, a reason; `amount`: what it proposes or decides."""
+
+    step: str
+    kind: str
+    at: int
+    by: Party
+    text: str
+    signer: Party | None = None
+    """Whose hand signed, under a mandate; None for their own."""
+    late_minutes: int = 0
+    slot: str = ""
+    to: str = ""
+    """Of an answer: the step that it answers, and `yes`."""
+    yes: bool | None = None
+    amount: Money | None = None
+    counts: bool = True
+
+
+class ProposalOut(Struct):
+    """What waits for an answer: `step` is the one that a consent names in `to`.
+
+    `outcome` is what silence until `until` means: refused or consented. `slots` are appointments
+    it proposes, of which `moves` stand already, `cancels` those it calls off, `to` who takes over.
+    """
+
+    step: str
+    kind: str
+    at: int
+    by: Party
+    until: int | None
+    outcome: str
+    text: str = ""
+    slots: list[SlotOut] = []
+    moves: list[str] = []
+    cancels: list[str] = []
+    amount: Money | None = None
+    minutes: int | None = None
+    to: Party | None = None
+    task: str = ""
+    wants: str = "consent"
+    """consent, or handover_acceptance once the requester has consented."""
+
+
 class StepOut(Struct):
     """One signed step. `void` says why it does not count, empty when it does."""
 
@@ -154,6 +200,8 @@ class StepOut(Struct):
     void: str = ""
     record: str = ""
     """The record's bytes, when they were asked for."""
+    signer: Party | None = None
+    """Whose hand signed under the mandate `under`."""
 
 
 # --- exchanges ----------------------------------------------------------------------------------
@@ -246,6 +294,14 @@ class Exchange(Struct):
     successors: list[str] = []
     """Exchanges that a handover of this one opened."""
     notices: list[str] = []
+    proposals: list[ProposalOut] = []
+    """What waits for an answer."""
+    said: list[SaidOut] = []
+    """The latest words of both sides; the transcript has all of them."""
+    expected: Money | None = None
+    """What an acceptance of everything would make due now."""
+    fee: Money | None = None
+    """What whoever cancels now owes by the terms."""
 
 
 class Transcript(Struct):

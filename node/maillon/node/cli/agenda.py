@@ -46,7 +46,8 @@ def agenda(
 ) -> None:
     from urllib.parse import urlencode
 
-    from maillon.node.cli.exchange import slot_in_words, write_calendar
+    from maillon.node.cli.exchange import write_calendar
+    from maillon.node.cli.exchange_show import slot_in_words
 
     asked = {
         "person": key_holder(person),

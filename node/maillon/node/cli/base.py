@@ -75,6 +75,8 @@ class State:
         self.home_given = ""
         self.json = False
         self.password_file: Path | None = None
+        # The times that were read of this command, as they were understood.
+        self.understood: dict[str, str] = {}
         self._client: Client | None = None
 
     def in_home(self, text: str) -> str:
@@ -239,10 +241,14 @@ def console(*, error: bool = False) -> Console:
 
 
 def emit(data: Any, human: Callable[[], None] | str | None = None) -> None:
-    """Print a result: as JSON when asked for, else in words."""
+    """Print a result: as JSON when asked for, else in words, with how its times were read."""
     if state().json:
         click.echo(json.dumps(data, ensure_ascii=False, indent=2))
-    elif isinstance(human, str):
+        return
+    for text, meaning in state().understood.items():
+        click.echo(_("“{text}” is {meaning}.").format(text=printable(text), meaning=meaning))
+    state().understood.clear()
+    if isinstance(human, str):
         click.echo(human)
     elif human is not None:
         human()
@@ -316,22 +322,23 @@ def printable(value: object) -> str:
 
 
 def when(seconds: int | None) -> str:
-    """Return a time in words of the local clock."""
+    """Return a time in words of the coop's clock."""
     if not seconds:
         return "–"
-    from datetime import datetime
+    from maillon.node.cli import clock
 
-    return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M")
+    return clock.at(seconds).strftime("%Y-%m-%d %H:%M")
 
 
 def moment(text: str, *, start: bool = False) -> int:
     """Return the Unix seconds that a text names. Raises: LocalError for what is no time."""
-    from datetime import datetime
-
+    from maillon.node.cli import clock
     from maillon.node.cli.times import parse_moment
 
     try:
-        return parse_moment(text, datetime.now(), start=start)
+        found = parse_moment(text, clock.now(), start=start)
+        state().understood[text] = clock.moment_in_words(found)
+        return found
     except (ValueError, OverflowError):
         fail(
             "usage",

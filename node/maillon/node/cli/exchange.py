@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from maillon.node.cli import (
     base,
+    clock,
     exchange_agreeing,
     exchange_changing,
     exchange_closing,
     exchange_doing,
     exchange_offline,
+    exchange_show,
     exchange_words,
 )
 from maillon.node.cli.exchange_acting import (
@@ -22,18 +24,13 @@ from maillon.node.cli.exchange_acting import (
     author_of,
     exchange_id,
     key_holder,
-    known,
-    price,
     principal,
-    read_exchange,
     send,
 )
 from maillon.node.cli.paths import path_part
 from maillon.node.cli.sections import SectionedGroup
-from maillon.node.i18n import _, ngettext
-
-if TYPE_CHECKING:
-    from maillon.node.cli.who import Directory
+from maillon.node.i18n import _
+from maillon.node.zones import USUAL
 
 Json = dict[str, Any]
 
@@ -169,7 +166,7 @@ def recurrence(repeat: str | None, first: str | None) -> Json | None:
     return {
         "rrule": repeat.removeprefix("RRULE:"),
         "dtstart": start,
-        "tz": "Europe/Paris",
+        "tz": clock.zone_name() or USUAL,
         "duration_s": end - start,
     }
 
@@ -244,202 +241,6 @@ def _show_rows(data: Json) -> None:
 
 
 @exchange.command(
-    "show",
-    help=_(
-        """Show an exchange: what was agreed, how it stands, who must act, and what is possible.
-
-        \b
-          maillon exchange show 5e20c4b1
-          maillon exchange show "Pruning the roses" --why       also why other steps are not
-        """
-    ),
-)
-@click.argument("id")
-@click.option("--why", is_flag=True, help=_("Say why the other steps are not possible now."))
-def show(id: str, why: bool) -> None:
-    data = read_exchange(exchange_id(id))
-    base.emit(data, lambda: _show(data, why=why))
-
-
-def _show(data: Json, *, why: bool) -> None:
-    names = known()
-    click.echo(click.style(base.printable(data["title"]), bold=True))
-    if data["text"]:
-        click.echo(base.printable(data["text"]))
-    rows: list[tuple[str, object]] = [
-        (_("id"), data["id"]),
-        (_("state"), exchange_words.phase_in_words(data["phase"])),
-        (_("requester"), exchange_words.party_name(data["requester"])),
-        (_("provider"), exchange_words.party_name(data["provider"])),
-    ]
-    for name, label in (("payer", _("payer")), ("mediator", _("mediator"))):
-        if data[name] is not None:
-            rows.append((label, exchange_words.party_name(data[name])))
-    if data["participants"]:
-        shown = ", ".join(exchange_words.party_name(party) for party in data["participants"])
-        rows.append((_("co-signers"), shown))
-    if data["origin"]:
-        rows.append((_("comes from"), data["origin"]["exchange"][:8]))
-    if data["successors"]:
-        rows.append((_("goes on in"), ", ".join(other[:8] for other in data["successors"])))
-    rows.append((_("since"), base.when(data["opened_at"])))
-    rows += _agreed(names, data)
-    base.print_table(("", ""), rows, empty="")
-    for payment in data["payments"]:
-        click.echo(exchange_words.payment_in_words(payment))
-    _show_after(data)
-    for line in exchange_words.next_in_words(data):
-        base.advise(line)
-    if why:
-        _show_why(data)
-
-
-def _agreed(names: Directory, data: Json) -> list[tuple[str, object]]:
-    """Return what is quoted and agreed, for a table."""
-    rows: list[tuple[str, object]] = []
-    for quote in data["quotes"]:
-        if data["terms"] is None and quote["status"] == "open":
-            text = quote["terms"].get("text", "")
-            told = _("{price}, until {when}").format(
-                price=price(names, quote["terms"]), when=base.when(quote["valid_until"])
-            )
-            rows.append((_("quote {id}").format(id=quote["quote"][:8]), f"{told}  {text}".strip()))
-    terms: Json | None = data["terms"]
-    if terms is not None:
-        rows.append((_("price"), price(names, terms)))
-        if terms.get("text"):
-            rows.append((_("what"), terms["text"]))
-        if terms.get("performer"):
-            rows.append((_("who comes"), terms["performer"]))
-        if data["due"] is not None:
-            rows.append((_("due"), data["due"]["text"] if data["due"]["amount"] else "–"))
-            rows.append((_("paid"), data["paid"]["text"] if data["paid"]["amount"] else "–"))
-        if data["hold"] is not None and data["hold"]["status"] == "held":
-            rows.append((_("reserved"), data["hold"]["amount"]["text"]))
-    for slot in data["slots"]:
-        rows.append((_("appointment"), slot_in_words(slot)))
-    for role in ("requester", "provider", "fallback"):
-        contact: Json | None = data["contact"][role]
-        if contact:
-            label = {
-                "requester": _("reach the requester"),
-                "provider": _("reach the provider"),
-                "fallback": _("without the network"),
-            }[role]
-            rows.append((label, exchange_words.contact_in_words(contact)))
-    return rows
-
-
-def slot_in_words(slot: Json) -> str:
-    """Return an appointment on one line."""
-    states = {
-        "proposed": _("proposed"),
-        "agreed": _("agreed"),
-        "under_way": _("under way"),
-        "done": _("done"),
-        "accepted": _("approved"),
-        "cancelled": _("cancelled"),
-    }
-    # Work without an appointment has no planned time.
-    start = slot["start"] or slot["check_in"]
-    end = slot["end"] or slot["check_out"]
-    text = f"{base.when(start)} – {base.when(end)[-5:]}"
-    if slot["place"]:
-        text += f", {slot['place']}"
-    text += f" ({states.get(slot['status'], slot['status'])})"
-    if slot["minutes"] is not None:
-        text += " " + ngettext("{n} minute", "{n} minutes", slot["minutes"]).format(
-            n=slot["minutes"]
-        )
-    return f"{text}  {slot['slot'][:8]}".rstrip()
-
-
-def _show_after(data: Json) -> None:
-    for entry in data["evaluations"]:
-        who = next(
-            exchange_words.party_name(data[role])
-            for role in ("requester", "provider")
-            if role == "provider" or data[role]["author"] == entry["by"]
-        )
-        told = (
-            _("{who} has evaluated: {id}")
-            if entry["published"]
-            else _("{who} has evaluated; it is shown once both have, or when the time is over.")
-        )
-        click.echo(told.format(who=who, id=entry["attestation"][:16]))
-    for claim in data["guarantees"]:
-        told = _("Guarantee claimed on {when}: {text}").format(
-            when=base.when(claim["at"]), text=base.printable(claim["text"])
-        )
-        if claim["closed"] is not None:
-            told += " " + _("(closed {when})").format(when=base.when(claim["closed"]))
-        click.echo(told)
-    if data["void"]:
-        click.echo(
-            ngettext(
-                "{n} step does not count: see maillon exchange transcript {id}",
-                "{n} steps do not count: see maillon exchange transcript {id}",
-                data["void"],
-            ).format(n=data["void"], id=data["id"][:8])
-        )
-
-
-def _show_why(data: Json) -> None:
-    rows = [
-        (exchange_words.COMMANDS.get(entry["kind"], entry["kind"]), entry["detail"] or entry["why"])
-        for entry in data["impossible"]
-    ]
-    if rows:
-        click.echo()
-        base.print_table((_("not now"), _("why")), rows, empty="")
-
-
-@exchange.command(
-    "transcript",
-    help=_(
-        """Show the signed steps in the order in which they count.
-
-        With --raw, the exact bytes and all that proves who signed them: enough for a mediator or
-        another program to compute the state anew.
-
-        \b
-          maillon exchange transcript 5e20c4b1
-          maillon exchange transcript 5e20c4b1 --raw --json > transcript.json
-        """
-    ),
-)
-@click.argument("id")
-@click.option("--raw", is_flag=True, help=_("Add the records' bytes, in hexadecimal."))
-def transcript(id: str, raw: bool) -> None:
-    client = base.state().client()
-    path = f"/v1/exchanges/{path_part(exchange_id(id))}"
-    data = client.get(f"{path}/transcript", raw=raw or None)
-
-    def human() -> None:
-        whole = client.get(path)
-        parties = [whole[role] for role in ("requester", "provider", "payer", "mediator")]
-        names = {p["author"]: exchange_words.party_name(p) for p in parties if p is not None}
-        rows = [
-            (
-                step["id"][:8],
-                base.when(step["at"]),
-                step["kind"],
-                names.get(step["author"], step["author"][66:74]),
-                _("under a mandate") if step["under"] else "",
-                "" if not step["void"] else _("does not count ({why})").format(why=step["void"]),
-            )
-            for step in data["steps"]
-        ]
-        columns = (_("step"), _("when"), _("kind"), _("by"), "", "")
-        base.print_table(columns, rows, empty="")
-        if raw:
-            for record in data["records"]:
-                click.echo(record)
-
-    base.emit(data, human)
-
-
-@exchange.command(
     "calendar",
     help=_(
         """Write the appointments of an exchange for a calendar (iCalendar, RFC 5545).
@@ -457,7 +258,14 @@ def calendar(id: str, output: str | None) -> None:
 
 
 def write_calendar(text: str, output: str | None) -> None:
-    """Print a calendar, or write it into a file."""
+    """Print a calendar, or write it into a file. Raises: LocalError when nothing is in it."""
+    if "BEGIN:VEVENT" not in text:
+        # A calendar without a component is none (RFC 5545, 3.6).
+        base.fail(
+            "not_found",
+            _("There is no appointment to write down."),
+            _("Propose one with: maillon exchange appointment ID --when TIME"),
+        )
     if output is None:
         if base.state().json:
             base.emit({"calendar": text})
@@ -469,6 +277,7 @@ def write_calendar(text: str, output: str | None) -> None:
 
 
 for command in (
+    *exchange_show.COMMANDS,
     *exchange_agreeing.COMMANDS,
     *exchange_doing.COMMANDS,
     *exchange_closing.COMMANDS,
@@ -477,4 +286,4 @@ for command in (
 ):
     exchange.add_command(command)
 
-__all__ = ["acting_options", "exchange", "slot_in_words", "write_calendar"]
+__all__ = ["acting_options", "exchange", "write_calendar"]

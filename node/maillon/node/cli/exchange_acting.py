@@ -177,14 +177,20 @@ def take(
     *,
     wait_s: float = 0.0,
     route: str = "",
+    more: Callable[[Json], None] | None = None,
+    before: Callable[[Json], bool] | None = None,
 ) -> int:
     """Take a step of an exchange, say what is now so, and return the exit code.
 
-    `done` makes the first sentence out of the exchange as it is then. `route` is another one than
-    that of steps, which takes the fields at its top.
+    `done` makes the first sentence out of the exchange as it is then, and `more` prints what else
+    is to be told of it. `before` is asked with the exchange as it is: False leaves it so. `route`
+    is another one than that of steps, which takes the fields at its top.
     """
     id = exchange_id(id_text)
     exchange = read_exchange(id)
+    if before is not None and not before(exchange):
+        base.emit(exchange, _("Nothing was changed."))
+        return base.OK
     body = acting(exchange, kind, by, as_)
     if route:
         body |= fields
@@ -193,11 +199,17 @@ def take(
     if wait_s:
         body["wait_s"] = wait_s
     path = f"/v1/exchanges/{exchange['id']}/{route or 'steps'}"
-    return send(exchange["id"], path, body, done, wait_s=wait_s)
+    return send(exchange["id"], path, body, done, wait_s=wait_s, more=more)
 
 
 def send(
-    id: str, path: str, body: Json, done: Callable[[Json], str], *, wait_s: float = 0.0
+    id: str,
+    path: str,
+    body: Json,
+    done: Callable[[Json], str],
+    *,
+    wait_s: float = 0.0,
+    more: Callable[[Json], None] | None = None,
 ) -> int:
     """Ask for a step and tell what became of it. Raises: LocalError, with what is possible now."""
     try:
@@ -207,7 +219,7 @@ def send(
     exchange: Json = data["exchange"]
     # Where nobody waits for payments, none follows from the step.
     payments: list[Json] = data.get("payments", []) if wait_s else []
-    base.emit(data, lambda: exchange_words.tell(exchange, done(exchange), out=payments))
+    base.emit(data, lambda: exchange_words.tell(exchange, done(exchange), out=payments, more=more))
     statuses = {payment["status"] for payment in payments}
     return base.PARTIAL if statuses & UNDER_WAY or "refused" in statuses else base.OK
 
@@ -217,12 +229,13 @@ def send(
 
 def span(text: str) -> tuple[int, int]:
     """Return start and end of an appointment. Raises: LocalError."""
-    from datetime import datetime
-
+    from maillon.node.cli import clock
     from maillon.node.cli.times import parse_when
 
     try:
-        return parse_when(text, datetime.now())
+        start, end = parse_when(text, clock.now())
+        base.state().understood[text] = clock.span_in_words(start, end)
+        return start, end
     except (ValueError, OverflowError):
         base.fail(
             "usage",

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from maillon.node.cli import base
+from maillon.node.cli import base, exchange_terms
 from maillon.node.cli.exchange_acting import (
     acting_options,
     author_of,
@@ -100,7 +100,10 @@ def _pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:
 @click.option("--contact-place", metavar="TEXT")
 @click.option("--audience", metavar="CODE", help=_("The tariff that applies."))
 @click.option("--share", "shares", multiple=True, metavar="WHO=N", help=_("Split in a group."))
-@click.option("--reserved", is_flag=True, help=_("Binding until decided (a bundle's part)."))
+@click.option(
+    "--reserved/--not-reserved", default=None,
+    help=_("Binding until decided [a bundle's part is, others are not]."),
+)  # fmt: skip
 @click.option("--terms", metavar="FILE", help=_("The terms as JSON; options change them."))
 @acting_options
 def quote(id: str, by: str | None, as_: str | None, **given: Any) -> int:
@@ -108,7 +111,9 @@ def quote(id: str, by: str | None, as_: str | None, **given: Any) -> int:
     fields: Json = {"terms": terms}
     if given["valid"]:
         fields["valid_until"] = base.moment(given["valid"])
-    if given["reserved"]:
+    id = exchange_id(id)
+    # The part of a bundle is reserved unless it is said otherwise: without, nobody can accept it.
+    if given["reserved"] if given["reserved"] is not None else read_exchange(id)["bundle"]:
         fields["reserved"] = True
 
     def done(exchange: Json) -> str:
@@ -117,7 +122,11 @@ def quote(id: str, by: str | None, as_: str | None, **given: Any) -> int:
             price=price(known(), newest["terms"]), who=party_name(exchange["requester"])
         )
 
-    return take(id, "quote", fields, by, as_, done)
+    def more(exchange: Json) -> None:
+        newest = max(exchange["quotes"], key=lambda q: (q["status"] == "open", q["at"]))
+        exchange_terms.tell_quote(known(), exchange, newest)
+
+    return take(id, "quote", fields, by, as_, done, more=more)
 
 
 def quote_terms(given: Json) -> Json:
@@ -288,7 +297,10 @@ def accept(id: str, quote_: str | None, by: str | None, as_: str | None, wait_s:
             who=party_name(exchange["provider"]), price=price(known(), exchange["terms"] or {})
         )
 
-    return take(id, "agreement", fields, by, as_, done, wait_s=wait_s)
+    def more(exchange: Json) -> None:
+        exchange_terms.tell_agreed(known(), exchange)
+
+    return take(id, "agreement", fields, by, as_, done, wait_s=wait_s, more=more)
 
 
 @click.command(

@@ -15,7 +15,8 @@ from maillon.node.cli.exchange_acting import (
     take,
     wait_option,
 )
-from maillon.node.cli.exchange_words import party_name
+from maillon.node.cli.exchange_terms import warn_of_fee
+from maillon.node.cli.exchange_words import party_name, proposal_in_words
 from maillon.node.i18n import _
 
 Json = dict[str, Any]
@@ -78,6 +79,7 @@ def add_task(
         \b
           maillon exchange consent 5e20c4b1
           maillon exchange consent 5e20c4b1 --no --text "Saturday is too late"
+          maillon exchange consent 5e20c4b1 --to 002ff229        where several wait: as `show` lists
         """
     ),
 )
@@ -91,7 +93,23 @@ def consent(
 ) -> int:
     fields = {"yes": not no, "to": None if to is None else _whole_step(id, to), "text": text}
     told = _("Refused; it stays as it was.") if no else _("Agreed.")
-    return take(id, "consent", _present(fields), by, as_, lambda _e: told)
+
+    def before(exchange: Json) -> bool:
+        able = {entry["by"] for entry in exchange["possible"] if entry["kind"] == "consent"}
+        waiting = [
+            entry
+            for entry in exchange["proposals"]
+            if entry["wants"] == "consent" and able - {entry["by"]["author"]}
+        ]
+        if to is None and len(waiting) > 1:
+            base.fail(
+                "ambiguous",
+                _("Several proposals wait; say to which with --to."),
+                "\n  ".join(proposal_in_words(entry, exchange) for entry in waiting),
+            )
+        return True
+
+    return take(id, "consent", _present(fields), by, as_, lambda _e: told, before=before)
 
 
 def _whole_step(id: str, text: str) -> str:
@@ -172,29 +190,49 @@ def take_over(id: str, by: str | None, as_: str | None, wait_s: float) -> int:
     help=_(
         """Take the agreement back. What was reserved is given back.
 
-        Who cancels later than the terms allow may owe the fee that they name.
+        Who cancels later than the terms allow owes the fee that they name: it is said before, and
+        asked. `maillon exchange show` says at any time what it would be.
 
         \b
           maillon exchange cancel 5e20c4b1 --reason "I am ill"
+          maillon exchange cancel 5e20c4b1 --yes              without being asked about a fee
         """
     ),
 )
 @click.argument("id")
 @click.option("--reason", help=_("For the other side."))
-@click.option("--fee", metavar="AMOUNT", help=_("What you offer for it."))
+@click.option("--fee", metavar="AMOUNT", help=_("What you offer for it instead of the terms' fee."))
+@click.option("--yes", is_flag=True, help=_("Cancel also when it costs a fee."))
 @acting_options
 @wait_option
 def cancel(
-    id: str, reason: str | None, fee: str | None, by: str | None, as_: str | None, wait_s: float
+    id: str,
+    reason: str | None,
+    fee: str | None,
+    yes: bool,
+    by: str | None,
+    as_: str | None,
+    wait_s: float,
 ) -> int:
+    owed = ""
+
+    def before(exchange: Json) -> bool:
+        nonlocal owed
+        owed = exchange["fee"]["text"] if exchange["fee"] else ""
+        return yes or warn_of_fee(exchange)
+
     def done(exchange: Json) -> str:
         due = exchange["due"]
         if due is not None and due["amount"]:
             return _("Cancelled; {amount} is due for it.").format(amount=due["text"])
+        if owed:
+            return _("Cancelled; the fee of {amount} that the terms name was due for it.").format(
+                amount=owed
+            )
         return _("Cancelled: nothing is due.")
 
     fields = _present({"reason": reason, "fee": fee})
-    return take(id, "cancellation", fields, by, as_, done, wait_s=wait_s)
+    return take(id, "cancellation", fields, by, as_, done, wait_s=wait_s, before=before)
 
 
 COMMANDS = (add_task, consent, handover, take_over, cancel)

@@ -6,9 +6,10 @@ from typing import Any
 
 import click
 
-from maillon.node.cli import base
+from maillon.node.cli import base, clock
 from maillon.node.cli.exchange_acting import acting_options, minutes, take, wait_option
 from maillon.node.cli.exchange_agreeing import whole_slot
+from maillon.node.cli.exchange_terms import sure
 from maillon.node.cli.exchange_words import party_name
 from maillon.node.i18n import _
 
@@ -93,6 +94,8 @@ def check_out(
     help=_(
         """Approve the work that was done, or a part of it. What is due is paid at once.
 
+        Before the appointment, or before anybody said that the work was done, it asks first.
+
         \b
           maillon exchange approve 5e20c4b1
           maillon exchange approve 5e20c4b1 --part 1h --reason "The hedge was not cut"
@@ -103,6 +106,7 @@ def check_out(
 @click.option("--part", metavar="AMOUNT", help=_("Only so much is due, for the --reason given."))
 @click.option("--minutes", "minutes_", metavar="TIME", help=_("Only so much time counts."))
 @click.option("--reason", help=_("Why only a part."))
+@click.option("--yes", is_flag=True, help=_("Also when nobody has said that the work was done."))
 @acting_options
 @wait_option
 def approve(
@@ -110,6 +114,7 @@ def approve(
     part: str | None,
     minutes_: str | None,
     reason: str | None,
+    yes: bool,
     by: str | None,
     as_: str | None,
     wait_s: float,
@@ -131,7 +136,31 @@ def approve(
             )
         return _("Approved.")
 
-    return take(id, "acceptance", _present(fields), by, as_, done, wait_s=wait_s)
+    def before(exchange: Json) -> bool:
+        if yes or exchange["phase"] not in ("agreed", "scheduled", "under_way"):
+            return True
+        return sure(_not_done(exchange, part), _("Approve and pay all the same?"))
+
+    return take(id, "acceptance", _present(fields), by, as_, done, wait_s=wait_s, before=before)
+
+
+def _not_done(exchange: Json, part: str | None) -> str:
+    """Return what is said to whoever approves before the work is done."""
+    planned = [slot for slot in exchange["slots"] if slot["status"] == "agreed" and slot["end"]]
+    expected: Json | None = exchange["expected"]
+    amount = part or ("" if expected is None or not expected["amount"] else str(expected["text"]))
+    if exchange["phase"] == "under_way":
+        told = _("Nobody has checked out: the work goes on.")
+    elif planned:
+        first = min(planned, key=lambda slot: int(slot["start"]))
+        told = _("Nobody has checked in yet; the appointment is {when}, and falls away.").format(
+            when=clock.span_in_words(first["start"], first["end"])
+        )
+    else:
+        told = _("Nobody has said yet that the work began or was done.")
+    if amount:
+        told += " " + _("{amount} would be paid at once.").format(amount=amount)
+    return told
 
 
 @click.command(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import click
@@ -123,7 +123,13 @@ def deadline_in_words(deadline: Json) -> str:
         "evaluate": _("Both evaluate until {when}; then what is there is published."),
         "consent": _("The answer comes until {when}."),
     }
-    silences = {
+    text = sentences.get(what, _("Until {when}: {what}.")).format(when=day, what=what)
+    return f"{text} {silence_in_words(what, outcome)}".strip()
+
+
+def silence_in_words(what: str, outcome: str) -> str:
+    """Return what it means when a deadline passes in silence; empty where that goes unsaid."""
+    words = {
         ("begin", "cancelled"): _("Otherwise it is cancelled."),
         ("begin", "done"): _("Otherwise it counts as done."),
         ("begin", "dropped"): _("Otherwise the appointment is dropped."),
@@ -137,9 +143,185 @@ def deadline_in_words(deadline: Json) -> str:
         ("consent", "refused"): _("Otherwise it counts as refused."),
         ("consent", "consented"): _("Otherwise it counts as agreed to."),
     }
-    text = sentences.get(what, _("Until {when}: {what}.")).format(when=day, what=what)
-    silence = silences.get((what, outcome), "")
-    return f"{text} {silence}".strip()
+    return words.get((what, outcome), "")
+
+
+def kind_in_words(kind: str) -> str:
+    """Return what a kind of step is."""
+    words = {
+        "opening": _("opened"),
+        "message": _("message"),
+        "quote": _("quote"),
+        "quote_withdrawal": _("quote taken back"),
+        "decline": _("declined"),
+        "agreement": _("agreed to the quote"),
+        "contact": _("contact"),
+        "appointment": _("appointment proposed"),
+        "consent": _("answer"),
+        "check_in": _("work begins"),
+        "check_out": _("work ends"),
+        "acceptance": _("approval"),
+        "complaint": _("complaint"),
+        "mediation": _("mediation"),
+        "payment": _("payment"),
+        "hold": _("reservation"),
+        "cancellation": _("cancellation"),
+        "handover": _("handover proposed"),
+        "handover_acceptance": _("taken over"),
+        "amendment": _("task proposed"),
+        "evaluation": _("evaluation"),
+        "guarantee_claim": _("guarantee claimed"),
+        "guarantee_closed": _("claim closed"),
+        "funding": _("word of the payer"),
+        "funding_request": _("payer asked"),
+        "bundle_decision": _("decision on the bundle"),
+    }
+    return words.get(kind, kind)
+
+
+def void_in_words(why: str) -> str:
+    """Return why a step does not count."""
+    words = {
+        "exchange": _("it belongs to another exchange"),
+        "equivocation": _("they signed something else at the same place"),
+        "erased": _("its content was erased"),
+        "role": _("it was not theirs to take"),
+        "phase": _("it did not fit how things stood"),
+        "unknown_step": _("it names what is not there"),
+        "outranked": _("another step that it crossed goes before it"),
+        "rival": _("another step that it crossed counts"),
+        "decided": _("it was decided already"),
+        "late": _("it came too late"),
+        "early": _("it came too early"),
+        "reserved": _("it was bound by the bundle"),
+        "slot": _("it names no appointment that is there"),
+        "amount": _("it was more than there was"),
+        "nothing_due": _("nothing was due"),
+        "revoked": _("the key or the mandate did not count any more"),
+        "waiting": _("what it refers to has not arrived yet"),
+    }
+    return words.get(why, why)
+
+
+def said_in_words(entry: Json) -> str:
+    """Return what somebody said, after what kind of step they said it in."""
+    kind, text = str(entry["kind"]), base.printable(entry["text"])
+    amount = "" if entry["amount"] is None else str(entry["amount"]["text"])
+    late = int(entry["late_minutes"])
+    leads = {
+        "message": _("comes {n} min later:").format(n=late) if late else "",
+        "complaint": _("complains and proposes {amount}:").format(amount=amount)
+        if amount
+        else _("complains:"),
+        "mediation": _("decides {amount}:").format(amount=amount),
+        "acceptance": _("approves {amount} only:").format(amount=amount)
+        if amount
+        else _("approves in part:"),
+        "cancellation": _("cancels and offers {amount}:").format(amount=amount)
+        if amount
+        else _("cancels:"),
+        "consent": _("agrees:") if entry["yes"] else _("does not agree:"),
+        "handover": _("hands it over:"),
+        "decline": _("declines:"),
+        "quote_withdrawal": _("takes the quote back:"),
+    }
+    told = f"{leads.get(kind, '')} {text}".strip()
+    return told if text else told.rstrip(":")
+
+
+def proposal_in_words(entry: Json, exchange: Json) -> str:
+    """Return what waits for an answer: who proposes what, until when, and how to answer."""
+    kind = str(entry["kind"])
+    who = party_name(entry["by"])
+    amount = "" if entry["amount"] is None else str(entry["amount"]["text"])
+    text = base.printable(entry["text"])
+    if kind == "appointment":
+        told = _("{who} proposes {what}").format(who=who, what=_appointments(entry, exchange))
+    elif kind == "amendment":
+        extra = [part for part in (amount, _minutes(entry), _appointments(entry, exchange)) if part]
+        told = _("{who} proposes another task").format(who=who)
+        told += f" ({', '.join(extra)})" if extra else ""
+    elif kind == "handover":
+        told = _("{who} hands {what} over to {whom}").format(
+            who=who,
+            what=_("the task {id}").format(id=entry["task"][:8])
+            if entry["task"]
+            else _("all of it"),
+            whom=party_name(entry["to"]),
+        )
+    elif kind == "complaint":
+        told = _("{who} complains and proposes to settle it with {amount}").format(
+            who=who, amount=amount
+        )
+    else:
+        told = _("{who} cancels and offers {amount}").format(who=who, amount=amount)
+    if text:
+        told += f": {text}"
+    if entry["until"] is not None:
+        told += " — " + _("until {when}.").format(when=base.when(entry["until"]))
+        told += " " + silence_in_words("consent", entry["outcome"])
+    answer = (
+        f"take-over {exchange['id'][:8]}"
+        if entry["wants"] == "handover_acceptance"
+        else f"consent {exchange['id'][:8]} --to {entry['step'][:8]}"
+    )
+    return base.state().in_home(f"{entry['step'][:8]}  {told}  (maillon exchange {answer})")
+
+
+def _minutes(entry: Json) -> str:
+    return "" if not entry["minutes"] else _("{n} min").format(n=entry["minutes"])
+
+
+def _appointments(entry: Json, exchange: Json) -> str:
+    """Return the appointments of a proposal: new ones, moved ones, those called off."""
+    from maillon.node.cli import clock
+
+    before = {slot["slot"]: slot for slot in exchange["slots"] if slot["status"] != "proposed"}
+
+    def span(slot: Json) -> str:
+        text = clock.span_in_words(slot["start"], slot["end"], zoned=False)
+        return f"{text}, {slot['place']}" if slot["place"] else text
+
+    parts: list[str] = []
+    for slot in entry["slots"]:
+        old = before.get(slot["slot"])
+        if old is not None and slot["slot"] in entry["moves"]:
+            parts.append(_("{new} in the place of {old}").format(new=span(slot), old=span(old)))
+        else:
+            parts.append(span(slot))
+    for id in entry["cancels"]:
+        off = span(before[id]) if id in before else id[:8]
+        parts.append(_("to call off {slot}").format(slot=off))
+    return "; ".join(base.printable(part) for part in parts)
+
+
+def fields_in_words(step: Json, exchange: Json) -> str:
+    """Return what a step says, for the transcript: words, times and amounts."""
+    said: Json = step["fields"] or {}
+    if step["fields"] is None:
+        return _("(erased)")
+    for entry in exchange["said"]:
+        if entry["step"] == step["id"]:
+            return said_in_words(entry)
+    for entry in exchange["proposals"]:
+        if entry["step"] == step["id"]:
+            parts = [entry["text"], _minutes(entry), _appointments(entry, exchange)]
+            parts.insert(0, "" if entry["amount"] is None else entry["amount"]["text"])
+            return ", ".join(part for part in parts if part)
+    from maillon.node.cli import clock
+
+    slots = [*said.get("slots", ()), *said.get("adds", {}).get("when", ())]
+    parts = [said.get("text") or said.get("reason") or said.get("adds", {}).get("text") or ""]
+    parts += [clock.span_in_words(slot["start"], slot["end"], zoned=False) for slot in slots]
+    if isinstance(said.get("time"), int):
+        parts.append(base.when(said["time"]))
+    if said.get("minutes"):
+        parts.append(_("{n} min").format(n=said["minutes"]))
+    if isinstance(said.get("yes"), bool):
+        parts.append(_("yes") if said["yes"] else _("no"))
+    if isinstance(said.get("to"), str) and step["kind"] == "consent":
+        parts.append(_("to {step}").format(step=said["to"][:8]))
+    return ", ".join(base.printable(part) for part in parts if part)
 
 
 def next_in_words(exchange: Json) -> list[str]:
@@ -148,7 +330,14 @@ def next_in_words(exchange: Json) -> list[str]:
     waiting = [party_in_role(exchange, role) for role in exchange["waiting_for"]]
     if waiting:
         lines.append(_("Next: {who}.").format(who=", ".join(dict.fromkeys(waiting))))
-    lines += [deadline_in_words(entry) for entry in exchange["deadlines"][:2]]
+    # Until when a proposal is to be answered stands beside what is proposed.
+    told = {entry["until"] for entry in exchange["proposals"]}
+    deadlines = [
+        entry
+        for entry in exchange["deadlines"]
+        if entry["what"] not in ("consent", "handover") or entry["at"] not in told
+    ]
+    lines += [deadline_in_words(entry) for entry in deadlines[:2]]
     lines += commands_possible(exchange)
     if exchange["delivery"]["waiting"]:
         n = exchange["delivery"]["waiting"]
@@ -202,11 +391,21 @@ def command_with_id(kind: str, id: str) -> str:
     return f"{command} {id}"
 
 
-def tell(data: Json, done: str, *, out: Sequence[Json] = ()) -> None:
-    """Print what is now so, what became of payments, and who acts next."""
+def tell(
+    data: Json,
+    done: str,
+    *,
+    out: Sequence[Json] = (),
+    more: Callable[[Json], None] | None = None,
+) -> None:
+    """Print what is now so, what became of payments, what waits for an answer, who acts next."""
     click.echo(done)
+    if more is not None:
+        more(data)
     for payment in out:
         click.echo("  " + payment_in_words(payment))
+    for entry in data["proposals"]:
+        click.echo("  " + proposal_in_words(entry, data))
     for line in next_in_words(data):
         base.advise(line)
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
-from maillon.node.cli import base
+from maillon.node.cli import base, clock
 from maillon.node.cli.exchange_acting import author_of, known
 from maillon.node.cli.offers import URGENCIES, city_of
 from maillon.node.cli.paths import path_part
 from maillon.node.i18n import _
+from maillon.node.zones import USUAL
 
 Json = dict[str, Any]
 
@@ -309,7 +310,7 @@ def set_(coop: str, hours: str, within: str) -> None:
     id, name = known().coop(coop)
     payload: Json = {
         "hours": week,
-        "tz": "Europe/Paris",
+        "tz": clock.zone_name() or USUAL,
         "relay": id,
         "ack_within_s": base.period(within),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from maillon.node.cli import base
 from maillon.node.i18n import _, ngettext, size
 
 if TYPE_CHECKING:
+    from maillon.node.config import Contact
     from maillon.node.home import Home
 
 GENERATED_PASSWORD_BYTES = 24
@@ -23,6 +25,9 @@ OPTIONS = {
     "coop.name": "--name",
     "coop.territory": "--territory",
     "coop.languages": "--language",
+    "coop.zone": "--zone",
+    "coop.contact.phone": "--phone",
+    "coop.contact.email": "--email",
     "network.listen": "--listen",
     "network.announce": "--announce",
 }
@@ -35,12 +40,18 @@ def new_settings(
     territory: list[str],
     listen: list[str],
     announce: list[str],
+    zone: str = "",
+    contact: Contact | None = None,
 ) -> bytes:
     """Return the text of a config.toml; a value that cannot work is told with its option."""
     from maillon.node.config import Config, Coop, Network, find_fault, render_config
+    from maillon.node.zones import USUAL
 
     network = Network(listen=listen or Network().listen, announce=announce)
-    fault = find_fault(Config(Coop(name=name, languages=languages, territory=territory), network))
+    coop = Coop(
+        name=name, languages=languages, territory=territory, zone=zone or USUAL, contact=contact
+    )
+    fault = find_fault(Config(coop, network))
     if fault is not None:
         place, value, why = fault
         base.fail(
@@ -55,6 +66,8 @@ def new_settings(
         territory=territory,
         listen=network.listen,
         announce=announce,
+        zone=zone,
+        contact=contact,
     )
 
 
@@ -87,7 +100,7 @@ def prepare_home(home: Home, settings: bytes) -> None:
         leaves the keys as they are.
 
         \b
-          maillon init --name "Coop du Bugey" --territory 01
+          maillon init --name "Coop du Bugey" --territory 01 --phone "04 00 00 00 00"
           maillon init --name "Coop du Bugey" --password-file password.txt
           maillon --home /srv/node init --name "Coop du Bugey" --generate-password
         """
@@ -98,6 +111,9 @@ def prepare_home(home: Home, settings: bytes) -> None:
 @click.option("--language", multiple=True, default=["fr"], help=_("Languages you speak [fr]."))
 @click.option("--listen", multiple=True, metavar="ADDRESS", help=_("Where the node listens."))
 @click.option("--announce", multiple=True, metavar="ADDRESS", help=_("How others reach it."))
+@click.option("--phone", metavar="NUMBER", help=_("Whom people can call; in every agreement."))
+@click.option("--email", metavar="ADDRESS", help=_("Where people can write to."))
+@click.option("--zone", metavar="NAME", help=_("Your clock [of the territory; Europe/Paris]."))
 @base.password_option
 @click.option(
     "--generate-password",
@@ -112,6 +128,9 @@ def init(
     language: tuple[str, ...],
     listen: tuple[str, ...],
     announce: tuple[str, ...],
+    phone: str | None,
+    email: str | None,
+    zone: str | None,
     generate_password: bool,
     words: bool,
     lang: str,
@@ -123,12 +142,15 @@ def init(
     from maillon.protocol.words import to_words
 
     home = base.state().home
+    contact = _contact(home, phone, email)
     settings = new_settings(
         name,
         languages=list(language),
         territory=list(territory),
         listen=list(listen),
         announce=list(announce),
+        zone=zone or "",
+        contact=contact,
     )
     if home.has_keys and not home.config.exists():
         if generate_password or words:
@@ -177,10 +199,32 @@ def init(
             show_words(shown)
         else:
             base.advise(_("Write down the recovery words now: maillon key words"))
+        if contact is None or not contact.phone:
+            click.echo(
+                _(
+                    "Say in {file}, under [coop.contact], whom people can call: every agreement "
+                    "names a way besides this network."
+                ).format(file=home.config)
+            )
         base.advise(_('Then found a federation: maillon federation found --name "NAME"'))
         base.advise(_("or join one: maillon federation join CODE"))
 
     base.emit(result, human)
+
+
+def _contact(home: Home, phone: str | None, email: str | None) -> Contact | None:
+    """Return how people reach the coop; asked for where somebody can answer."""
+    from maillon.node.config import Contact
+
+    asked = phone is None and not home.config.exists() and not base.state().json
+    if asked and sys.stdin.isatty():
+        phone = click.prompt(
+            _("Phone number that people can call (Enter for none)"),
+            default="", show_default=False, err=True,
+        )  # fmt: skip
+    if not (phone or email):
+        return None
+    return Contact(phone=(phone or "").strip(), email=(email or "").strip())
 
 
 def _undo(home: Home) -> None:

@@ -13,11 +13,12 @@ from typing import Any, cast
 import click
 
 from maillon.node.cells import home_cell
-from maillon.node.cli import base
+from maillon.node.cli import base, clock
 from maillon.node.cli.facts import in_words
 from maillon.node.cli.paths import path_part
 from maillon.node.cli.who import Directory
 from maillon.node.i18n import _
+from maillon.node.zones import USUAL
 
 URGENCIES = ["emergency", "planned", "conviviality"]
 STATUSES = [
@@ -321,7 +322,7 @@ def _when(given: dict[str, Any]) -> dict[str, Any]:
                 _("The opening hours {text!r} cannot be read.").format(text=given["hours"]),
                 _('Write them like "Mo-Fr 09:00-12:00; Sa 09:00-12:00", or use --when.'),
             )
-        when = {"hours": hours, "tz": "Europe/Paris"}
+        when = {"hours": hours, "tz": clock.zone_name() or USUAL}
     if given.get("when"):
         when["text"] = given["when"]
     return when

@@ -31,13 +31,12 @@ def near_point(text: str) -> dict[str, float]:
 
 
 def _asked_time(text: str) -> dict[str, int]:
-    from datetime import datetime
-
+    from maillon.node.cli import clock
     from maillon.node.cli.times import parse_when
 
-    # Without a zone: days to come are read by the local rules, summer time included.
     try:
-        start, end = parse_when(text, datetime.now())
+        start, end = parse_when(text, clock.now())
+        base.state().understood[text] = clock.span_in_words(start, end)
     except (ValueError, OverflowError):
         base.fail(
             "usage",

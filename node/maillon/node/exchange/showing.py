@@ -17,6 +17,7 @@ from maillon.node.engine.exchange.ports import ExchangeRow, SlotRow, Wanted
 from maillon.node.engine.exchange.projecting import summary_of, waiting_for
 from maillon.node.exchange.awaiting import check_in_from, payer_notice
 from maillon.node.exchange.ports import Host
+from maillon.node.exchange.saying import Saying
 from maillon.node.i18n import _
 from maillon.protocol.envelope import Signed
 from maillon.protocol.errors import MaillonError
@@ -33,6 +34,7 @@ class Showing:
         self._host = host
         self._core = core
         self._units = units
+        self._saying = Saying(host, core, self)
 
     # --- who and how much -----------------------------------------------------------------------
 
@@ -185,6 +187,12 @@ class Showing:
                 for note in self._core.store.notes(notes.SUCCESSOR, exchange=state.id)
             ],
             notices=self._notices(state, orders, kept),
+            proposals=self._saying.proposals(state),
+            said=self._saying.said(state),
+            expected=None
+            if state.terms is None or not state.terms.get("unit")
+            else self.money(state.expected, state.due.unit),
+            fee=self._saying.fee(state),
         )
 
     def _opening(self, state: Exchange) -> Mapping[str, Any]:
@@ -193,11 +201,11 @@ class Showing:
                 return signed.payload or {}
         return {}
 
-    @staticmethod
-    def _quote(quote: Quote) -> shapes.QuoteOut:
+    def _quote(self, quote: Quote) -> shapes.QuoteOut:
+        mediator = quote.terms.get("mediator")
         return shapes.QuoteOut(
             quote.id.hex(), quote.at, quote.valid_until, quote.reserved, quote.status,
-            to_json(quote.terms),
+            to_json(quote.terms), None if mediator is None else self.party(mediator),
         )  # fmt: skip
 
     @staticmethod
@@ -391,6 +399,7 @@ class Showing:
                     payload_to_json(signed.payload),
                     why,
                     signed.encode().hex() if raw else "",
+                    self._saying.signer(signed),
                 )
             )
         records = self._core.outbox.with_vouchers([s for _, s in found.values()]) if raw else []
