@@ -124,7 +124,7 @@ class Privacy:
         host = self._host
         found = host.register.find_person(person)
         author = person_author(host.coop, found.id)
-        caller.require_author(author)
+        caller.require_self(author)
         keys, sealing = self._keys(found.id)
         files: dict[str, bytes] = {
             "person.json": _json(

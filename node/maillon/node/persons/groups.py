@@ -71,7 +71,7 @@ class Groups:
         host = self._host
         founder = self._accounts.asking.own(request.founder)
         author = person_author(host.coop, founder)
-        caller.require_author(author)
+        caller.require_self(author)
         key = self._writer.held_signer(founder)
         if key is None:
             raise NotPossible(_("The founder's key is not held here; publish the record first."))
@@ -227,7 +227,7 @@ class Groups:
         refs: tuple[bytes, ...],
     ) -> tuple[Draft, SigningKey]:  # fmt: skip
         """Draft what a member says with a key that is held here."""
-        caller.require_author(author)
+        caller.require_self(author)
         key = self._writer.held_signer(author[33:]) if author[1:33] == self._host.coop else None
         if key is None:
             raise NotPossible(

@@ -330,6 +330,7 @@ class Keys:
         Raises: NotFound, NotPossible.
         """
         found = self.known(caller, person)
+        caller.require_self(person_author(self._host.coop, found.id))
         fits = [each for each in self.devices(found.id) if each.key.startswith(key)]
         if len(fits) != 1 or not fits[0].status:
             raise NotFound(_("{name} has no such key.").format(name=found.name))

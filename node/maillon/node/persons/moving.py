@@ -87,7 +87,7 @@ class Moving:
         host = self._host
         found = host.register.find_person(person)
         author = person_author(host.coop, found.id)
-        caller.require_author(author)
+        caller.require_self(author)
         to_coop = bytes.fromhex(request.to_coop)
         info = host.view.coop(to_coop)
         if to_coop == host.coop or info is None or not info.admitted:

@@ -167,7 +167,7 @@ class Recovering:
             host.submit(data)
         else:
             author = person_author(host.coop, row["person"])
-            caller.require_author(author)
+            caller.require_self(author)
             key = next(
                 (
                     host.register.held_key(each.public)

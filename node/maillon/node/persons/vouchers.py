@@ -95,11 +95,16 @@ class Vouchers:
         """
         asking = self._accounts.asking
         account = asking.account(request.account)
-        caller.require_author(person_author(self._host.coop, account.id))
+        holder = person_author(self._host.coop, account.id)
+        caller.require_author(holder)
         unit = asking.unit(request.unit)
         most = None if request.max is None else asking.amount(unit, request.max)
         mandate = b"" if request.mandate is None else bytes.fromhex(request.mandate)
         self._require_ready(account, unit, mandate)
+        delegate = account.mandates.get(mandate)
+        if delegate is None or not self._is_key_of(caller, delegate.key):
+            # A mandate for other things is no leave to write cheques on somebody's account.
+            caller.require_self(holder)
         now = self._host.time()
         book = self._host.random(BOOK_BYTES)
         first = 1 + self._disk.count(
@@ -153,6 +158,10 @@ class Vouchers:
             elif request.sheets == "svg":
                 told.svg = sheets.cheques_svg(printed)
         return told
+
+    def _is_key_of(self, caller: Caller, key: bytes) -> bool:
+        info = self._host.view.membership(self._host.coop, key)
+        return info is not None and info.author == caller.author
 
     def _require_ready(self, account: Account, unit: int, mandate: bytes) -> None:
         if not account.open:
