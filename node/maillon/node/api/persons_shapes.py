@@ -421,6 +421,9 @@ class ArrivalRequest(Request):
     code: Code | None = None
     note: Annotated[str, Meta(max_length=1_000)] = ""
     limit: Amount = 0
+    """Credit limit in every unit with balances; a text has to be an amount of each."""
+    limits: Annotated[dict[str, Amount], Meta(max_length=16)] = {}
+    """Credit limits by code of the unit, where they differ."""
     wait_s: Wait = 10.0
 
 

@@ -10,6 +10,7 @@ import click
 from maillon.node.cli import base
 from maillon.node.cli.standing import how_it_stands, then
 from maillon.node.i18n import _, ngettext
+from maillon.protocol.errors import LocalError
 
 if TYPE_CHECKING:
     from maillon.node.cli.who import Directory, Place
@@ -134,6 +135,21 @@ def _positions(
                 )
             positions.setdefault(code, {"unit": code, "limit": 0})[field] = amount.strip()
     return list(positions.values())
+
+
+def limits_by_unit(known: Directory, texts: tuple[str, ...]) -> dict[str, str]:
+    """Return amounts by code of their unit, from AMOUNT, of the only unit that can be meant, or
+    UNIT=AMOUNT."""
+    found: dict[str, str] = {}
+    for text in texts:
+        given, equals, amount = text.rpartition("=")
+        try:
+            code = known.unit(given.strip() if equals else None, amount)
+        except LocalError as fault:
+            fault.hint = _("Say of which, as UNIT=AMOUNT.")
+            raise
+        found[code] = amount.strip()
+    return found
 
 
 def _open_everybody(known: Directory, positions: list[dict[str, Any]]) -> int:

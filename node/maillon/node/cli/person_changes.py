@@ -231,19 +231,25 @@ def cancel(name: str) -> None:
 
         \b
           maillon person arrive TICKET "Ana Exemple" --code CODE --limit 10h
+          maillon person arrive TICKET "Ana Exemple" --code CODE --limit heure=10h --limit grain=50
+
+        The same command again goes on where it broke off.
         """
     ),
 )
 @click.argument("ticket")
 @click.argument("name")
 @click.option("--code", help=_("What opens the key in the ticket."))
-@click.option("--limit", default="0", metavar="AMOUNT", help=_("Of their account here."))
+@click.option(
+    "--limit", "limits", multiple=True, metavar="AMOUNT", help=_("How far below zero [0].")
+)
 @click.option("--note", default="", help=_("Kept in your register only."))
-def arrive(ticket: str, name: str, code: str | None, limit: str, note: str) -> int:
-    body: Json = {
-        "ticket": ticket, "name": name, "note": note,
-        "limit": 0 if limit == "0" else limit,
-    }  # fmt: skip
+def arrive(ticket: str, name: str, code: str | None, limits: tuple[str, ...], note: str) -> int:
+    from maillon.node.cli.accounts import limits_by_unit
+
+    body: Json = {"ticket": ticket, "name": name, "note": note}
+    if limits:
+        body["limits"] = limits_by_unit(known(), limits)
     if code:
         body["code"] = code
     client = base.state().client()

@@ -13,6 +13,7 @@ import msgspec
 
 from maillon.ledger.entries import Settle
 from maillon.ledger.orders import COMMONS, PayAction
+from maillon.ledger.state import Account
 from maillon.node.api import persons_shapes as shapes
 from maillon.node.api.caller import Caller
 from maillon.node.i18n import _
@@ -256,6 +257,10 @@ class Privacy:
                 _("The account is not at rest: something is on it, or owed."),
                 hint=_("Settle it first, or say that the coop's own account takes it."),
             )
+        self._require_free(account)
+        if any(balance > 0 for balance in balances.values()):
+            # Raises KeyElsewhere before anything is paid, of the other units either.
+            self._accounts.asking.key_for(account)
         for unit, balance in sorted(balances.items()):
             await self._settle(person, unit, balance, request.wait_s)
         self._disk.run(
@@ -267,6 +272,25 @@ class Privacy:
             raise NotPossible(
                 placed.detail or _("The account could not be closed yet: try again."),
                 reason=placed.reason,
+            )
+
+    def _require_free(self, account: Account) -> None:
+        """Return when nothing but balances keeps an account open. Raises: NotPossible."""
+        now = self._host.time()
+        if account.holds:
+            raise NotPossible(
+                _("Something is reserved on the account: it has to be paid or released first.")
+            )
+        if any(account.expected.values()):
+            raise NotPossible(
+                _("Something is reserved for the account: it has to be paid or released first.")
+            )
+        waiting = [start for _key, start in account.pending if start > now]
+        if waiting:
+            said = _("A new key of the account counts from {when} on; until then it stays open.")
+            raise NotPossible(
+                said.format(when=sheets.moment(max(waiting))),
+                hint=_("Wait, or stop the new key: maillon account keys NAME --stop-recovery"),
             )
 
     async def _settle(self, person: bytes, unit: int, balance: int, wait_s: float) -> None:

@@ -383,6 +383,8 @@ class Moving:
             secrets = SigningKey.from_seed(plain[:32]), SealingKey.from_seed(plain[32:])
             if secrets[0].public != ticket.key:
                 raise TextDamaged()
+        # All that can be wrong with the request is said before anything is done.
+        limits = self._limits(request) if self._accounts.kept else {}
         person = self._known(ticket, data, request)
         custody = "node" if secrets is not None else "device"
         if ticket.key not in [row.public for row in host.register.keys_of(person)]:
@@ -391,7 +393,7 @@ class Moving:
             self._writer.vouch(person, ticket.key, ticket.sealing, custody)
         status = "none"
         if self._accounts.kept:
-            status = await self._opened(person, ticket.key, request)
+            status = await self._opened(person, ticket.key, limits, request.wait_s)
         return shapes.Arrived(
             person.hex(),
             person_author(host.coop, person).hex(),
@@ -419,17 +421,26 @@ class Moving:
             host.register.add_person(person, request.name.strip(), request.note, host.time())
         return person
 
-    async def _opened(self, person: bytes, key: bytes, request: shapes.ArrivalRequest) -> str:
-        if self._accounts.account(person) is not None:
-            return "certified"
+    def _limits(self, request: shapes.ArrivalRequest) -> dict[int, int]:
+        """Return the credit limits of the account to open. Raises: AmountText, UnitUnknown."""
         asking = self._accounts.asking
-        limits = {
+        found = {
             unit: asking.amount(unit, request.limit)
             for unit, kept in enumerate(asking.units)
             if kept.kind != "count" and request.limit
         }
+        for code, amount in request.limits.items():
+            unit = asking.unit(code)
+            found[unit] = asking.amount(unit, amount)
+        return found
+
+    async def _opened(
+        self, person: bytes, key: bytes, limits: dict[int, int], wait_s: float
+    ) -> str:
+        if self._accounts.account(person) is not None:
+            return "certified"
         try:
-            placed = await self._accounts.open(person, PERSON, key, limits, request.wait_s)
+            placed = await self._accounts.open(person, PERSON, key, limits, wait_s)
         except LedgerError as fault:
             return fault.code
         return placed.status
