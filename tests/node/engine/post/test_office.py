@@ -1,112 +1,39 @@
-"""What a post office decides, step by step."""
+"""What a post office decides, step by step: writing, carrying, answering, refusing."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable
 from dataclasses import replace
-from random import Random
-from typing import Any
 
 import pytest
 
-from maillon.node.engine.post import PostFull, PostOffice, Wish
-from maillon.node.engine.post.bounds import DAY_S, Bounds
+from maillon.node.engine.post import PostFull, Wish
+from maillon.node.engine.post.bounds import DAY_S
 from maillon.node.engine.post.memory import MemoryLetters
-from maillon.node.engine.post.office import RESTORED, ranges_of
+from maillon.node.engine.post.office import ranges_of
 from maillon.node.engine.post.ports import (
     Arrived,
     Deliver,
-    Effect,
     Ended,
-    Erased,
     In,
     Out,
     SendSoon,
 )
 from maillon.protocol.errors import EncodingError, Malformed
 from maillon.protocol.keys import SealingKey
-from maillon.protocol.letterframes import Ack, Again, Ask, Put, Range
-from maillon.protocol.letters import ITEM_APP, ITEM_STEP, Item, decode_letter, open_letter
+from maillon.protocol.letterframes import Ack, Ask, Put, Range
+from maillon.protocol.letters import ITEM_APP, ITEM_STEP, Item
 from maillon.protocol.limits import LETTER_LIFETIME_S_MAX, LETTER_WINDOW, RECORD_BYTES_MAX
-
-AT = 1_800_000_000
-FED, HERE, THERE = b"f" * 32, b"h" * 32, b"t" * 32
-KEY = SealingKey.from_seed(b"k" * 32)
-HOUR = 3_600
-STARTS = itertools.count()
-
-
-class World:
-    """Who belongs and who lives here, as a test wants it."""
-
-    def __init__(self) -> None:
-        self.coops = {HERE, THERE}
-        self.keys = {KEY.public}
-
-    def belongs(self, coop: bytes) -> bool:
-        return coop in self.coops
-
-    def addressee(self, key: bytes) -> bool:
-        return key in self.keys
-
-
-class Office(PostOffice):
-    """An office with a store in memory, in a federation of two."""
-
-    def __init__(
-        self, coop: bytes, store: MemoryLetters | None = None, now: int = AT, **bounds: Any
-    ) -> None:
-        self.store = store or MemoryLetters()
-        self.world = World()
-        self.draws = Random(f"office {next(STARTS)}")
-        super().__init__(
-            self.store, fed=FED, coop=coop, federation=self.world, random=self.draws.randbytes,
-            rng=self.draws, bounds=Bounds(**bounds),
-        )  # fmt: skip
-        self.first = self.start(now)
-
-    def post(self, *words: str, now: int = AT, **changes: Any) -> list[bytes]:
-        """Write a letter for each word, to the other coop unless said otherwise."""
-        wish = Wish(
-            THERE if self.coop == HERE else HERE, KEY.public, b"x" * 32, (), AT + 30 * DAY_S,
-            b"o" * 49,
-        )  # fmt: skip
-        wishes = [
-            replace(wish, items=(Item(ITEM_APP, word.encode()),), **changes) for word in words
-        ]
-        return self.write(wishes, now)[0]
-
-    def read(self) -> list[str]:
-        """Return what waits for KEY, opened."""
-        return [
-            open_letter(decode_letter(row.letter), KEY)[0].data.decode()
-            for row in self.inbox(KEY.public, 0, 1_000)
-        ]
-
-
-def carry(one: Office, other: Office, now: int = AT) -> list[Effect]:
-    """Carry all frames from one office to another and the answers back; return the effects."""
-    effects = one.connected(other.coop, now)
-    while (frame := one.parcel(other.coop, now)) is not None:
-        answer: Ack | Again
-        if isinstance(frame, Put):
-            answer, found = other.received(one.coop, frame, now)
-        else:
-            answer, found = other.asked(one.coop, frame, now)
-        effects += found
-        effects += one.acked(other.coop, answer, now)
-    return effects
-
-
-def of(effects: Iterable[Effect], kind: type[Effect]) -> list[Any]:
-    return [effect for effect in effects if isinstance(effect, kind)]
-
-
-def only_put(office: Office, coop: bytes, now: int = AT) -> Put:
-    frame = office.parcel(coop, now)
-    assert isinstance(frame, Put)
-    return frame
+from support.offices import (
+    AT,
+    HERE,
+    HOUR,
+    KEY,
+    THERE,
+    Office,
+    carry,
+    of,
+    only_put,
+)
 
 
 def test_letters_go_to_the_other_office_and_are_read_in_order() -> None:
@@ -248,200 +175,6 @@ def test_an_answer_of_another_coop_ends_nothing() -> None:
     assert here.acked(b"?" * 32, Ack(((id, "stored"),)), AT) == []
     assert here.acked(b"?" * 32, Ack(((id, "malformed"),)), AT) == []
     assert here.store.rows == before
-
-
-def test_a_letter_whose_time_ran_out_is_told_and_erased_and_its_number_is_passed_over() -> None:
-    here, there = Office(HERE), Office(THERE)
-    (late,) = here.post("late", until=AT + 600)
-    here.post("in time")
-    effects = here.tick(AT + 600)
-    assert of(effects, Ended) == [Ended(late, b"", KEY.public, "expired")]
-    assert of(effects, Erased)
-    row = here.store.out(late)
-    assert row is not None and row.letter == b""
-    carry(here, there, AT + 600)
-    assert there.read() == ["in time"]
-    here.told([late])
-    assert here.store.out(late) is None
-
-
-def test_a_number_is_told_until_it_was_noted_even_when_nothing_else_is_to_be_sent() -> None:
-    here, there = Office(HERE), Office(THERE)
-    (late,) = here.post("late", until=AT + 600)
-    here.post("in time")
-    here.connected(THERE, AT)
-    put = only_put(here, THERE)
-    # The first letter is lost on the way, and its time runs out.
-    ack, _ = there.received(HERE, Put(put.letters[1:]), AT)
-    thread = decode_letter(put.letters[0]).header.thread
-    assert there.read() == [] and ack.wants == (Range(thread, 0, 0),)
-    here.acked(THERE, ack, AT)
-    here.told([ended.id for ended in of(here.tick(AT + 600), Ended)])
-    assert here.store.out(late) is not None
-    carry(here, there, AT + 600)
-    assert there.read() == ["in time"]
-    assert here.store.out(late) is None
-
-
-def test_a_given_up_letter_that_comes_late_all_the_same_is_not_delivered() -> None:
-    here, there = Office(HERE), Office(THERE)
-    here.post("late", until=AT + 600)
-    here.connected(THERE, AT)
-    put = only_put(here, THERE)
-    here.tick(AT + 600)
-    carry(here, there, AT + 600)
-    # The receiver's clock is behind, so that the end alone does not refuse it.
-    ack, _ = there.received(HERE, put, AT)
-    assert [code for _, code in ack.outcomes] == ["expired"] and there.read() == []
-
-
-def test_a_hole_is_passed_over_after_three_days_and_what_was_missing_may_still_come() -> None:
-    here, there = Office(HERE), Office(THERE)
-    here.post("one", "two", "three")
-    here.connected(THERE, AT)
-    put = only_put(here, THERE)
-    there.received(HERE, Put(put.letters[1:]), AT)
-    for hour in range(73):
-        there.tick(AT + hour * HOUR)
-        assert there.read() == []
-    there.tick(AT + 3 * DAY_S + 1)
-    assert there.read() == ["two", "three"]
-    there.received(HERE, Put(put.letters[:1]), AT + 3 * DAY_S + 2)
-    assert there.read() == ["two", "three", "one"]
-
-
-def test_a_letter_that_waits_for_another_is_handed_out_before_its_own_end() -> None:
-    here, there = Office(HERE), Office(THERE)
-    here.post("one")
-    here.post("two", until=AT + 2 * HOUR)
-    here.connected(THERE, AT)
-    there.received(HERE, Put(only_put(here, THERE).letters[1:]), AT)
-    there.tick(AT + HOUR - 1)
-    assert there.read() == []
-    there.tick(AT + HOUR + 1)
-    assert there.read() == ["two"]
-
-
-def test_what_is_missing_is_asked_for_again_on_a_new_connection() -> None:
-    here, there = Office(HERE), Office(THERE)
-    here.post("one", "two")
-    here.connected(THERE, AT)
-    there.received(HERE, Put(only_put(here, THERE).letters[1:]), AT)
-    assert there.connected(HERE, AT) == [SendSoon(HERE)]
-    ask = there.parcel(HERE, AT)
-    assert isinstance(ask, Ask) and ask.since == 0 and len(ask.wants) == 1
-    assert there.parcel(HERE, AT) is None
-    again, _ = here.asked(THERE, ask, AT)
-    there.acked(HERE, again, AT)
-    here.lost(THERE)
-    carry(here, there)
-    assert there.read() == ["one", "two"]
-
-
-def test_a_receiver_that_goes_on_from_a_backup_is_sent_again_what_it_lost() -> None:
-    here, there = Office(HERE), Office(THERE)
-    here.post("before")
-    carry(here, there)
-    copy = there.store.rows.copy()
-    copy.meta[RESTORED] = AT.to_bytes(8, "big")
-    here.post("after", "the copy", now=AT + HOUR)
-    here.post("elsewhere", exchange=b"y" * 32, now=AT + HOUR)
-    carry(here, there, AT + HOUR)
-    restored = Office(THERE, MemoryLetters(copy), AT + DAY_S)
-    assert restored.read() == ["before"]
-    carry(restored, here, AT + DAY_S)
-    carry(here, restored, AT + DAY_S)
-    assert restored.read() == ["before", "after", "the copy", "elsewhere"]
-    # It asks each coop once.
-    assert restored.connected(HERE, AT + DAY_S) == []
-
-
-def test_a_receiver_that_comes_back_too_late_hears_what_will_not_come() -> None:
-    here, there = Office(HERE), Office(THERE)
-    here.post("lost")
-    carry(here, there)
-    day_9 = AT + 9 * DAY_S
-    for hour in range(9 * 24 + 2):
-        here.tick(AT + hour * HOUR)
-    assert not here.store.rows.out
-    here.post("new", now=day_9)
-    empty = Office(THERE, now=day_9)
-    carry(here, empty, day_9)
-    assert empty.read() == ["new"]
-
-
-def test_a_sender_that_goes_on_from_a_backup_gives_no_number_twice() -> None:
-    here, there = Office(HERE), Office(THERE)
-    here.post("one")
-    copy = here.store.rows.copy()
-    copy.meta[RESTORED] = AT.to_bytes(8, "big")
-    here.post("two")
-    carry(here, there)
-    restored = Office(HERE, MemoryLetters(copy), AT + HOUR)
-    restored.post("three", now=AT + HOUR)
-    effects = carry(restored, there, AT + HOUR)
-    assert there.read() == ["one", "two", "three"] and not of(effects, Ended)
-
-
-def test_a_sender_whose_file_was_put_back_by_hand_is_told_and_numbers_anew() -> None:
-    here, there = Office(HERE), Office(THERE)
-    copy = here.store.rows.copy()
-    here.post("one")
-    carry(here, there)
-    put_back = Office(HERE, MemoryLetters(copy))
-    put_back.post("other", ticket=b"ticket")
-    (ended,) = of(carry(put_back, there), Ended)
-    assert (ended.code, ended.ticket) == ("reused", b"ticket")
-    put_back.told([ended.id])
-    put_back.post("other", ticket=b"ticket")
-    carry(put_back, there)
-    assert there.read() == ["one", "other"]
-
-
-def test_a_clock_that_leaps_ends_nothing_for_an_hour() -> None:
-    here, there = Office(HERE), Office(THERE)
-    here.post("mine")
-    there.post("yours")
-    carry(there, here)
-    before = here.store.rows.copy()
-    for minute in range(59):
-        here.tick(AT + 400 * DAY_S + 60 * minute)
-    assert here.store.rows.out == before.out and here.store.rows.inside == before.inside
-    here.tick(AT)
-    carry(here, there)
-    assert there.read() == ["mine"]
-    # Whose clock stays there is believed in the end.
-    for minute in range(62):
-        here.tick(AT + 400 * DAY_S + 60 * minute)
-    assert here.read() == []
-
-
-def test_a_clock_that_leapt_while_the_node_was_off_is_not_believed_either() -> None:
-    here = Office(HERE)
-    here.post("mine")
-    later = Office(HERE, MemoryLetters(here.store.rows), AT + 400 * DAY_S)
-    later.tick(AT + 400 * DAY_S + 60)
-    assert later.figures(AT)["sending"] == 1
-
-
-def test_a_receiver_whose_clock_is_ahead_does_not_make_the_sender_give_up() -> None:
-    here, there = Office(HERE), Office(THERE)
-    (id,) = here.post("one")
-    here.connected(THERE, AT)
-    ack, _ = there.received(HERE, only_put(here, THERE), AT + 400 * DAY_S)
-    assert [code for _, code in ack.outcomes] == ["expired"]
-    assert of(here.acked(THERE, ack, AT), Ended) == []
-    carry(here, there, AT + 120)
-    assert there.read() == ["one"]
-    assert here.state_of(id) is not None
-
-
-def test_a_letter_written_in_the_future_is_given_up_once_the_clock_is_right() -> None:
-    here, there = Office(HERE), Office(THERE)
-    ahead = AT + 400 * DAY_S
-    here.post("one", now=ahead, until=ahead + DAY_S)
-    assert of(carry(here, there, AT), Ended)[0].code == "from_future"
-    assert there.read() == []
 
 
 def test_taken_letters_are_kept_a_week_and_remembered_until_they_cannot_come_again() -> None:
