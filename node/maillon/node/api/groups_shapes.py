@@ -11,7 +11,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from maillon.node.api.ledger_shapes import Amount, UnitCode, Wait, Who
-from maillon.node.api.shapes import Request
+from maillon.node.api.shapes import Hex32, Request
 
 AuthorId = Annotated[str, Meta(pattern="^70[0-9a-f]{96}$")]
 """A person as records name them: `p`, coop, person."""
@@ -112,6 +112,16 @@ class GroupOrder(Struct):
 
 class GroupOrders(Struct):
     orders: list[GroupOrder]
+
+
+class PerformedRequest(Request):
+    """Say which member did the work that a payment to the group was for; they get all of it.
+
+    For groups that split by `performer`. The desk says it, or a member where one signature pays.
+    """
+
+    transfer: Hex32
+    performer: AuthorId
 
 
 class SplitPart(Struct):

@@ -256,6 +256,14 @@ def group_splits(service: Node, caller: Who, group: FromPath[str]) -> group_shap
     return service.persons.splits(caller, group)
 
 
+@post("/v1/groups/{group:str}/splits", status_code=201, opt=PAY)
+async def performed(
+    service: Node, caller: Who, group: FromPath[str], data: JSONBody[group_shapes.PerformedRequest]
+) -> group_shapes.Splits:
+    """Say who did the work of a payment, in a group that splits by performer; once."""
+    return await service.persons.performed(caller, group, data)
+
+
 # --- moving -------------------------------------------------------------------------------------
 
 
@@ -348,6 +356,7 @@ PERSONS_ROUTES = (
     approve_order,
     group_orders,
     group_splits,
+    performed,
     prepare_move,
     cancel_move,
     list_moves,

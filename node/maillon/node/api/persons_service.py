@@ -118,6 +118,10 @@ class PersonsService(Protocol):
 
     def splits(self, caller: Caller, group: str) -> group_shapes.Splits: ...
 
+    async def performed(
+        self, caller: Caller, group: str, request: group_shapes.PerformedRequest
+    ) -> group_shapes.Splits: ...
+
     # moving
 
     def prepare_move(

@@ -208,6 +208,11 @@ class PersonsDesk:
     def splits(self, caller: Caller, group: str) -> group_shapes.Splits:
         return self.teams.splits(caller, group)
 
+    async def performed(
+        self, caller: Caller, group: str, request: group_shapes.PerformedRequest
+    ) -> group_shapes.Splits:
+        return await self.teams.told(caller, group, request)
+
     # --- moving ---------------------------------------------------------------------------------
 
     def prepare_move(self, caller: Caller, person: str, request: shapes.MoveRequest) -> shapes.Move:

@@ -450,6 +450,24 @@ class Groups:
                 self._host.time(),
             )  # fmt: skip
 
+    async def told(
+        self, caller: Caller, group: str, request: group_shapes.PerformedRequest
+    ) -> group_shapes.Splits:
+        """Be told who did the work of a payment, by who may. Raises: NotFound, NotPossible."""
+        team = self._find(group)
+        if not self._may_see(caller, team):
+            raise NotFound(_("There is no such group here."))
+        whole = self._counting(team)
+        if not caller.may_act_for(b"") and whole and _fields(whole)["rule"]["signatures"] > 1:
+            # One member alone would give away what several have to sign for.
+            raise NotPossible(
+                _("Who did the work is said at the desk in this group."),
+                hint=_("Its payments need the signatures of several members."),
+            )
+        transfer, performer = bytes.fromhex(request.transfer), bytes.fromhex(request.performer)
+        await self.performed(group, transfer, performer)
+        return self.splits(caller, group)
+
     async def performed(self, group: str, transfer: bytes, performer: bytes) -> None:
         """Give what came in with a transfer to the member who did the work, once.
 
@@ -459,6 +477,13 @@ class Groups:
         whole = self._counting(team)
         if whole is None or performer not in _members(whole):
             raise NotPossible(_("Who did the work is no member of the group."))
+        if _fields(whole)["split"] != "performer":
+            raise NotPossible(_("This group splits by shares, whoever did the work."))
+        for row in self._disk.rows(
+            "SELECT member FROM split WHERE team = ? AND transfer = ?", team["id"], transfer
+        ):
+            if row["member"] != performer:
+                raise NotPossible(_("It was said already that another member did the work."))
         for line in self._accounts.lines(team["id"], limit=bounds.LINES_SEARCHED_MAX):
             if line.id == transfer and line.amount > 0 and line.kind != "return":
                 self.note_split(team["id"], line, [(performer, line.amount)])
