@@ -62,6 +62,8 @@ class PersonsTestNode(LedgerTestNode):
         self.retention = Retention()
         self.others: dict[str, Holding] = {}
         self.signed_out: list[bytes] = []
+        self.binding: dict[bytes, int] = {}
+        """By author: exchanges that they have agreed to and that are not over."""
         self.desk: Desk = RuledDesk(
             self,
             self.runner,
@@ -92,6 +94,9 @@ class PersonsTestNode(LedgerTestNode):
     @property
     def retention_settings(self) -> Retention:
         return self.retention
+
+    def bound(self, author: bytes) -> int:
+        return self.binding.get(author, 0)
 
     def author(self, draft: Draft, key: SigningKey) -> Signed:
         signed, effects = self.engine.author(draft, key, float(self.time()), self.verify)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +11,7 @@ from maillon.node.engine.exchange import notes
 from maillon.node.engine.exchange.ports import ExchangeStore, Query
 from maillon.node.store.exchangememory import MemoryExchangeStore
 from maillon.protocol.encoding import encode
+from maillon.protocol.ids import PersonId
 from maillon.protocol.letters import ITEM_APP, ITEM_STEP, ITEM_VOUCHER, Item, open_letter
 from maillon.protocol.records import DAY_S
 from support.exchangenet import Net
@@ -35,6 +37,21 @@ def test_a_device_gets_every_step_sealed_and_its_node_reads_none() -> None:
     items = open_letter(letter, asks.sealing)
     assert [item.kind for item in items] == [ITEM_VOUCHER, ITEM_STEP]
     assert b"Jardinage" in items[1].data and b"Jardinage" not in letter.encode()
+
+
+def test_who_is_about_to_move_is_told_at_the_coop_they_agreed_in() -> None:
+    net = Net()
+    asks, gives = net.member(0, "asks"), net.member(1, "gives")
+    # The coop of who asks vouches for the same key, and holds it: they are moving there.
+    moved = replace(gives, coop=net.world.coops[0], person=PersonId(net.world.derive("moved", 16)))
+    net.nodes[0].keys.add(moved)
+    net.publish(net.world.membership(moved, custody="node"))
+    exchange = net.opened(asks, gives)
+    assert net.nodes[1].state(exchange).phase == "opened"
+    # And who signs with that key still takes nobody's place but their own.
+    net.nodes[1].act(gives, "quote", exchange, terms=net.terms(), valid_until=net.now + DAY_S)
+    net.run()
+    assert net.nodes[0].state(exchange).quotes[0].by == gives.author
 
 
 @pytest.mark.capability("MSA-2")

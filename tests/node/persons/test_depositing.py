@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from maillon.ledger.errors import WrongAccount
 from maillon.node.api import persons_shapes as shapes
 from maillon.node.api.persons_service import VoucherOptions
 from maillon.node.persons import bounds
@@ -195,3 +196,42 @@ async def test_wrong_codes_from_a_coop_are_counted(net: Net, autojump_clock: obj
     with pytest.raises(NotPossible):
         await give(b, voucher, ana, 10)
     assert a.balance(ana) == 0
+
+
+async def test_a_cheque_that_the_ledger_refuses_later_is_open_again(
+    net: Net, autojump_clock: object
+) -> None:
+    world, (a, b, c) = net
+    ana, pat = await a.holder("Ana"), await a.holder("Pat")
+    await agreed([a, b, c])
+    (voucher, *_rest) = await cheques(a, ana)
+    world.cut(b, c)
+    waits = await give(a, voucher, pat, 40, wait_s=0)
+    assert (waits.status, statuses(a)[0]) == ("waiting", "presented")
+    # Its order turns out to be impossible; asked again by itself it would wait for ever.
+    queue = a.runner.machine.queue
+    (order,) = queue.waiting()
+    queue.refused(order.id, WrongAccount(account=order.account), a.time())
+    await until(lambda: statuses(a)[0] == "open", "it can be brought again")
+    assert queue.waiting() == [] and a.balance(pat) == 0
+
+
+async def test_an_order_that_was_refused_and_is_carried_out_after_all_pays_its_cheque(
+    net: Net, autojump_clock: object
+) -> None:
+    world, (a, b, c) = net
+    ana, pat = await a.holder("Ana"), await a.holder("Pat")
+    await agreed([a, b, c])
+    (voucher, *_rest) = await cheques(a, ana)
+    world.cut(b, c)
+    await give(a, voucher, pat, 40, wait_s=0)
+    queue = a.runner.machine.queue
+    (order,) = queue.waiting()
+    # The writer still has it, as somebody else might who saw it.
+    queue.refused(order.id, WrongAccount(account=order.account), a.time())
+    await until(lambda: statuses(a)[0] == "open", "it can be brought again")
+    world.heal()
+    with pytest.raises(VoucherUsed):
+        await give(a, voucher, pat, 50)
+    await until(lambda: statuses(a)[0] == "paid", "it is known what was paid")
+    assert (a.balance(ana), a.balance(pat)) == (-40, 40)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from maillon.node.api import groups_shapes as group_shapes
+from maillon.node.api import persons_shapes as shapes
 from maillon.node.api.caller import Forbidden
 from maillon.node.ledger.asking import KeyElsewhere
 from maillon.node.persons.errors import NotFound, NotPossible
@@ -205,3 +206,36 @@ async def test_what_one_member_did_is_theirs_once(net: Net, autojump_clock: obje
         await a.persons.teams.performed(group.group, bytes.fromhex(paid.id), a.author_of(pat))
     await a.persons.work()
     assert (a.balance(bo), a.balance(group.account)) == (90, 0)
+
+
+async def test_a_node_put_back_to_before_a_split_does_not_pay_it_again(
+    net: Net, autojump_clock: object
+) -> None:
+    a, b, (ana, bo, eve), group = await three(net)
+    pat = await a.holder("Pat")
+    await a.pay(pat, group.account, 100)
+    await until(lambda: b.balance(eve) == 17, "split")
+    # As in a copy from before: what was noted and paid is forgotten; the chain is not.
+    for statement in ("DELETE FROM payment", "DELETE FROM split", "UPDATE team SET read = ''"):
+        a.persons.disk.run(statement)
+    await a.pay(pat, group.account, 60)
+    await until(lambda: b.balance(eve) == 27, "the second one is split as well")
+    assert (a.balance(ana), a.balance(bo), a.balance(group.account)) == (80, 53, 0)
+
+
+async def test_the_part_of_a_member_who_has_moved_goes_where_they_are(
+    net: Net, autojump_clock: object
+) -> None:
+    a, b, (ana, bo, _eve), group = await three(net)
+    pat = await a.holder("Pat")
+    made = a.persons.prepare_move(
+        OPERATOR, bo.partition(":")[2], shapes.MoveRequest(to_coop=b.coop.hex())
+    )
+    there = await b.persons.arrive(
+        OPERATOR,
+        shapes.ArrivalRequest(ticket=made.ticket, name="Bo", code=made.code, wait_s=60),
+    )
+    await until(lambda: a.persons.moves(OPERATOR).moves[0].status == "closed", "he moved")
+    await a.pay(pat, group.account, 60)
+    await until(lambda: b.balance(there.account) == 20, "his part follows him")
+    assert a.balance(ana) == 30

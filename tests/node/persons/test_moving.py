@@ -220,6 +220,61 @@ async def test_a_device_signs_its_own_move(net: Net, autojump_clock: object) -> 
     await until(lambda: b.balance(there.account) == 20, "and there")
 
 
+async def test_nobody_leaves_before_what_they_agreed_to_is_over(
+    net: Net, autojump_clock: object
+) -> None:
+    _, (a, b, _c) = net
+    ana, pat = await a.holder("Ana"), await a.holder("Pat")
+    await a.pay(pat, ana, 30)
+    await agreed([a, b])
+    a.binding[a.author_of(ana)] = 1
+    there = await arrive(b, ticket(a, b, ana))
+    await until(lambda: a.persons.moves(OPERATOR).moves[0].detail == "exchanges", "it waits")
+    # Until then she has her balance where she needs it, and pays as before.
+    assert (status(a), a.balance(ana)) == ("declared", 30)
+    assert (await a.pay(ana, pat, 10)).status == "certified"
+    a.binding.clear()
+    await until(lambda: status(a) == "closed", "now she goes")
+    await until(lambda: b.balance(there.account) == 20, "with what is left")
+
+
+async def test_what_comes_in_after_the_balance_went_is_paid_on(
+    net: Net, autojump_clock: object
+) -> None:
+    _, (a, b, _c) = net
+    ana, pat = await a.holder("Ana"), await a.holder("Pat")
+    await agreed([a, b])
+    a.binding[a.author_of(ana)] = 1
+    there = await arrive(b, ticket(a, b, ana))
+    await until(lambda: status(a) == "declared", "it stands")
+    # The account was empty, and had to be closed next.
+    a.persons.disk.run("UPDATE move SET status = 'balanced'")
+    await a.pay(pat, ana, 30)
+    a.binding.clear()
+    await until(lambda: status(a) == "closed", "closed all the same")
+    await until(lambda: b.balance(there.account) == 30, "and nothing is left behind")
+
+
+async def test_a_coop_that_forgot_an_arrival_takes_the_same_ticket_for_the_same_person(
+    net: Net, autojump_clock: object
+) -> None:
+    _, (a, b, _c) = net
+    ana = await a.holder("Ana")
+    await agreed([a, b])
+    made = ticket(a, b, ana)
+    there = await arrive(b, made)
+    await until(lambda: status(a) == "closed", "moved")
+    # As after a copy was put back that is older than the arrival.
+    b.register.forget_person(bytes.fromhex(there.person))
+    b.persons.disk.run("DELETE FROM arrival")
+    again = await arrive(b, made)
+    assert (again.person, again.account) == (there.person, there.account)
+    assert b.register.held_key(bytes.fromhex(there.keys[0])).public.hex() == there.keys[0]
+    assert [person.id for person in b.register.people() if person.name == "Ana Nouvelle"] == [
+        bytes.fromhex(there.person)
+    ]
+
+
 def _bin(data: bytes) -> bytes:
     if len(data) < 256:
         return b"\xc4" + bytes([len(data)]) + data

@@ -9,6 +9,7 @@ from maillon.node.api.plain import payload_to_json, to_json
 from maillon.node.engine.exchange import notes
 from maillon.node.engine.exchange.core import ExchangeCore
 from maillon.node.engine.exchange.ports import ExchangeRow, Query
+from maillon.node.engine.exchange.projecting import binding
 from maillon.protocol.envelope import decode_record
 
 PAGE: Final = 256
@@ -31,6 +32,10 @@ class Traces:
             if len(rows) < PAGE:
                 return
             before = (rows[-1].changed_at, rows[-1].id)
+
+    def bound(self, author: bytes) -> int:
+        """Return how many exchanges somebody has agreed to that are not over."""
+        return binding(self._core.store, author)
 
     def export_person(
         self, author: bytes, keys: Sequence[bytes], sealing: Sequence[bytes]

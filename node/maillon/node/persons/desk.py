@@ -37,9 +37,10 @@ Job = Callable[[], Awaitable[None]]
 class PersonsDesk:
     """Implements api.persons_service.PersonsService."""
 
-    def __init__(self, host: PersonsHost) -> None:
+    def __init__(self, host: PersonsHost, disk: PersonsDisk | None = None) -> None:
+        """Open persons.db of the node's home, unless it is open already."""
         self._host = host
-        self.disk = PersonsDisk(host.directory)
+        self.disk = PersonsDisk(host.directory) if disk is None else disk
         self.accounts = Accounts(host)
         self.payments = Payments(host, self.disk, self.accounts)
         self.cheques = Vouchers(host, self.disk, self.accounts, self.payments)
@@ -65,16 +66,17 @@ class PersonsDesk:
     async def run(self) -> None:
         """Go on with what takes long, until cancelled."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._loop, self._own_jobs())
+            nursery.start_soon(self._loop, self.own_jobs())
             # Apart: other coops' nodes may take their time to answer.
-            nursery.start_soon(self._loop, self._far_jobs())
+            nursery.start_soon(self._loop, self.far_jobs())
 
     async def _loop(self, jobs: Sequence[Job]) -> None:
         while True:
             await self._do(jobs)
             await trio.sleep(bounds.JOBS_PAUSE_S)
 
-    def _own_jobs(self) -> list[Job]:
+    def own_jobs(self) -> list[Job]:
+        """Return what goes on by itself with what this node has."""
         jobs: list[Job] = [
             self.recovering.work,
             self.moving.work,
@@ -85,12 +87,13 @@ class PersonsDesk:
             jobs += [self.cheques.settle, self.changes.work, self.teams.work, self.moving.bring]
         return jobs
 
-    def _far_jobs(self) -> list[Job]:
+    def far_jobs(self) -> list[Job]:
+        """Return what other coops' nodes have to answer."""
         return [self.depositing.retry] if self.accounts.kept else []
 
     async def work(self) -> None:
         """Look once at everything that goes on by itself."""
-        await self._do([*self._own_jobs(), *self._far_jobs()])
+        await self._do([*self.own_jobs(), *self.far_jobs()])
 
     async def _do(self, jobs: Sequence[Job]) -> None:
         """Do jobs one after the other; one fault stops nothing else."""

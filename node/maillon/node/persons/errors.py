@@ -25,6 +25,10 @@ class NotPossible(PersonsError):
     code: ClassVar[str] = "not_possible"
 
 
+class PaidOtherwise(NotPossible):
+    """The chain shows another payment of the same."""
+
+
 class VoucherUnknown(PersonsError):
     """No cheque of this coop has this number and code."""
 

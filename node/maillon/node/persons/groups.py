@@ -517,7 +517,9 @@ class Groups:
     async def _pay_part(self, row: Row) -> tuple[str, str]:
         team, member = self._team(row["team"]), row["member"]
         ref = split_ref(row["transfer"], member)
-        action = PayAction(member[1:33], member[33:], row["unit"], row["amount"], ref)
+        # Who has moved since has their account where they are now.
+        to = self._writer.today(member)
+        action = PayAction(to[1:33], to[33:], row["unit"], row["amount"], ref)
         if self._payments.row(ref) is None:
             self._payable(action)
         wanted = Wanted("split", team["id"], action, self._key(team))

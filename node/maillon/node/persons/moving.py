@@ -56,6 +56,8 @@ BALANCED: Final = "balanced"
 CLOSED: Final = "closed"
 CANCELLED: Final = "cancelled"
 
+PERSON_AUTHOR_BYTES: Final = 49
+
 log = logging.getLogger("maillon.persons")
 
 
@@ -95,7 +97,9 @@ class Moving:
         known = self._disk.row("SELECT * FROM move WHERE person = ?", found.id)
         if known is not None and known["status"] not in (PREPARED, CANCELLED):
             raise NotPossible(_("{name} is moving already.").format(name=found.name))
-        open_now = self._disk.count("SELECT count(*) FROM move WHERE status != 'closed'")
+        open_now = self._disk.count(
+            "SELECT count(*) FROM move WHERE status NOT IN ('closed', 'cancelled')"
+        )
         if open_now >= bounds.MOVES_OPEN_MAX:
             raise NotPossible(_("{n} people are moving already.").format(n=open_now))
         key = self._writer.held_signer(found.id)
@@ -228,6 +232,11 @@ class Moving:
                 host.author(self._move_draft(row), key)
             self._note(person, DECLARED)
             row = self._row(person)
+        if row["status"] in (DECLARED, BALANCED) and host.bound(author):
+            # Nobody disappears from what they agreed to: it is done, paid and evaluated first,
+            # by the old account, which needs what is on it for that.
+            self._note(person, DECLARED, "exchanges")
+            return
         if row["status"] == DECLARED:
             if self._accounts.account(person) is not None and not await self._emptied(row):
                 return
@@ -236,6 +245,10 @@ class Moving:
         if row["status"] == BALANCED:
             account = self._accounts.account(person)
             if account is not None and account.open:
+                if any(position.balance for position in account.positions.values()):
+                    # Something came in after the rest was paid: that is paid on as well.
+                    self._note(person, DECLARED)
+                    return
                 placed = await self._accounts.close(person, 0)
                 now = self._accounts.account(person)
                 if now is not None and now.open:
@@ -370,7 +383,8 @@ class Moving:
         if not ticket.at - 300 <= now <= ticket.until:
             raise NotPossible(_("The ticket has expired."))
         before = host.view.membership(ticket.author[1:33], ticket.key)
-        if before is None or before.author != ticket.author or before.status != "active":
+        vouched = before is not None and (before.author, before.status) == (ticket.author, "active")
+        if not vouched and self._lost(ticket.key) is None:
             raise NotPossible(
                 _("The coop that it comes from does not vouch for this key now."),
                 hint=_("Its records may not have come yet: try again later."),
@@ -411,15 +425,28 @@ class Moving:
             person: bytes = row["person"]
         else:
             taken = host.view.membership(host.coop, ticket.key)
-            if taken is not None:
+            lost = self._lost(ticket.key)
+            if taken is not None and lost is None:
                 raise NotPossible(_("This key belongs to somebody of your coop already."))
-            person = host.random(16)
+            person = host.random(16) if lost is None else lost
             self._disk.add(
                 "arrival", ticket=name, person=person, from_author=ticket.author, at=host.time()
             )
         if host.register.person(person) is None:
             host.register.add_person(person, request.name.strip(), request.note, host.time())
         return person
+
+    def _lost(self, key: bytes) -> bytes | None:
+        """Return the person whom this coop vouches for with a key and whom its register has lost.
+
+        The node was put back from a copy that is older than their arrival: they are who they were.
+        """
+        host = self._host
+        info = host.view.membership(host.coop, key)
+        if info is None or info.status != "active" or len(info.author) != PERSON_AUTHOR_BYTES:
+            return None
+        person = info.author[33:]
+        return person if host.register.person(person) is None else None
 
     def _limits(self, request: shapes.ArrivalRequest) -> dict[int, int]:
         """Return the credit limits of the account to open. Raises: AmountText, UnitUnknown."""

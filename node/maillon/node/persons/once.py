@@ -20,7 +20,7 @@ from maillon.node.api import ledger_shapes
 from maillon.node.ledger import bounds as ledger_bounds
 from maillon.node.persons import bounds
 from maillon.node.persons.accounts import Accounts
-from maillon.node.persons.errors import NotPossible
+from maillon.node.persons.errors import NotPossible, PaidOtherwise
 from maillon.node.persons.host import PersonsHost
 from maillon.node.persons.storage import PersonsDisk, Row
 from maillon.protocol.errors import MaillonError
@@ -89,6 +89,9 @@ class Payments:
         """
         known = self.known(ref, wanted.account)
         if known is not None and _same(known, wanted) and not self._dead(known):
+            if self.refused(ref) is not None:
+                # Asked again it would only wait to be refused again: that is told now.
+                self._accounts.try_order(known)
             return known
         account = self._accounts.asking.account(wanted.account.hex())
         seq = self._accounts.next_seq(account)
@@ -152,13 +155,19 @@ class Payments:
     async def pay(self, ref: bytes, wanted: Wanted, wait_s: float) -> ledger_shapes.Placed:
         """Pay a ref once; tell what became of it.
 
-        Raises: what refuses the order before it is asked; nothing is kept then.
+        Raises: what refuses the order before it is asked, nothing is kept then; PaidOtherwise when
+        an earlier order of this ref was carried out instead.
         """
         row = self.row(ref)
         if row is not None and row["status"] == CERTIFIED:
             placed = self._told(row["id"], decode_order(row["bytes"]))
             placed.repeated = True
             return placed
+        if row is None and isinstance(wanted.action, PayAction):
+            paid = self.on_chain(ref, wanted.account)
+            if paid is not None:
+                # This file is older than the payment: it is not made a second time.
+                return self._paid(paid, wanted.account)
         tries = 0
         while True:
             order = self.prepare(ref, wanted)
@@ -167,6 +176,9 @@ class Payments:
             dead = placed.status == "refused" and self._dead(order)
             if not dead or tries >= bounds.PAYMENT_TRIES_MAX:
                 break
+            if isinstance(wanted.action, PayAction) and self.on_chain(ref, wanted.account):
+                # The number went to an earlier order of this very ref, which somebody still had.
+                raise PaidOtherwise("Another payment of the same was carried out.", ref=ref)
         if placed.status == "certified":
             self._certified(ref)
         return placed
@@ -189,9 +201,16 @@ class Payments:
         return placed
 
     def _told(self, id: bytes, order: Order) -> ledger_shapes.Placed:
+        return self._paid(id, order.account, repeated=False)
+
+    def _paid(
+        self, id: bytes, account: bytes, *, repeated: bool = True
+    ) -> ledger_shapes.Placed:
         row = self._accounts.transfer(id)
         block = None if row is None else self._accounts.showing.block(row.place)
-        return ledger_shapes.Placed(id.hex(), "certified", order.account.hex(), block)
+        placed = ledger_shapes.Placed(id.hex(), "certified", account.hex(), block)
+        placed.repeated = repeated
+        return placed
 
     def _certified(self, ref: bytes) -> None:
         self._disk.run("UPDATE payment SET status = ? WHERE ref = ?", CERTIFIED, ref)

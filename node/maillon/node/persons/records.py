@@ -9,6 +9,7 @@ from typing import Any, cast
 from maillon.node.persons.host import PersonsHost
 from maillon.protocol.envelope import Draft, Signed, Valid, draft
 from maillon.protocol.keys import SigningKey
+from maillon.protocol.moving import present
 from maillon.protocol.records import DAY_S, build
 from maillon.protocol.validation import longest_until
 from maillon.protocol.view import MembershipInfo, person_author
@@ -160,6 +161,10 @@ class Writer:
             if row.held and info is not None and info.status == "active":
                 return host.register.held_key(row.public)
         return None
+
+    def today(self, author: bytes) -> bytes:
+        """Return who an author is now, after moving to another coop or not at all."""
+        return present(author, self.live("move"))
 
     def live(self, kind: str) -> Iterator[Valid]:
         """Yield the live records of a kind."""

@@ -15,11 +15,13 @@ from maillon.node.api.ledger_shapes import Placed
 from maillon.node.api.persons_service import VoucherOptions
 from maillon.node.i18n import _, speaking
 from maillon.node.ledger.asking import Place
+from maillon.node.ledger.index import TransferRow
 from maillon.node.persons import bounds, sheets
 from maillon.node.persons.accounts import Accounts
 from maillon.node.persons.errors import (
     NotFound,
     NotPossible,
+    PaidOtherwise,
     VoucherBlocked,
     VoucherExpired,
     VoucherRefused,
@@ -396,7 +398,12 @@ class Vouchers:
             # One commit: whoever comes second finds it presented, after a power cut as well.
             self._present(id, wanted)
             self._payments.prepare(ref, payment)
-        placed = await self._payments.pay(ref, payment, wait_s)
+        try:
+            placed = await self._payments.pay(ref, payment, wait_s)
+        except PaidOtherwise:
+            paid = self._payments.on_chain(ref, row["account"])
+            assert paid is not None  # that is what it says
+            return await self._paid_before(row, paid, wanted, wait_s)
         self._note(id, placed)
         return Outcome(id, ref, row["number"], placed)
 
@@ -474,11 +481,7 @@ class Vouchers:
         self, row: Row, transfer: bytes, wanted: Presented, wait_s: float
     ) -> Outcome:
         """Learn from the chain that a cheque was paid: this file is older than the payment."""
-        known = self._accounts.transfer(transfer)
-        assert known is not None
-        to = Place(known.to_coop, known.to_account)
-        self._present(row["id"], Presented(to, known.unit, known.amount))
-        self._disk.run("UPDATE voucher SET status = 'paid' WHERE id = ?", row["id"])
+        known, to = self._learn(row, transfer)
         changed = self._disk.row(_JOINED + "WHERE v.id = ?", row["id"])
         assert changed is not None
         if (to, known.unit, known.amount) != (wanted.to, wanted.unit, wanted.amount):
@@ -486,6 +489,16 @@ class Vouchers:
         block = self._accounts.showing.block(known.place)
         placed = Placed(transfer.hex(), "certified", row["account"].hex(), block)
         return Outcome(row["id"], voucher_ref(row["id"]), row["number"], placed, True)
+
+    def _learn(self, row: Row, transfer: bytes) -> tuple[TransferRow, Place]:
+        """Note what the chain shows of a cheque; return it, and to whom it was paid."""
+        known = self._accounts.transfer(transfer)
+        assert known is not None
+        to = Place(known.to_coop, known.to_account)
+        with self._disk.batch():
+            self._present(row["id"], Presented(to, known.unit, known.amount))
+            self._disk.run("UPDATE voucher SET status = 'paid' WHERE id = ?", row["id"])
+        return known, to
 
     def _used(self, row: Row) -> VoucherUsed:
         return VoucherUsed(
@@ -511,6 +524,10 @@ class Vouchers:
         for row in self._disk.rows(_JOINED + "WHERE v.status = 'presented'"):
             ref = voucher_ref(row["id"])
             fault = self._payments.refused(ref)
+            paid = None if fault is None else self._payments.on_chain(ref, row["account"])
+            if paid is not None:
+                self._learn(row, paid)
+                continue
             if fault is not None:
                 # Asked again by itself it would wait and be refused for ever.
                 reason = str(fault.facts.get("reason", ""))

@@ -130,6 +130,8 @@ class ExchangeHost(LedgerHost):
 
     def happened(self, author: bytes | None, kind: str, facts: Mapping[str, Any]) -> None:
         self._node.events.publish("exchange", author, kind, facts)
+        if facts.get("kind") == "opening":
+            self._node.matching.opened(facts["exchange"])
 
     def fault(self, where: str, what: str) -> None:
         self._node.faults.note(where, what)
@@ -223,6 +225,10 @@ class Exchanges:
     def scrub(self) -> object:
         """Leave no byte of what was erased in any file."""
         return self._traces.scrub()
+
+    def bound(self, author: bytes) -> int:
+        """Return how many exchanges somebody has agreed to that are not over."""
+        return self._traces.bound(author)
 
     def acts_of(self, author: bytes) -> list[dict[str, Any]]:
         """Return the steps that somebody took for a person, under a mandate."""

@@ -93,6 +93,9 @@ class PersonsHostOf(LedgerHost):
     def holdings(self) -> Mapping[str, Holding]:
         return self.added
 
+    def bound(self, author: bytes) -> int:
+        return self._node.exchanges.bound(author)
+
     def author(self, draft: Draft, key: SigningKey) -> Signed:
         return self._node.author(draft, key)
 

@@ -88,7 +88,7 @@ class Addressing:
         coop = coop_of(author)
         if is_person(author):
             for info in self._directory.keys_of(author):
-                if info.status == "active" and not self._keys.holds(info.key):
+                if info.status == "active" and not self._read_here(coop, info.key):
                     yield Addressee(coop, info.sealing)
         else:
             yield from self._coop_key(coop)
@@ -99,8 +99,18 @@ class Addressing:
                 acting = self._directory.coop(mandate.delegate_coop)
                 if acting is not None and acting.node_key == mandate.delegate_key:
                     yield from self._coop_key(mandate.delegate_coop)
-            elif delegate.status == "active" and not self._keys.holds(delegate.key):
+            elif delegate.status == "active" and not self._read_here(
+                mandate.delegate_coop, delegate.key
+            ):
                 yield Addressee(mandate.delegate_coop, delegate.sealing)
+
+    def _read_here(self, coop: bytes, key: bytes) -> bool:
+        """Tell whether a key of a member is held here, where its coop's letters go.
+
+        Who moves has one key in two coops for a while: that the new one holds it tells the old
+        one's node nothing.
+        """
+        return coop == self._coop and self._keys.holds(key)
 
     def _coop_key(self, coop: bytes) -> Iterator[Addressee]:
         if coop == self._coop:

@@ -7,13 +7,17 @@ from dataclasses import replace
 from typing import Any, Final, cast
 
 from maillon.node.engine.exchange.paying import funding_wanted
-from maillon.node.engine.exchange.ports import ExchangeRow, ExchangeStore, Part, SlotRow
+from maillon.node.engine.exchange.ports import ExchangeRow, ExchangeStore, Part, Query, SlotRow
 from maillon.protocol.encoding import Value, decode, encode
 from maillon.protocol.exchange import Exchange
 
 SUMMARY_BYTES_MAX: Final = 4_096
 
 ENDED: Final = frozenset({"cancelled", "declined", "expired"})
+
+UNBOUND: Final = frozenset({"opened", "quoted", "declined", "expired"})
+BINDING_MAX: Final = 1_000
+"""Exchanges that are looked through for those that bind somebody: whether there is one matters."""
 
 
 def project(store: ExchangeStore, state: Exchange, now: int) -> None:
@@ -69,6 +73,16 @@ def finished_at(state: Exchange) -> int:
     times += [state.guaranteed_until or 0, state.evaluate_until or 0, state.opened_at]
     times += [claim.at for claim in state.guarantees]
     return max(times)
+
+
+def binding(store: ExchangeStore, author: bytes) -> int:
+    """Return how many exchanges somebody has agreed to that are not over, as far as anybody counts.
+
+    One that is only talked about binds nobody; of one that is done, paid and evaluated a guarantee
+    may be left, for which the coop answers.
+    """
+    rows = store.find(Query(authors=(author,), finished=False, limit=BINDING_MAX))
+    return sum(row.phase not in UNBOUND for row in rows)
 
 
 def waiting_for(state: Exchange) -> list[str]:
