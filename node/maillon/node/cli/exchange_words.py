@@ -454,13 +454,15 @@ def refused(fault: Exception, id: str) -> Exception:
         return fault
     problem: Mapping[str, Any] = getattr(fault, "facts", {}).get("problem") or {}
     kind = str(problem.get("kind", ""))
-    why = reason_in_words(str(problem.get("reason", "")))
+    why = _why_not(problem)
     phase = phase_in_words(str(problem.get("phase", "")))
     message = _("That is not possible now: the exchange is in the state “{phase}”.").format(
         phase=phase
     )
     if why:
         message = f"{message} {why}"
+    if problem.get("next"):
+        message += " " + _("Next: {who}.").format(who=base.printable(str(problem["next"])))
     possible = [k for k in problem.get("possible", ()) if k in COMMANDS and k != kind]
     if possible:
         possible.sort(key=lambda kind: _ORDER[kind])
@@ -470,6 +472,14 @@ def refused(fault: Exception, id: str) -> Exception:
     else:
         hint = _("Nothing is possible for them now. See: maillon exchange show {id}").format(id=id)
     return base.problem("step", message, hint, problem=dict(problem))
+
+
+def _why_not(problem: Mapping[str, Any]) -> str:
+    if "most_text" in problem:
+        return _("At most {amount} is possible.").format(amount=problem["most_text"])
+    if problem.get("reason") == "early" and isinstance(problem.get("at"), int):
+        return _("It is possible from {time} on.").format(time=base.when(problem["at"]))
+    return reason_in_words(str(problem.get("reason", "")))
 
 
 def reason_in_words(reason: str) -> str:

@@ -18,7 +18,9 @@ from maillon.node.engine.exchange.addressing import (
 from maillon.node.engine.exchange.core import ExchangeCore
 from maillon.node.engine.exchange.transcripts import NoSuchExchange
 from maillon.node.engine.exchange.writing import Signer
+from maillon.node.exchange.awaiting import Names
 from maillon.node.exchange.calendars import sessions
+from maillon.node.exchange.filling import fill, require_whole
 from maillon.node.exchange.ports import Host
 from maillon.node.i18n import _
 from maillon.node.ledger.host import PersonRow
@@ -81,10 +83,13 @@ class Acting:
 class Asking:
     """Resolve names, ids and fields for one node."""
 
-    def __init__(self, host: Host, core: ExchangeCore, units: UnitTable | None) -> None:
+    def __init__(
+        self, host: Host, core: ExchangeCore, units: UnitTable | None, names: Names
+    ) -> None:
         self._host = host
         self._core = core
         self._units = units
+        self._shown_as = names
 
     # --- people ---------------------------------------------------------------------------------
 
@@ -295,13 +300,14 @@ class Asking:
         elif state is not None:
             unit = (state.terms or {}).get("unit")
             fields = cast("dict[str, Any]", self._amounts(fields, unit))
-            _fill(kind, fields, state, author, self._host.time())
+            fill(kind, fields, state, author, self._host.time())
         if "lang" in _names_of(kind) and "lang" not in fields:
             lang = state.lang if state is not None else "fr"
             if kind in ("message", "complaint", "mediation", "guarantee_claim"):
                 fields["lang"] = lang
-        if kind == "quote" and "text" in fields["terms"]:
+        if kind == "quote" and isinstance(fields["terms"], dict) and "text" in fields["terms"]:
             fields["terms"].setdefault("lang", state.lang if state is not None else "fr")
+        require_whole(kind, fields, state, author, self._shown_as)
         return fields
 
     def public(self, kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -335,8 +341,12 @@ class Asking:
         return copy
 
     def _quote(self, fields: dict[str, Any]) -> dict[str, Any]:
-        given = fields.get("terms")
-        partial = dict(cast("Mapping[str, Any]", given)) if isinstance(given, Mapping) else {}
+        given = fields.get("terms", {})
+        fields.setdefault("valid_until", self._host.time() + QUOTE_DAYS * DAY_S)
+        if not isinstance(given, Mapping):
+            # Said as what it is by the check of the whole.
+            return {**fields, "terms": given}
+        partial = dict(cast("Mapping[str, Any]", given))
         partial = cast("dict[str, Any]", self._amounts(partial, partial.get("unit")))
         if "fallback" not in partial:
             fallback = self._fallback()
@@ -353,8 +363,10 @@ class Asking:
         if partial.get("split") and "settle" not in partial:
             # A reservation has one payee.
             partial["settle"] = "after"
-        fields["terms"] = terms.complete(partial)
-        fields.setdefault("valid_until", self._host.time() + QUOTE_DAYS * DAY_S)
+        said = partial.get("silence", {})
+        fields["terms"] = partial
+        if isinstance(said, Mapping):
+            fields["terms"] = terms.complete(partial)
         return fields
 
     def _fallback(self) -> dict[str, Any] | None:
@@ -374,7 +386,7 @@ class Asking:
             found["place"] = (contact.get("place") or where)[:200]
         return found if "phone" in found or "place" in found else None
 
-    def _amounts(self, value: Any, unit: str | None) -> Any:
+    def _amounts(self, value: Any, unit: object) -> Any:
         if isinstance(value, Mapping):
             fields = cast("Mapping[str, Any]", value)
             return {
@@ -389,8 +401,8 @@ class Asking:
         """Return an amount in minor units. Raises: AmountText, LocalError."""
         return text if isinstance(text, int) else self._amount(text, unit)
 
-    def _amount(self, text: str, unit: str | None) -> int:
-        if self._units is None or unit is None:
+    def _amount(self, text: str, unit: object) -> int:
+        if self._units is None or not isinstance(unit, str):
             raise LocalError(
                 _("The amount {text} is of no unit.").format(text=text[:40]),
                 hint=_("Give the unit, or a whole number of its smallest parts."),
@@ -403,38 +415,3 @@ _AMOUNTS: Final = frozenset({"amount", "per_hour", "cancel_fee", "fee", "propose
 
 def _names_of(kind: str) -> frozenset[str]:
     return frozenset(field.name for field in KINDS[kind].schema.fields)
-
-
-def _fill(kind: str, fields: dict[str, Any], state: Exchange, author: bytes, now: int) -> None:
-    """Write what a step names, where only one thing can be meant."""
-    match kind:
-        case "agreement" | "quote_withdrawal":
-            _only(fields, "quote", [q.id for q in state.quotes if q.status == "open"])
-        case "consent":
-            _only(fields, "to", [c.id for c in state.changes if c.by != author])
-            fields.setdefault("yes", True)
-        case "check_in":
-            fields.setdefault("time", now)
-            _only(fields, "slot", [s.slot for s in state.slots if s.status == "agreed" and s.slot])
-        case "check_out":
-            fields.setdefault("time", now)
-            _only(
-                fields, "slot", [s.slot for s in state.slots if s.status == "under_way" and s.slot]
-            )
-        case "handover_acceptance":
-            _only(
-                fields,
-                "handover",
-                [h.id for h in state.handovers if h.to == author and h.status == "consented"],
-            )
-        case "guarantee_closed":
-            _only(fields, "claim", [g.claim for g in state.guarantees if g.closed is None])
-        case "mediation":
-            fields.setdefault("closes", True)
-        case _:
-            pass
-
-
-def _only(fields: dict[str, Any], name: str, candidates: list[bytes]) -> None:
-    if name not in fields and len(candidates) == 1:
-        fields[name] = candidates[0]

@@ -77,3 +77,9 @@ def check_in_from(state: Exchange) -> int | None:
         return None
     first = min(planned) - CHECK_IN_EARLY_S
     return first if state.now < first else None
+
+
+def is_settled_gift(state: Exchange) -> bool:
+    """Tell whether nothing is owed, as a gift or free of charge: approval has closed it."""
+    kind = None if state.terms is None else state.terms["kind"]
+    return kind in ("gift", "free") and state.phase in ("paid", "evaluated")

@@ -21,13 +21,14 @@ from maillon.node.exchange.asking import Acting, Asking, NotFound, Who
 from maillon.node.exchange.bundles import Bundles
 from maillon.node.exchange.drafts import drafted
 from maillon.node.exchange.evaluating import Evaluating
+from maillon.node.exchange.filling import in_words
 from maillon.node.exchange.paying import Paying
 from maillon.node.exchange.ports import Host
 from maillon.node.exchange.runner import ExchangeRunner
 from maillon.node.exchange.showing import Showing
 from maillon.node.i18n import _
 from maillon.protocol.envelope import Signed, decode_record
-from maillon.protocol.errors import LocalError
+from maillon.protocol.errors import LocalError, StepRefused
 from maillon.protocol.exchange import Exchange
 from maillon.protocol.records import thing_id
 from maillon.protocol.records.exchange import PARTIES_MAX, exchanges_of
@@ -57,7 +58,7 @@ class ExchangeDesk(Evaluating, Paying, Agendas, Bundles):
     @property
     def asking(self) -> Asking:
         """Return what resolves names and fields."""
-        return Asking(self._host, self.core, self._units())
+        return Asking(self._host, self.core, self._units(), self.showing)
 
     @property
     def showing(self) -> Showing:
@@ -205,11 +206,18 @@ class ExchangeDesk(Evaluating, Paying, Agendas, Bundles):
         wait_s: float,
     ) -> shapes.StepDone:
         self._require_allowed(kind, fields, acting.author)
-        taken, effects = self.core.act(
-            kind, fields, acting.signer, acting.key, exchange, self._host.time()
-        )
+        now = self._host.time()
+        try:
+            taken, effects = self.core.act(kind, fields, acting.signer, acting.key, exchange, now)
+        except StepRefused as fault:
+            raise self._in_words(fault, exchange, now) from None
         self._runner.do(effects)
         return await self._done(taken, caller, wait_s)
+
+    def _in_words(self, fault: StepRefused, exchange: bytes | None, now: int) -> StepRefused:
+        if exchange is None:
+            return fault
+        return in_words(fault, self.core.state(exchange, now), self.showing)
 
     async def _done(self, taken: Taken, caller: Caller, wait_s: float) -> shapes.StepDone:
         exchange = taken.exchanges[0]
@@ -287,7 +295,11 @@ class ExchangeDesk(Evaluating, Paying, Agendas, Bundles):
         state = self.core.state(exchange, self._host.time())
         given = asking.fields(request.kind, request.fields, state, author)
         self._require_allowed(request.kind, given, author)
-        made, _standing = self.core.draft(request.kind, given, signer, exchange, self._host.time())
+        now = self._host.time()
+        try:
+            made, _standing = self.core.draft(request.kind, given, signer, exchange, now)
+        except StepRefused as fault:
+            raise self._in_words(fault, exchange, now) from None
         return drafted(made, exchange.hex())
 
     def _device_author(

@@ -15,7 +15,8 @@ from maillon.node.engine.exchange.core import ExchangeCore
 from maillon.node.engine.exchange.notes import FundingNote, OrderNote
 from maillon.node.engine.exchange.ports import ExchangeRow, SlotRow, Wanted
 from maillon.node.engine.exchange.projecting import summary_of, waiting_for
-from maillon.node.exchange.awaiting import check_in_from, payer_notice
+from maillon.node.exchange.awaiting import check_in_from, is_settled_gift, payer_notice
+from maillon.node.exchange.filling import mediator_notice
 from maillon.node.exchange.ports import Host
 from maillon.node.exchange.saying import Saying
 from maillon.node.i18n import _
@@ -227,6 +228,11 @@ class Showing:
         waits = payer_notice(self, state)
         if waits:
             told.append(waits)
+        offered = [quote.terms for quote in state.quotes if quote.status == "open"]
+        for terms in [state.terms] if state.terms is not None else offered:
+            partial = mediator_notice(self, terms, (state.requester, state.provider))
+            if partial and partial not in told:
+                told.append(partial)
         refused = [order for order in orders if order.status == "refused"]
         if refused and state.due.amount > 0:
             told.append(
@@ -262,11 +268,14 @@ class Showing:
             seen.add(author)
             found = state.next(author, state.now)
             # It is open to them, but before its time: said among what is not possible yet.
+            settled = is_settled_gift(state)
             early = check_in_from(state) if "check_in" in found.kinds else None
             can += [
                 shapes.Possible(kind, author.hex(), part.role)
                 for kind in found.kinds
-                if kind not in NOT_OFFERED and not (early and kind == "check_in")
+                if kind not in NOT_OFFERED
+                and not (early and kind == "check_in")
+                and not (settled and kind == "payment")
             ]
             if early:
                 told = why_not("early", state.phase)
