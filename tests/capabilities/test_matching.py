@@ -11,7 +11,17 @@ from typing import Any
 
 import pytest
 
-from support.exchangenodes import Resident, agreed, federation, reaches, resident, step, worked
+from support.exchangenodes import (
+    Resident,
+    agreed,
+    call,
+    federation,
+    open_with,
+    reaches,
+    resident,
+    step,
+    worked,
+)
 from support.nodes import TestNode, nodes, wait_for
 
 HOME = {"cell": "871f93759ffffff", "city": "Die"}
@@ -230,6 +240,21 @@ def test_outside_opening_hours_a_demand_goes_to_the_relay_which_acknowledges_in_
     (figures,) = coops.a.get("/v1/relays/report")["figures"]
     assert (figures["asked"], figures["taken"], figures["missed"]) == (1, 1, 0)
     assert figures["in_time_percent"] == 100.0
+    # What is asked of the coop itself goes there too; what is asked of a resident does not.
+    between = open_with(coops.near, coops.ada, title="Entre voisins")
+    reaches(coops.ada, between, "opened")
+    asked = call(
+        coops.b, "/v1/exchanges", by=coops.near.person, role="requester", title="Une visite",
+        **{"with": f"63{coops.ada.coop}"},
+    )["exchange"]["id"]  # fmt: skip
+    (opening,) = wait_for(
+        lambda: [r for r in coops.b.get("/v1/relays", way="in")["relays"] if not r["title"]],
+        "the opening is at the relay",
+    )
+    assert opening["demand"] == asked
+    assert opening["text"] == f"Une visite (for {coops.b.name})"
+    handed = coops.a.get("/v1/relays", way="out")["relays"]
+    assert {row["demand"] for row in handed} == {demand, asked}
     coops.withdraw(coops.a, "relay", named.json()["id"])
     coops.withdraw(coops.a, "demand", demand)
 

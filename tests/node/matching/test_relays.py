@@ -123,6 +123,44 @@ def test_demands_of_other_coops_and_old_ones_are_not_handed_over(net: MatchNet) 
     assert [rows(net, place) for place in range(3)] == [[], [], []]
 
 
+def test_an_opening_at_night_goes_once_to_the_relay_of_whom_it_reaches(net: MatchNet) -> None:
+    house, alone = net.member(0, "open house"), net.member(0, "alone")
+    coop, elsewhere = net.world.coops[0].id, net.world.coops[2].id
+    name_relay(net, DAYTIME)
+    name_relay(net, DAYTIME, of=house)
+    relaying = net.nodes[0].desk.relaying
+
+    def opened(provider: bytes, label: str, at: int = 0) -> bytes:
+        id = net.world.derive(label, 32)
+        relaying.opened(id, provider, net.now - at, "Une visite", elsewhere)
+        return id
+
+    ids = [opened(house.author, "one"), opened(b"c" + coop, "two")]
+    opened(house.author, "one")
+    # A person without a relay of their own, and what was opened long ago, are told to nobody.
+    opened(alone.author, "three")
+    opened(house.author, "four", at=bounds.RELAYED_AGE_S + 1)
+    assert sorted(row.demand for row in rows(net, 0)) == sorted(id.hex() for id in ids)
+    assert net.deliver() == 2
+    came = rows(net, 1)
+    assert {row.title for row in came} == {""}
+    # The title and whose desk to call; nothing of who asks.
+    name = net.nodes[0].coop_name(elsewhere)
+    assert {row.text for row in came} == {f"Une visite (for {name})"}
+    done = net.nodes[1].desk.answer_relay(came[0].id, shapes.RelayAnswer(True))
+    assert done.status == "taken" and net.deliver() == 1
+    assert sorted(row.status for row in rows(net, 0)) == ["asked", "taken"]
+
+
+def test_an_opening_in_opening_hours_is_seen_by_the_desk_itself(net: MatchNet) -> None:
+    house = net.member(0, "open house")
+    name_relay(net, DAYTIME)
+    name_relay(net, ALWAYS, of=house)
+    id, relaying = net.world.derive("one", 32), net.nodes[0].desk.relaying
+    relaying.opened(id, house.author, net.now, "Une visite", house.coop.id)
+    assert rows(net, 0) == [] and net.deliver() == 0
+
+
 def test_without_a_relay_it_cannot_be_handed_over(net: MatchNet) -> None:
     demand = night_demand(net)
     with pytest.raises(NoRelay):

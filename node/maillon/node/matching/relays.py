@@ -60,7 +60,7 @@ class NoSuchRequest(LocalError):
 class Answered(LocalError):
     """The request was answered already."""
 
-    code = "already_exists"
+    code = "answered"
 
 
 class Relaying:
@@ -96,6 +96,26 @@ class Relaying:
         if found[1]["relay"] == self._host.coop or self._handed(demand.id):
             return
         self._ask(demand.id, found[0], found[1], "")
+
+    def opened(
+        self, opening: bytes, provider: bytes, at: int, title: str, requester: bytes
+    ) -> None:
+        """Be told of an opening that reached somebody here: it goes to the relay of a closed desk.
+
+        Only where a relay record speaks for the provider itself, as for an organisation or for the
+        coop: what is written to a person with none is told to nobody.
+        """
+        now = self._host.time()
+        if not 0 <= now - at <= bounds.RELAYED_AGE_S:
+            return
+        found = self.relay_of(provider)
+        if found is None or found[0] != provider or self._handed(opening):
+            return
+        if found[1]["relay"] == self._host.coop or open_at(found[1]["hours"], found[1]["tz"], now):
+            return
+        # The relay cannot read the opening: it is told what it is about and whose desk to call.
+        said = _("{title} (for {coop})").format(title=title, coop=self._host.coop_name(requester))
+        self._ask(opening, provider, found[1], said)
 
     def _handed(self, demand: bytes) -> bool:
         return bool(self._disk.relays(way=OUT, demand=demand, limit=1))

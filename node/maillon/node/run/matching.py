@@ -170,6 +170,21 @@ class Matching:
             for id in ids:
                 self.desk.disk.drop_notice(id)
 
+    def opened(self, exchange: bytes) -> None:
+        """Be told of an exchange that was opened: its provider's desk may be closed."""
+        core = self._node.exchanges.core
+        row = core.store.row(exchange)
+        if row is None or not core.addressing.is_here(row.provider):
+            return
+        opener = [s.author for s in core.store.transcript(exchange) if s.id == exchange]
+        if opener == [row.provider]:
+            # Whoever offers their help is there.
+            return
+        with self._node.faults.contained("matching"):
+            self.desk.relaying.opened(
+                exchange, row.provider, row.opened_at, row.title, row.requester[1:33]
+            )
+
     async def run(self) -> None:
         """Look at what arrives, and at deadlines, until cancelled."""
         desk, faults = self.desk, self._node.faults
