@@ -14,7 +14,7 @@ from maillon.node.engine.exchange.notes import FundingNote
 from maillon.node.engine.exchange.ports import Transfer
 from maillon.node.engine.exchange.writing import Signer
 from maillon.node.exchange.asking import Ambiguous, KeyElsewhere, MandateScope, NotFound
-from maillon.node.exchange.paying import NothingDue
+from maillon.node.exchange.paying import FundingRefused, NothingDue
 from maillon.protocol.envelope import decode_record
 from maillon.protocol.errors import LocalError, MaillonError, NotAllowed
 from maillon.protocol.records import DAY_S
@@ -334,6 +334,16 @@ async def test_only_who_may_act_for_the_account_consents() -> None:
     assert third.net.chains.paid(third.author, third.gives.author) == 60
 
 
+async def test_a_refusal_of_the_ledger_is_told_to_who_consented() -> None:
+    third = Third()
+    exchange = third.reach("agreed")
+    third.net.chains.refuse.add(third.author)
+    await fund(third, exchange.hex(), CoopDesk.caller(third.payer))
+    assert [note.status for note in third.asked()] == ["open"]
+    with pytest.raises(FundingRefused):
+        third.there.desk._require_accepted(exchange, third.net.now)
+
+
 async def test_a_mandate_for_something_else_pays_nothing() -> None:
     third = Third()
     third.reach(settle="after")
@@ -418,3 +428,20 @@ async def test_an_exchange_that_asks_twice_wants_to_know_which() -> None:
     with pytest.raises(Ambiguous):
         await fund(third, exchange.hex(), CoopDesk.caller(third.payer))
     assert third.taken() == []
+
+
+@pytest.mark.parametrize("commons", [False, True])
+def test_a_node_put_back_does_not_order_again_what_it_has_forgotten(commons: bool) -> None:
+    third = Third(payer_at=2, commons=commons)
+    exchange = third.reach(settle="after")
+    (note,) = third.asked()
+    third.consent(note)
+    assert third.net.nodes[0].state(exchange).phase == "paid"
+    # The backup is from before the consent, and somebody answers the request once more.
+    third.node.core.funding.put(note)
+    for kept in third.node.store.notes(notes.ORDER):
+        third.node.store.drop_note(notes.ORDER, kept.key)
+    before = third.node.snapshot()
+    with pytest.raises(NotAllowed, match="already"):
+        third.consent(note)
+    assert third.node.snapshot() == before and len(third.taken()) == 1

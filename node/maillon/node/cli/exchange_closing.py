@@ -69,6 +69,9 @@ def pay(
     help=_(
         """List what payers here are asked to fund; it does not say which service.
 
+        Nothing leaves a payer's account before somebody who may act for it has said yes, to the
+        amount that is asked for.
+
         \b
           maillon exchange fundings --person "Mairie de Die"
         """
@@ -79,6 +82,8 @@ def fundings(person: str | None) -> None:
     data = base.state().client().get("/v1/fundings", person=key_holder(person))
     states = {
         "open": _("waits for you"),
+        "ordered": _("under way"),
+        "replaced": _("another amount is asked for"),
         "funded": _("funded"),
         "declined": _("declined"),
         "expired": _("expired"),
@@ -89,6 +94,7 @@ def fundings(person: str | None) -> None:
             entry["amount"]["text"],
             exchange_words.party_name(entry["payer"]),
             exchange_words.party_name(entry["payee"]),
+            exchange_words.party_name(entry["asker"]),
             entry["category"],
             entry["beneficiary"],
             states.get(entry["status"], entry["status"]),
@@ -96,7 +102,8 @@ def fundings(person: str | None) -> None:
         for entry in data["fundings"]
     ]
     columns = (
-        _("id"), _("amount"), _("payer"), _("for"), _("category"), _("beneficiary"), _("state"),
+        _("id"), _("amount"), _("payer"), _("for"), _("asked by"), _("category"), _("beneficiary"),
+        _("state"),
     )  # fmt: skip
     base.emit(data, lambda: base.print_table(columns, rows, empty=_("Nobody asks for a payment.")))
 
@@ -105,23 +112,34 @@ def fundings(person: str | None) -> None:
     "fund",
     cls=base.Command,
     help=_(
-        """Fund what was asked, from the payer's account here.
+        """Say yes to what a payer here was asked for: it is reserved, or paid, from its account.
+
+        ID is that of the request, or of the exchange it is for. --no says that nothing is paid.
 
         \b
           maillon exchange fund 77ab01cd --by coop
+          maillon exchange fund 77ab01cd --no
         """
     ),
 )
 @click.argument("id")
+@click.option("--no", is_flag=True, help=_("Nothing is paid; who asked is told."))
 @acting_options
 @wait_option
-def fund(id: str, by: str | None, as_: str | None, wait_s: float) -> int:
+def fund(id: str, no: bool, by: str | None, as_: str | None, wait_s: float) -> int:
     from maillon.node.cli.who import the_one
 
     client = base.state().client()
     wanted = id.strip().rstrip("…").lower()
     known = client.get("/v1/fundings")["fundings"]
-    found = [(e["id"], e["amount"]["text"]) for e in known if wanted and e["id"].startswith(wanted)]
+    fits = [
+        e
+        for e in known
+        if wanted and (e["id"].startswith(wanted) or e["exchange"].startswith(wanted))
+    ]
+    # An exchange whose amount changed asks several times: meant is what waits.
+    fits = [e for e in fits if e["status"] == "open"] or fits
+    found = [(e["id"], e["amount"]["text"]) for e in fits]
     none = base.problem(
         "not_found",
         _("Nobody asks for a payment {id}.").format(id=wanted[:16]),
@@ -130,12 +148,25 @@ def fund(id: str, by: str | None, as_: str | None, wait_s: float) -> int:
     whole = the_one(id, found, none)[0]
     payer = next(entry["payer"] for entry in known if entry["id"] == whole)
     body = _present({"by": key_holder(by), "as": principal(as_), "wait_s": wait_s})
+    body |= {"yes": not no}
     body.setdefault("by", payer["person"] or "coop")
+    before = next(entry["status"] for entry in known if entry["id"] == whole)
     data = client.post(f"/v1/fundings/{path_part(whole)}", body, timeout=base.patience(wait_s))
-    told = _("{amount} is funded for {who}; their coop goes on by itself.").format(
+    sentences = {
+        "declined": _("Nothing is paid; whoever asked is told."),
+        "replaced": _("Nothing was done: another amount is asked for now."),
+        "expired": _("Nothing was done: the time to answer is over."),
+        "open": _("The order was refused, and nothing is paid."),
+    }
+    funded = _("{amount} is funded for {who}; their coop goes on by itself.")
+    told = sentences.get(data["status"], funded).format(
         amount=data["amount"]["text"], who=exchange_words.party_name(data["payee"])
     )
+    if before not in ("open", "ordered"):
+        told = _("That was answered already; nothing new was done.") + f" {told}"
     base.emit(data, told)
+    if data["status"] in ("open", "replaced", "expired"):
+        return base.REFUSED
     return base.PARTIAL if data["status"] in UNDER_WAY else base.OK
 
 
@@ -149,6 +180,7 @@ def fund(id: str, by: str | None, as_: str | None, wait_s: float) -> int:
         """Say how it went, by the criteria of the federation, from 0 to 5.
 
         It is kept back until both have evaluated, or until the time is over; then both are public.
+        `maillon federation show` lists the criteria.
 
         \b
           maillon exchange evaluate 5e20c4b1 --mark quality=5 --mark punctuality=4 --text "Bravo"

@@ -29,6 +29,12 @@ class NothingDue(LocalError):
     code = "nothing_due"
 
 
+class FundingRefused(LocalError):
+    """The ledger refused what a payer consented to; the request is open again."""
+
+    code = "funding_refused"
+
+
 class Paying(Part):
     """The payments of the desk."""
 
@@ -209,8 +215,20 @@ class Paying(Part):
             self._runner.do(act(note.id, acting.signer, acting.key, now))
         if request.wait_s:
             await self._runner.settled(note.exchange, request.wait_s)
+        self._require_accepted(note.exchange, now)
         after = self.core.funding.note(note.id)
         return self.showing.funding(after or note)
+
+    def _require_accepted(self, exchange: bytes, since: int) -> None:
+        """Return when no order of this consent was refused meanwhile. Raises: FundingRefused."""
+        for order in notes.orders_of(self.core.store, exchange):
+            if order.at >= since and order.status == "refused" and order.what in ("hold", "pay"):
+                raise FundingRefused(
+                    _("The order was refused, and nothing is paid: {detail}").format(
+                        detail=order.detail or order.reason
+                    ),
+                    reason=order.reason,
+                )
 
     def _funding(self, id: str, caller: Caller) -> Any:
         lower = id.lower()

@@ -222,6 +222,8 @@ class ExchangeCore(Intake):
             note = self._asked(request, now)
             self._consent(note, signer, now)  # before anything is signed: may this one say yes?
             one = self.funding.wanted(note, now)
+            if self.funding.is_there(one):
+                raise NotAllowed("That was paid or reserved already.", rule="payer")
             delegate = None if self.setup.ledger.may_sign(one) else key.public
             ask = self.settling.place(note.exchange, one, now, delegate=delegate)
             made = self._consent(note, signer, now, ask.order)

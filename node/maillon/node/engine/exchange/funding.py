@@ -127,6 +127,22 @@ class Funding:
             category=note.category,
         )
 
+    def is_there(self, one: Wanted) -> bool:
+        """Tell whether the ledger has the same already, from a consent that is forgotten here.
+
+        A node that was put back to an earlier state is asked again what it has answered.
+        """
+        ledger = self._setup.ledger
+        kept = self._store.notes(notes.FUNDING, limit=bounds.FUNDINGS_MAX)
+        orders = {notes.funding_note(note).order for note in kept} - {b""}
+        known = {found.id for order in orders if (found := ledger.transfer(order)) is not None}
+        return any(
+            (found.payee, found.unit, found.amount) == (one.payee, one.unit, one.amount)
+            and found.status in ("waiting", *_DONE)
+            and found.id not in known
+            for found in ledger.under(one.payer, one.ref)
+        )
+
     def consented(self, note: FundingNote, consent: Signed, now: int) -> None:
         """Note that somebody who may act for the payer consented, and to which order."""
         order = said(consent)["order"]
