@@ -12,6 +12,7 @@ SEEDS ?= 200
 LEDGER_SEEDS ?= $(SEEDS)
 LETTER_SEEDS ?= $(SEEDS)
 EXCHANGE_SEEDS ?= $(SEEDS)
+PERSONS_SEEDS ?= $(EXCHANGE_SEEDS)
 FIRST ?= 0
 TERMS ?= 3
 CYCLES ?= 8
@@ -61,11 +62,12 @@ vectors-check: dev ## Compare the vectors of the specification with what the cod
 words: dev ## Compile the French words of the node (locale/fr/LC_MESSAGES/*.po)
 	$(VENV)/bin/pybabel -q compile -d node/maillon/node/locale -D "maillon click"
 
-simulate: dev ## Run simulated federations, ledgers, posts and exchanges: SEEDS=200 of each, from FIRST=0, or SEED=7 alone
+simulate: dev ## Run simulated federations, ledgers, posts, exchanges and affairs of persons: SEEDS=200 of each, from FIRST=0, or SEED=7 alone
 	PYTHONPATH=tests $(PY) -m simulation.run $(if $(SEED),--seed $(SEED) --seeds 1,--seed $(FIRST) --seeds $(SEEDS)) $(ARGS)
 	PYTHONPATH=tests $(PY) -m simulation.ledger.run $(if $(SEED),--first-seed $(SEED) --seeds 1,--first-seed $(FIRST) --seeds $(LEDGER_SEEDS)) $(ARGS)
 	PYTHONPATH=tests $(PY) -m simulation.letters.run $(if $(SEED),--first-seed $(SEED) --seeds 1,--first-seed $(FIRST) --seeds $(LETTER_SEEDS)) $(ARGS)
 	PYTHONPATH=tests $(PY) -m simulation.exchange.run $(if $(SEED),--first-seed $(SEED) --seeds 1,--first-seed $(FIRST) --seeds $(EXCHANGE_SEEDS)) $(ARGS)
+	PYTHONPATH=tests $(PY) -m simulation.persons.run $(if $(SEED),--first-seed $(SEED) --seeds 1,--first-seed $(FIRST) --seeds $(PERSONS_SEEDS)) $(ARGS)
 
 mutants: dev ## Break the ledger's rules one by one: each has to be noticed
 	PYTHONPATH=tests $(PY) -m simulation.ledger.mutants $(ARGS)

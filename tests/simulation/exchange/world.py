@@ -51,8 +51,8 @@ class World:
     def __init__(self, seed: int, *, plan: Plan, keep_trace: bool = False) -> None:
         self.plan = plan
         self.stores: list[DyingStore] = []
-        self.net = WatchedNet(plan.coops, seed=f"simulated exchanges {seed}", stores=self._store)
-        self.clock = Clockwork(f"exchanges {seed}", self.net.now, keep_trace=keep_trace)
+        self.net = self._make_net(seed)
+        self.clock = self._make_clock(seed, keep_trace)
         self.rng = self.clock.rng
         self.counts: dict[str, int] = {}
         self.down: set[int] = set()
@@ -69,7 +69,16 @@ class World:
         ]
         for node in self.net.nodes:
             node.do = partial(self._do, node)  # type: ignore[method-assign]
-        self.checkers = self.net.checkers = Checkers(self.net, self.members)
+        self.checkers = self.net.checkers = self._make_checkers()
+
+    def _make_net(self, seed: int) -> WatchedNet:
+        return WatchedNet(self.plan.coops, seed=f"simulated exchanges {seed}", stores=self._store)
+
+    def _make_clock(self, seed: int, keep_trace: bool) -> Clockwork:
+        return Clockwork(f"exchanges {seed}", self.net.now, keep_trace=keep_trace)
+
+    def _make_checkers(self) -> Checkers:
+        return Checkers(self.net, self.members)
 
     def _store(self, place: int) -> ExchangeStore:
         self.stores.append(DyingStore())
@@ -87,6 +96,14 @@ class World:
 
     def run(self) -> dict[str, int]:
         """Run to the end. Raises: Broken, and whatever a core raises that it must not."""
+        clock = self.clock
+        self._begin()
+        clock.run_until(clock.now_ms + self.plan.active_s * 1_000)
+        self._heal()
+        clock.run_until(clock.now_ms + SETTLE_S * 1_000)
+        return self._end()
+
+    def _begin(self) -> None:
         plan, clock = self.plan, self.clock
         self.clock.note("plan", plan)
         for place in range(plan.coops):
@@ -99,10 +116,9 @@ class World:
         for _ in range(plan.acts * max(1, plan.exchanges + 2 * plan.bundles)):
             clock.after(self._moment(), self._somebody_acts)
         self._plan_faults()
-        clock.run_until(clock.now_ms + plan.active_s * 1_000)
-        self._heal()
-        clock.run_until(clock.now_ms + SETTLE_S * 1_000)
-        self.net.now = clock.now_ms // 1_000
+
+    def _end(self) -> dict[str, int]:
+        self.net.now = self.clock.now_ms // 1_000
         self.checkers.at_the_end(self.net.now)
         return self.figures()
 
@@ -166,7 +182,7 @@ class World:
                     del self.left[place]
                     raise Died
             self.checkers.before(node, effect)
-            CoopNode.do(node, (effect,))
+            type(node).do(node, (effect,))
 
     def guarded(self, place: int, action: Callable[[], object]) -> bool:
         """Let a node do something; False when it is down, or dies of it."""
@@ -178,15 +194,18 @@ class World:
         try:
             action()
         except Died:
-            self.count("nodes died in the middle of something")
-            self.clock.note("dies", place)
-            self.down.add(place)
-            self.clock.after(self.rng.randrange(DOWN_S * 1_000), self._boot, place)
+            self._died(place)
             return False
         finally:
             self._send_off()
         self.checkers.look(node, self.net.now)
         return True
+
+    def _died(self, place: int) -> None:
+        self.count("nodes died in the middle of something")
+        self.clock.note("dies", place)
+        self.down.add(place)
+        self.clock.after(self.rng.randrange(DOWN_S * 1_000), self._boot, place)
 
     def _boot(self, place: int) -> None:
         if place not in self.down:
