@@ -251,10 +251,17 @@ def _undo(home: Home) -> None:
 )
 @base.password_option
 @click.option("--log-format", type=click.Choice(["text", "json"]), help=_("Form of the log."))
-def run(log_format: str | None) -> None:
+@click.option(
+    "--until-eof", is_flag=True, help=_("End when standard input closes, as its writer has ended.")
+)
+def run(log_format: str | None, until_eof: bool) -> None:
     from maillon.node.config import load_config
     from maillon.node.home import hold_lock
 
+    if until_eof:
+        from maillon.node.run.process import end_at_eof
+
+        end_at_eof()
     home = base.state().home
     home.require_founding()
     config = load_config(home)

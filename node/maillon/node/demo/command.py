@@ -9,7 +9,6 @@ import secrets
 import shutil
 import statistics
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from rich.text import Text
 
 from maillon.node.demo.dealing import Dealings
 from maillon.node.demo.display import GOOD, Screen, seconds
+from maillon.node.demo.leaving import Directory, heard_signals
 from maillon.node.demo.nodes import DemoFailed, running
 from maillon.node.demo.orders import Money
 from maillon.node.demo.scenario import Figures, Scenario
@@ -72,7 +72,8 @@ def demo(
     if not console.is_terminal:
         console = Console(highlight=False, record=picture is not None, width=PLAIN_WIDTH)
     screen = Screen(console, quiet=as_json)
-    root = Path(directory or tempfile.mkdtemp(prefix="maillon-demo-")).absolute()
+    own = Directory.make() if directory is None else Directory(directory.absolute())
+    root = own.path
     if directory is not None:
         if root.exists() and any(root.iterdir()):
             raise DemoFailed(
@@ -94,18 +95,18 @@ def demo(
     )
     stay = [False]
     try:
-        with running(lambda: scenario.processes, keep=lambda: stay[0]):
+        with heard_signals(), running(lambda: scenario.processes, keep=lambda: stay[0]):
             for part in scenario.parts:
                 start = time.monotonic()
                 part()
                 scenario.figures.parts_s[part.__name__] = round(time.monotonic() - start, 1)
             took = time.monotonic() - began
             stay[0] = keep and scenario.figures.agree
-    except KeyboardInterrupt:
-        if directory is None:
-            shutil.rmtree(root, ignore_errors=True)
+    except (KeyboardInterrupt, SystemExit):
+        own.remove()
         raise
     except (MaillonError, OSError) as fault:
+        own.keep()
         _failed(fault, root, chosen, as_json)
         return NOT_AGREED
     if as_json:
@@ -118,12 +119,14 @@ def demo(
     if picture is not None:
         _save_picture(console, picture)
     if not scenario.figures.agree:
+        own.keep()
         click.echo(_("The nodes do not agree. Their directories are in {path}.").format(path=root))
         return NOT_AGREED
     if stay[0]:
+        own.keep()
         _how_to_go_on(console, scenario, as_json)
     elif directory is None:
-        shutil.rmtree(root, ignore_errors=True)
+        own.remove()
         if not as_json:
             click.echo(_("To look around in it yourself: maillon demo --keep"))
     return 0

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,6 +18,7 @@ from maillon.node.cli.client import Client
 from maillon.node.demo.people import Area
 from maillon.node.home import Home
 from maillon.node.i18n import _
+from maillon.node.run.process import STAY
 from maillon.protocol.errors import LocalError
 
 # A node on a busy machine of two cores, with five others starting beside it.
@@ -99,8 +100,10 @@ class Node:
         """Start the process; it says where it stands through its local interface."""
         self._log = self.log_path.open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "maillon.node.cli", "--home", str(self.home.path), "run"],
-            stdin=subprocess.DEVNULL,
+            [sys.executable, "-m", "maillon.node.cli", "--home", str(self.home.path), "run"]
+            + ["--until-eof"],
+            # It closes when this process ends, however it ends: no node stays behind.
+            stdin=subprocess.PIPE,
             stdout=self._log,
             stderr=self._log,
             env=self._environment(),
@@ -151,7 +154,16 @@ class Node:
             self.process.wait(ENDS_WITHIN_S)
         self._closed()
 
+    def let_go(self) -> None:
+        """Let the process run on when this one has ended."""
+        if self.process is not None and self.process.stdin is not None:
+            with suppress(BrokenPipeError):
+                self.process.stdin.write(STAY)
+                self.process.stdin.close()
+
     def _closed(self) -> None:
+        if self.process is not None and self.process.stdin is not None:
+            self.process.stdin.close()
         self.process = None
         if self._log is not None:
             self._log.close()
@@ -171,6 +183,9 @@ def running(nodes: Callable[[], Sequence[Node]], *, keep: Callable[[], bool]) ->
         raise
     if not keep():
         _stop(nodes())
+        return
+    for node in nodes():
+        node.let_go()
 
 
 def _stop(nodes: Sequence[Node]) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import cast
+import signal
+import threading
+from typing import Final, cast
 
 from maillon.protocol.errors import LocalError
 
@@ -31,6 +33,29 @@ def version() -> str:
         return installed("maillon")
     except PackageNotFoundError:
         return "0"
+
+
+STAY: Final = b"\n"
+"""What a program writes to the standard input of a node that is to outlive it."""
+
+
+def end_at_eof(descriptor: int = 0) -> threading.Thread:
+    """Send this process SIGTERM once a descriptor closes: whoever started it has ended.
+
+    The kernel closes it however they ended. A byte instead ends the watch, and the process stays.
+    """
+
+    def watch() -> None:
+        try:
+            told = os.read(descriptor, 1)
+        except OSError:
+            told = b""
+        if not told:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=watch, name="until-eof", daemon=True)
+    thread.start()
+    return thread
 
 
 def notify_systemd(message: str) -> None:
