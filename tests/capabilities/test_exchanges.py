@@ -162,7 +162,7 @@ def attest(coops: Exchanges, place: int, name: str, transfer: str, about: str) -
         "payload": {
             "transfer": transfer,
             "subject": b"p".hex() + coop + about,
-            "criteria": {"politeness": 5},
+            "criteria": {"respect": 5},
             "lang": "fr",
         },
     }

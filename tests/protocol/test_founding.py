@@ -332,3 +332,16 @@ def test_a_text_of_another_sort_is_refused_with_what_it_should_begin_with() -> N
         card_from_text(INVITATION.to_text())
     with pytest.raises(TextDamaged, match="too long"):
         card_from_text("maillon-card:" + "A" * 100_000)
+
+
+def test_a_community_that_names_no_criteria_has_the_usual_three_and_else_its_own_alone() -> None:
+    none = dataclasses.replace(W.founding, criteria=())
+    assert [one.code for one in none.asked] == ["quality", "punctuality", "respect"]
+    assert all(set(one.labels) == {"en", "fr"} for one in none.asked)
+    assert none.unasked(["respect", "zzz", "quality", "qualty"]) == ["qualty", "zzz"]
+    # What stands in the document is what it was founded on: nothing is written into it.
+    assert decode_founding(none.document).criteria == ()
+    own = W.founding
+    assert own.asked == own.criteria and own.unasked(["quality", own.criteria[0].code]) == [
+        "quality"
+    ]

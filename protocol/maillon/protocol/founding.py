@@ -10,7 +10,7 @@ of one federation is nothing in another.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 
@@ -287,6 +287,23 @@ class Criterion:
     labels: Mapping[str, str]
 
 
+# What a community asks that has not said what it asks (spec/02 "The founding document").
+USUAL_CRITERIA: Final = (
+    Criterion(
+        "quality",
+        {"en": "Was the service done well?", "fr": "Le service a-t-il été bien rendu ?"},
+    ),
+    Criterion(
+        "punctuality",
+        {"en": "Was the agreed time kept?", "fr": "L'horaire convenu a-t-il été tenu ?"},
+    ),
+    Criterion(
+        "respect",
+        {"en": "Was the meeting respectful?", "fr": "La rencontre a-t-elle été respectueuse ?"},
+    ),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class LedgerTerms:
     """The terms of the accounts that charter 0 begins with (spec/06).
@@ -363,6 +380,16 @@ class Founding:
         if self.ledger is not None:
             known["ledger"] = self.ledger.as_map()
         return {**self.extra, **known}
+
+    @property
+    def asked(self) -> tuple[Criterion, ...]:
+        """Return the criteria of attestations: the document's, or the usual ones if it has none."""
+        return self.criteria or USUAL_CRITERIA
+
+    def unasked(self, marks: Iterable[str]) -> list[str]:
+        """Return those of the names of marks that are no criterion here, in order."""
+        known = {criterion.code for criterion in self.asked}
+        return sorted(name for name in marks if name not in known)
 
     def encode(self) -> bytes:
         """Return the founding document's bytes."""

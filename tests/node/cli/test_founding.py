@@ -33,6 +33,27 @@ def test_a_lone_founder_needs_one_step(ready: Run, home: Path) -> None:
     assert (again.code, again.error["code"]) == (7, "already_exists")
 
 
+def test_a_federation_says_what_evaluations_mark(ready: Run, home: Path) -> None:
+    wrong = ready("federation", "found", "--name", "Seule", "--criterion", "joy", "--json")
+    assert wrong.code != 0 and "quality" in wrong.error["hint"]
+    assert not (home / "founding.bin").exists()
+    told = ready(
+        "federation", "found", "--name", "Seule", "--json",
+        "--criterion", "joy:Était-ce un plaisir ?", "--criterion", "quality",
+    )  # fmt: skip
+    assert [one["code"] for one in told.data["criteria"]] == ["joy", "quality"]
+    assert told.data["criteria"][0]["labels"] == {"fr": "Était-ce un plaisir ?"}
+    shown = ready("federation", "show")
+    assert "joy: Était-ce un plaisir ?" in shown.out and "punctuality" not in shown.out
+
+
+def test_a_federation_that_says_nothing_has_three_plain_questions(ready: Run, home: Path) -> None:
+    assert ready("federation", "found", "--name", "Seule").code == 0
+    shown = ready("federation", "show", "--json").data
+    codes = [one["code"] for one in shown["criteria"]]
+    assert codes == ["quality", "punctuality", "respect"]
+
+
 def test_three_coops_sign_one_after_the_other(cli: Run, three: list[Path], tmp_path: Path) -> None:
     a, b, c = three
     file = str(tmp_path / "fed.maillon")

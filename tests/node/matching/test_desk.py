@@ -413,3 +413,25 @@ def test_the_thing_of_a_match_is_that_of_its_record(net: MatchNet) -> None:
     net.spread(demand, offer)
     (match,) = asked(net, demand.id).matches
     assert match.thing == thing_id(gives.author, offer.header.series).hex()
+
+
+def test_a_mark_that_the_community_does_not_ask_for_is_left_out_and_named(net: MatchNet) -> None:
+    own, far = net.member(0, "own"), net.member(1, "far")
+    gives = net.member(1, "gives")
+    marks = [
+        net.world.attestation(
+            speaker, net.deal(speaker, gives, speaker.name), gives.author,
+            criteria=criteria, text=f"Mot de {speaker.name}",
+        )
+        for speaker, criteria in ((own, {"politeness": 5, "qualty": 0}), (far, {"zzz": 0}))
+    ]  # fmt: skip
+    net.spread(*marks)
+    net.look()
+    shown = net.nodes[0].desk.reputation(gives.author.hex(), NOBODY)
+    # The records are valid and their words are shown; what nobody asked for weighs nothing.
+    assert (list(shown.criteria), shown.given) == (["politeness"], 1)
+    said = {one.text: (one.criteria, one.unasked) for one in shown.said}
+    assert said == {
+        "Mot de own": ({"politeness": 5}, ["qualty"]),
+        "Mot de far": ({}, ["zzz"]),
+    }

@@ -263,7 +263,8 @@ class ReplyOut(Struct):
 
 class SaidOut(Struct):
     """What one person said. `relation` is how their coop stands to ours; `counts` false for what a
-    newer word of the same person replaced."""
+    newer word of the same person replaced, `unasked` names marks that are left out because the
+    community has no such criterion."""
 
     id: str
     author: str
@@ -271,6 +272,7 @@ class SaidOut(Struct):
     coop_name: str
     relation: str
     criteria: dict[str, int]
+    unasked: list[str]
     text: str
     lang: str
     at: int

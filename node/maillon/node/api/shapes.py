@@ -308,12 +308,20 @@ class Coop(Struct):
     territory: list[str]
 
 
+class Criterion(Struct):
+    """What an evaluation may mark, from 0 to 5; `labels` is the question, by language."""
+
+    code: str
+    labels: dict[str, str]
+
+
 class Federation(Struct):
     name: str
     fed: str
     created: int
     quorum: int
     languages: list[str]
+    criteria: list[Criterion]
     units: list[dict[str, Any]]
     coops: list[Coop]
 

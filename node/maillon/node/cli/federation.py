@@ -10,6 +10,7 @@ import click
 from maillon.node.cli import base
 from maillon.node.cli.refounding import refound
 from maillon.node.i18n import _, ngettext
+from maillon.node.i18n import language as own_language
 
 
 @click.group(
@@ -79,6 +80,7 @@ def card(output: str | None) -> None:
           maillon federation found --name "Services de l'Ain"
           maillon federation found --name "Services de l'Ain" --quorum 2 coop-b.card coop-c.card
           maillon federation found --name SEL --unit heure:hours:Heure --limit heure=200h b.card
+          maillon federation found --name SEL --criterion quality --criterion "joy:Was it fun?"
         """
     ),
 )
@@ -128,6 +130,13 @@ def card(output: str | None) -> None:
     help=_("Accounts that a coop may have."),
 )
 @click.option("--no-accounts", is_flag=True, help=_("Keep no accounts, now or later."))
+@click.option(
+    "--criterion",
+    "criteria",
+    multiple=True,
+    metavar="CODE:QUESTION",
+    help=_("What evaluations mark, for good [quality, punctuality, respect]."),
+)
 @click.option("--language", multiple=True, default=["fr"], help=_("Languages [fr]."))
 @click.option("--output", "-o", default="federation.maillon", metavar="FILE", show_default=True)
 @click.argument("cards", nargs=-1)
@@ -141,6 +150,7 @@ def found(
     recovery_days: int,
     accounts_max: int,
     no_accounts: bool,
+    criteria: tuple[str, ...],
     language: tuple[str, ...],
     output: str,
     cards: tuple[str, ...],
@@ -157,6 +167,7 @@ def found(
         quorum=quorum,
         units=units,
         languages=list(language),
+        criteria=criteria,
         terms=None if no_accounts else terms,
     )
     if proposal.complete:
@@ -349,6 +360,15 @@ def install(file: str) -> None:
     )
 
 
+def _show_criteria(criteria: list[dict[str, Any]]) -> None:
+    """Print what evaluations mark, in the language of the commands where there is a label."""
+    click.echo(_("Evaluations mark, from 0 to 5:"))
+    for criterion in criteria:
+        labels = criterion["labels"]
+        label = labels.get(own_language()) or next(iter(labels.values()))
+        click.echo(f"  {criterion['code']}: {base.printable(label)}")
+
+
 @federation.command("show", help=_("Show the federation your node belongs to, or a proposal."))
 @click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False))
 def show(file: str | None) -> None:
@@ -369,6 +389,7 @@ def show(file: str | None) -> None:
         click.echo(f"{base.printable(data['name'])} ({data['fed']})")
         click.echo(_quorum(data["quorum"]))
         _show_ledger(data)
+        _show_criteria(data["criteria"])
         rows = [
             (
                 coop["name"],

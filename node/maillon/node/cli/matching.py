@@ -262,6 +262,10 @@ def reputation(who: str) -> None:
         for word in data["said"]:
             marks = ", ".join(f"{name} {n}" for name, n in word["criteria"].items())
             click.echo(f"{base.when(word['at'])}  {word['coop_name']}  {marks}")
+            if word["unasked"]:
+                told = _("left out, as the community has no such criterion: {names}")
+                names = ", ".join(base.printable(name) for name in word["unasked"])
+                click.echo("  " + told.format(names=names))
             if word["text"]:
                 click.echo("  " + base.printable(word["text"]))
             for answer in word["replies"]:

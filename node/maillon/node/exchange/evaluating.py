@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from maillon.node.api import exchange_requests as requests
@@ -19,6 +19,7 @@ from maillon.node.i18n import _
 from maillon.protocol.envelope import Draft, draft, sign
 from maillon.protocol.errors import LocalError
 from maillon.protocol.exchange import Exchange
+from maillon.protocol.founding import Founding
 from maillon.protocol.records import build
 from maillon.protocol.validation import longest_until, standing
 
@@ -33,6 +34,18 @@ class UnknownCriterion(LocalError):
     """A criterion is none of the community's."""
 
     code = "field"
+
+
+def require_asked(founding: Founding, marks: Iterable[str]) -> None:
+    """Refuse marks for what the community does not ask. Raises: UnknownCriterion."""
+    unknown = founding.unasked(marks)
+    if unknown:
+        names = ", ".join(criterion.code for criterion in founding.asked)
+        raise UnknownCriterion(
+            _("The community has no criterion {name}.").format(name=unknown[0]),
+            hint=_("It has: {names}.").format(names=names),
+            field="criteria",
+        )
 
 
 class Evaluating(Part):
@@ -85,14 +98,7 @@ class Evaluating(Part):
         """Draft the attestation on the other party, about the transfer between the two."""
         other = state.provider if author == state.requester else state.requester
         transfer = self._transfer(state, author, other)
-        known = [criterion.code for criterion in self._host.founding.criteria]
-        unknown = [name for name in request.criteria if known and name not in known]
-        if unknown:
-            raise UnknownCriterion(
-                _("The community has no criterion {name}.").format(name=unknown[0]),
-                hint=_("It has: {names}.").format(names=", ".join(known)),
-                field="criteria",
-            )
+        require_asked(self._host.founding, request.criteria)
         at = self._host.time()
         fields: dict[str, Any] = {
             "transfer": transfer,

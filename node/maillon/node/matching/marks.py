@@ -62,9 +62,11 @@ class Marks:
         if found.id in self._of:
             return
         subject: bytes = payload["subject"]
-        self.reputations.add(
-            Opinion(found.id, found.author, subject, dict(payload["criteria"]), found.at)
-        )
+        marks = dict(payload["criteria"])
+        for name in self._host.founding.unasked(marks):
+            # Nobody asked for it, so nothing says what it means (spec/03).
+            del marks[name]
+        self.reputations.add(Opinion(found.id, found.author, subject, marks, found.at))
         self._texts.setdefault(subject, set()).add(found.id)
         transfer: bytes = payload["transfer"]
         self._of[found.id] = (found.author, subject, transfer)

@@ -139,6 +139,7 @@ class Showing:
                 continue
             speaker = self._marks.present(by)
             fields: Any = signed.payload
+            unasked = self._host.founding.unasked(fields["criteria"])
             coop = speaker[1:33]
             shown.append(
                 shapes.SaidOut(
@@ -147,7 +148,8 @@ class Showing:
                     coop=coop.hex(),
                     coop_name=self._host.coop_name(coop),
                     relation=self._marks.reputations.relation(coop).value,
-                    criteria=dict(fields["criteria"]),
+                    criteria={n: m for n, m in fields["criteria"].items() if n not in unasked},
+                    unasked=unasked,
                     text=fields.get("text", ""),
                     lang=fields["lang"],
                     at=signed.header.at,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from maillon.node import clock
 from maillon.node.api import shapes
 from maillon.node.api.plain import payload_from_json
+from maillon.node.exchange.evaluating import require_asked
 from maillon.node.i18n import _
 from maillon.node.run.admission import missing_founders
 from maillon.node.run.register import RegisterError
@@ -72,6 +73,13 @@ def check_unit(founding: Founding, payload: Mapping[str, Any]) -> None:
         hint=_("It has: {names}.").format(names=", ".join(known) or "–"),
         field="reciprocity.unit",
     )
+
+
+def check_marks(founding: Founding, kind: str, payload: Mapping[str, Any]) -> None:
+    """Refuse an attestation of what the community does not ask. Raises: UnknownCriterion."""
+    marks: Any = payload.get("criteria") if kind == "attestation" else None
+    if isinstance(marks, Mapping):
+        require_asked(founding, cast("Mapping[str, Any]", marks))
 
 
 def require_kind(id: str, old: Signed, wanted: str, command: str) -> None:
@@ -238,6 +246,7 @@ class Authoring:
             raise LocalError(_("There is no kind {kind}.").format(kind=request.kind))
         fields = _renamed(payload_from_json(request.kind, request.payload))
         check_unit(self._node.founding, fields)
+        check_marks(self._node.founding, request.kind, fields)
         signer = self.signer(request.as_member, request.mandate)
         if request.replaces is not None:
             return self._revise(request, fields, signer)

@@ -13,7 +13,13 @@ from maillon.node.api import shapes as record_shapes
 from maillon.node.api.caller import Caller, Forbidden
 from maillon.node.api.plain import payload_from_json, payload_to_json
 from maillon.node.i18n import _
-from maillon.node.run.authoring import USUAL_DAYS, NotOurs, check_unit, require_kind
+from maillon.node.run.authoring import (
+    USUAL_DAYS,
+    NotOurs,
+    check_marks,
+    check_unit,
+    require_kind,
+)
 from maillon.node.run.returns import require_allowed_offer
 from maillon.protocol.encoding import encode
 from maillon.protocol.envelope import PURPOSE, Draft, Signed, decode_record, draft
@@ -59,6 +65,7 @@ class Devices:
         fields = payload_from_json(kind, request.payload)
         fields.pop("salt", None)
         check_unit(node.founding, fields)
+        check_marks(node.founding, request.kind, fields)
         if "kind" in fields:
             # `build` takes the kind as its first parameter.
             fields["kind_"] = fields.pop("kind")

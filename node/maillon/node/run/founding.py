@@ -24,7 +24,9 @@ from maillon.node.quorumwords import quorum_data, quorum_words
 from maillon.node.run.ledgerkeys import ensure_ledger_keys
 from maillon.protocol.errors import LocalError
 from maillon.protocol.founding import (
+    USUAL_CRITERIA,
     CoopCard,
+    Criterion,
     Founding,
     FoundingCoop,
     FoundingFile,
@@ -132,6 +134,22 @@ def parse_unit(text: str) -> Unit:
     return Unit(code, kind, 2 if kind == "credit" else 0, label or code)
 
 
+def parse_criterion(text: str, language: str) -> Criterion:
+    """Read `kindness:Was it kind?`, or one of the usual by its code. Raises: FoundingError."""
+    code, colon, label = text.partition(":")
+    usual = [criterion for criterion in USUAL_CRITERIA if criterion.code == code]
+    if usual and not label:
+        return usual[0]
+    if not code or not colon or not label.strip():
+        raise FoundingError(
+            _("The criterion {text!r} is not of the form CODE:QUESTION.").format(text=text[:80]),
+            hint=_("For example kindness:Was it kind?; or one of: {names}.").format(
+                names=", ".join(criterion.code for criterion in USUAL_CRITERIA)
+            ),
+        )
+    return Criterion(code, {language: label.strip()})
+
+
 def propose(
     home: Home,
     password: bytes,
@@ -141,6 +159,7 @@ def propose(
     quorum: int | None,
     units: Sequence[str],
     languages: Sequence[str],
+    criteria: Sequence[str] = (),
     terms: Terms | None = Terms(),
 ) -> Proposal:
     """Make a founding document of the own coop and the coops of the cards, signed by the own.
@@ -174,6 +193,7 @@ def propose(
             coops=tuple(coops.values()),
             admission_quorum=needed,
             units=known,
+            criteria=tuple(parse_criterion(text, (*languages, "fr")[0]) for text in criteria),
             languages=tuple(languages),
             ledger=None if terms is None else ledger_terms(terms, tuple(coops.values()), known),
         )
@@ -330,6 +350,7 @@ def describe(proposal: Proposal) -> dict[str, Any]:
         "created": founding.created,
         "quorum": founding.admission_quorum,
         "languages": list(founding.languages),
+        "criteria": [{"code": c.code, "labels": dict(c.labels)} for c in founding.asked],
         "units": [
             {"code": u.code, "kind": u.kind, "decimals": u.decimals, "label": u.label}
             for u in founding.units

@@ -160,6 +160,7 @@ def federation(node: Node) -> shapes.Federation:
         created=founding.created,
         quorum=founding.admission_quorum,
         languages=list(founding.languages),
+        criteria=[shapes.Criterion(c.code, dict(c.labels)) for c in founding.asked],
         units=[
             {"code": u.code, "kind": u.kind, "decimals": u.decimals, "label": u.label}
             for u in founding.units
