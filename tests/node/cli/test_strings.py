@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import os
 import re
@@ -30,6 +31,21 @@ def in_the_code() -> set[str]:
     ):
         found |= {message} if isinstance(message, str) else set(message)
     return found
+
+
+def test_no_word_is_asked_for_inside_another_string() -> None:
+    # What extracts the words to translate does not look there, and nobody would miss them.
+    hidden = [
+        f"{file.relative_to(NODE)}:{call.lineno}"
+        for file in sorted(NODE.rglob("*.py"))
+        for string in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(string, ast.JoinedStr)
+        for call in ast.walk(string)
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Name)
+        and call.func.id in ("_", "ngettext")
+    ]
+    assert hidden == []
 
 
 def french() -> Catalog:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import zipfile
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -40,18 +40,31 @@ def test_a_bundle_is_signed_by_all_reserved_by_all_and_accepted_at_once(two: Cir
     assert early["exit"] == 4
     for id in parts:
         two.shows(1, id, lambda e: e["phase"] == "opened")
-        two.coops.do(1, "exchange", "quote", id, "--amount", "20min", "--reserved", *two.reach)
+        quoted = two.coops.do(1, "exchange", "quote", id, "--amount", "20min", *two.reach)
+        assert quoted["exchange"]["quotes"][0]["reserved"], "a bundle's part is, if nothing is said"
         assert two.coops.refused(1, "exchange", "withdraw", id)["code"] == "step"
     wait_for(
         lambda: two.coops.do(0, "bundle", "show", bundle)["status"] == "reserved", "all reserved"
     )
-    assert "Agreed: all 2 parts." in two.words(0, "bundle", "accept", bundle, "--by", "Ana")
+    shown = two.words(0, "bundle", "show", bundle)
+    assert shown.count("20 min") >= 2 and "Reserved until" in shown
+    two.coops.do(0, "bundle", "reserve", bundle, "--by", "Hélène")
+    shown = two.words(0, "bundle", "show", bundle)
+    assert "Also asked for by Ana Exemple: all parts reserved" in shown
+    second = two.coops.do(0, "bundle", "show", bundle)["parts"][0]["exchange"]
+    two.coops.do(0, "exchange", "decline", second)
+    assert two.coops.do(0, "bundle", "show", bundle)["status"] == "broken"
+    shown = two.words(0, "bundle", "show", bundle)
+    assert "a part has ended" in shown and "is still asked for" in shown
+    told = two.words(0, "bundle", "accept", bundle, "--by", "Ana")
+    assert "Agreed: all 2 parts." in told and "Courses: 20 min, reserved in the accounts" in told
     for id in parts:
         two.reaches(1, id, "agreed")
 
 
 def test_the_lowest_bid_wins_and_both_nodes_compute_the_same_winner(two: Circuit) -> None:
-    closes = datetime.fromtimestamp(time.time() + CLOSES_IN_S).isoformat(timespec="seconds")
+    end_at = datetime.fromtimestamp(time.time() + CLOSES_IN_S, UTC)
+    closes = end_at.isoformat(timespec="seconds")
     made = two.coops.do(
         0, "auction", "open", "--title", "Tondre la place", "--category", "jardin",
         "--closes", closes, "--as-member", "Ana",

@@ -458,12 +458,26 @@ class BundlePartOut(Struct):
     phase: str = ""
     reserved: bool = False
     agreed: bool = False
+    terms: dict[str, Any] | None = None
+    """What the reserved quote says, or the latest that is open."""
+    mediator: Party | None = None
+
+
+class ReservationOut(Struct):
+    """What somebody here asked for of a bundle: its `exchanges`, and their `status`."""
+
+    requester: Party
+    status: str
+    exchanges: list[str]
+    until: int | None = None
 
 
 class BundleOut(Struct):
     """A bundle; `complete` once every provider has signed.
 
-    `status` of the reservation asked for: none, reserving, reserved, agreed, commit or abort.
+    `status` of the reservation asked for: none, reserving, reserved, agreed, commit, abort, or
+    broken once a part has ended, so that not all can be agreed any more. `parts` and `status` are
+    of the requester's reservation; `others` are those of others whom the caller acts for.
     """
 
     bundle: str
@@ -477,6 +491,7 @@ class BundleOut(Struct):
     decision: str = ""
     requester: Party | None = None
     until: int | None = None
+    others: list[ReservationOut] = []
 
 
 class Bundles(Struct):

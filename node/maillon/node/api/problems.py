@@ -57,6 +57,7 @@ _STATUS = {
     "too_slow": 408,
     "ambiguous": 409,
     "already_exists": 409,
+    "answered": 409,
     "duplicate": 409,
     "superseded": 409,
     "too_large": 413,

@@ -107,12 +107,18 @@ def open_(
         data,
         done=then(
             _("Opened the account of {name} ({id}).").format(
-                name=base.printable(name), id=data["account"][:8]
+                name=_whole(known, data["account"], name), id=data["account"][:8]
             ),
             data["account"],
-            base.printable(name),
+            _whole(known, data["account"], name),
         ),
     )
+
+
+def _whole(known: Directory, account: str, typed: str) -> str:
+    """Return the whole name of a person whose account it is, else what was typed."""
+    name = next((m["name"] for m in known.members() if m["person"] == account), "")
+    return base.printable(name or typed)
 
 
 def _positions(
@@ -228,8 +234,15 @@ def _show_accounts(accounts: list[dict[str, Any]]) -> None:
         # An account of a federation that only counts has no position; it is listed all the same.
         for place, position in enumerate(entry["positions"] or [None]):
             first = (holder(entry), entry["account"][:8]) if place == 0 else ("", "")
-            rows.append((*first, *_amounts(position)))
-    columns = (_("account"), _("id"), _("balance"), _("reserved"), _("can give"), _("limits"))
+            unit = "" if position is None else position["code"]
+            rows.append((*first, unit, *_amounts(position)))
+    columns = [
+        _("account"), _("id"), _("unit"), _("balance"), _("reserved"), _("can give"), _("limits"),
+    ]  # fmt: skip
+    if len({row[2] for row in rows}) < 2:
+        # Where all are in the same unit, it goes without saying.
+        del columns[2]
+        rows = [(*row[:2], *row[3:]) for row in rows]
     base.print_table(columns, rows, empty=_("There is no account yet."))
 
 

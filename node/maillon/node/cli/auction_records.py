@@ -122,8 +122,10 @@ def bidder(record: Json) -> str:
     names = known()
     if record["coop"] == names.own_coop:
         return names.name_of_key(record["by"])
+    # The person, as exchanges name them too, and not the key.
     return _("{id} of {coop}").format(
-        id=str(record["by"])[:8], coop=base.printable(record["coop_name"] or record["coop"][:8])
+        id=author(record)[66:74] or str(record["by"])[:8],
+        coop=base.printable(record["coop_name"] or record["coop"][:8]),
     )
 
 

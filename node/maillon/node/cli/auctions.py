@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from maillon.node.cli import base
+from maillon.node.cli import base, clock
 from maillon.node.cli.auction_records import (
     ROWS_MAX,
     author,
@@ -22,7 +22,7 @@ from maillon.node.cli.auction_records import (
     publish,
     related,
 )
-from maillon.node.cli.exchange_acting import amount_text, key_holder, known
+from maillon.node.cli.exchange_acting import amount_text, key_holder, known, minor
 from maillon.node.cli.offers import build_payload, publish_options
 from maillon.node.i18n import _
 
@@ -72,8 +72,9 @@ def _open(closes: str, sealed: bool, reveal_until: str | None, **given: Any) -> 
         )
     given["reciprocity"] = "auction"
     given["unit"] = known().unit(given["unit"])
-    highest, given["amount"] = given["amount"], None
     unit, given["unit"] = given["unit"], None
+    highest = None if given["amount"] is None else minor(known(), unit, given["amount"])
+    given["amount"] = None
     payload = build_payload(given)
     payload["reciprocity"] = {"kind": "auction", "unit": unit}
     if highest is not None:
@@ -196,7 +197,15 @@ def bid(
     record = demand_of(demand)
     rules = record["payload"]["auction"]
     unit = record["payload"]["reciprocity"]["unit"]
-    minor = _minor(unit, amount)
+    offered = minor(known(), unit, amount)
+    highest = record["payload"]["reciprocity"].get("amount")
+    if highest is not None and offered > highest:
+        base.fail(
+            "usage",
+            _("That is more than whoever asks would give: {most} at most.").format(
+                most=amount_text(known(), unit, highest)
+            ),
+        )
     payload: Json = {"demand": record["thing"]}
     if text:
         payload |= {"text": text, "lang": lang}
@@ -204,11 +213,11 @@ def bid(
     who = key_holder(by)
     if sealed:
         nonce = os.urandom(SECRET_BYTES)
-        hash = commitment(bytes.fromhex(record["thing"]), minor, nonce)
-        keep("bid", hash, nonce, rules["reveal_until"], who, demand=record["thing"], amount=minor)
+        hash = commitment(bytes.fromhex(record["thing"]), offered, nonce)
+        keep("bid", hash, nonce, rules["reveal_until"], who, demand=record["thing"], amount=offered)
         payload["commit"] = hash.hex()
     else:
-        payload["amount"] = minor
+        payload["amount"] = offered
     body: Json = {"kind": "bid", "payload": payload, "refs": [record["id"]]}
     data = publish(body, who, mandate)
     if sealed:
@@ -219,21 +228,9 @@ def bid(
         )
     else:
         told = _("Your bid of {amount} is in; bids are taken until {when}.").format(
-            amount=amount_text(known(), unit, minor), when=base.when(rules["closes"])
+            amount=amount_text(known(), unit, offered), when=base.when(rules["closes"])
         )
     base.emit(data, base.state().in_home(told))
-
-
-def _minor(unit: str, text: str) -> int:
-    """Return an amount in the smallest parts of its unit. Raises: LocalError."""
-    from maillon.ledger.units import UnitTable
-    from maillon.protocol.founding import Unit
-
-    for entry in known().charter()["units"]:
-        if entry["code"] == unit:
-            table = UnitTable((Unit(unit, entry["kind"], entry["decimals"], ""),))
-            return table.parse(0, text)
-    base.fail("usage", _("The federation has no unit {unit!r}.").format(unit=unit))
 
 
 @auction.command(
@@ -345,8 +342,8 @@ def award(demand: str, secret: str | None, by: str | None, mandate: str | None) 
     if not records["auction_close"]:
         base.fail(
             "step",
-            _("The auction is not closed yet."),
-            _("Close it first: maillon auction close {id}").format(id=record["id"][:8]),
+            _("The bids that take part were not named yet."),
+            _("Name them first: maillon auction close {id}").format(id=record["id"][:8]),
         )
     if rules["form"] == "sealed" and time.time() <= rules["reveal_until"]:
         base.fail(
@@ -465,8 +462,13 @@ def _show(record: Json, data: Json, result: Outcome, by_id: dict[str, Json], uni
                 amount=amount_text(names, unit, result.winner.amount),
             )
         )
+    elif not data["closed"] and clock.now().timestamp() <= rules["closes"]:
+        click.echo(_("Bids are still taken."))
     elif not data["closed"]:
-        click.echo(_("It is not closed yet."))
+        told = _(
+            "The time for bids is over; who asks has yet to name those that take part: {command}"
+        )
+        base.advise(told.format(command=f"maillon auction close {data['demand'][:8]}"))
     elif not data["awarded"]:
         click.echo(_("It is not awarded yet."))
     if result.award_right is True:

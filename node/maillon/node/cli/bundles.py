@@ -6,11 +6,13 @@ from typing import Any
 
 import click
 
-from maillon.node.cli import base, exchange_words
+from maillon.node.cli import base, exchange_terms, exchange_words
 from maillon.node.cli.exchange_acting import (
     acting_options,
     author_of,
     key_holder,
+    known,
+    price,
     principal,
     wait_option,
 )
@@ -33,7 +35,7 @@ Json = dict[str, Any]
           maillon bundle accept 61ab02c4 --by "Ana Exemple"       all are agreed, or none
 
         A bundle is listed once every provider has signed. Each part is an exchange of its own:
-        the providers quote with `maillon exchange quote ID --reserved`.
+        the providers quote with `maillon exchange quote ID`, which reserves it until the decision.
         """
     ),
 )
@@ -103,9 +105,23 @@ def _told(data: Json, done: str) -> None:
             base.advise(
                 _("  {who} reserves with: {command}").format(
                     who=exchange_words.party_name(part["provider"]),
-                    command=f"maillon exchange quote {part['exchange'][:8]} --reserved",
+                    command=f"maillon exchange quote {part['exchange'][:8]}",
                 )
             )
+    if data["status"] == "broken":
+        for part in data["parts"]:
+            if part["exchange"] and part["phase"] in ("opened", "quoted"):
+                base.advise(
+                    _("  {title} is still asked for; to end it: {command}").format(
+                        title=base.printable(part["title"]),
+                        command=f"maillon exchange decline {part['exchange'][:8]}",
+                    )
+                )
+        base.advise(
+            _("To ask for all parts anew: {command}").format(
+                command=f"maillon bundle reserve {data['bundle'][:8]}"
+            )
+        )
     if data["status"] == "reserved":
         base.advise(
             _("All parts are reserved. To accept all at once: {command}").format(
@@ -122,6 +138,7 @@ def _state(status: str) -> str:
         "agreed": _("accepted, to be decided"),
         "commit": _("agreed, all parts"),
         "abort": _("given up, all parts free"),
+        "broken": _("a part has ended: not all can be agreed any more"),
     }
     return words.get(status, status)
 
@@ -161,7 +178,7 @@ def _show(data: Json) -> None:
         (
             exchange_words.party_name(part["provider"]),
             part["title"],
-            "" if part["amount"] is None else part["amount"]["text"],
+            _price(part),
             _("signed") if part["signed"] else _("not signed"),
             exchange_words.phase_in_words(part["phase"]) if part["phase"] else "",
             part["exchange"][:8],
@@ -170,7 +187,43 @@ def _show(data: Json) -> None:
     ]
     columns = (_("provider"), _("part"), _("price"), "", _("state"), _("exchange"))
     base.print_table(columns, rows, empty="")
+    _show_terms(data)
+    if data["until"] is not None and data["status"] in ("reserving", "reserved"):
+        click.echo(_("Reserved until {when}.").format(when=base.when(data["until"])))
+    for other in data["others"]:
+        click.echo(
+            _("Also asked for by {who}: {state} ({exchanges})").format(
+                who=exchange_words.party_name(other["requester"]),
+                state=_state(other["status"]),
+                exchanges=", ".join(id[:8] for id in other["exchanges"]),
+            )
+        )
     _told(data, "")
+
+
+def _price(part: Json) -> str:
+    """Return what is given for a part: as quoted, else as the bundle said when it was published."""
+    if part["terms"] is not None:
+        return price(known(), part["terms"])
+    return "" if part["amount"] is None else str(part["amount"]["text"])
+
+
+def _show_terms(data: Json) -> None:
+    """Print what each quoted part binds to, while it can still be decided."""
+    if data["status"] not in ("reserving", "reserved"):
+        return
+    names = known()
+    for part in data["parts"]:
+        if part["terms"] is None:
+            continue
+        click.echo()
+        who = exchange_words.party_name(part["provider"])
+        click.echo(click.style(f"{base.printable(part['title'])} — {who}", bold=True))
+        sides = {"requester": data["requester"], "provider": part["provider"]}
+        terms = part["terms"]
+        rows = exchange_terms.rows(names, sides, terms, part["mediator"])
+        rows[1:1] = exchange_terms.slots_of(terms)
+        base.print_table(("", ""), [(f"  {label}", value) for label, value in rows], empty="")
 
 
 @bundle.command("sign", help=_("Sign your own part of a bundle."))
@@ -239,6 +292,7 @@ def accept(
 
     def human() -> None:
         _told(data, done)
+        _tell_prices(data)
         for part in data["parts"]:
             if part["exchange"]:
                 base.advise(
@@ -248,3 +302,15 @@ def accept(
 
     base.emit(data, human)
     return base.OK if data["status"] == "commit" else base.PARTIAL
+
+
+def _tell_prices(data: Json) -> None:
+    """Print what each part costs, and what is reserved of it in the accounts."""
+    for part in data["parts"]:
+        terms = part["terms"]
+        if terms is None:
+            continue
+        told = f"  {base.printable(part['title'])}: {price(known(), terms)}"
+        if terms.get("settle") == "hold":
+            told += ", " + _("reserved in the accounts until the work is approved")
+        click.echo(told)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import click
 
@@ -26,6 +26,19 @@ COOP_AUTHOR: Final = "63"
 AUTHOR_CHARACTERS: Final = (2 * 33, 2 * 49)
 # Payments that were asked for and are not certain yet.
 UNDER_WAY: Final = frozenset({"ordered", "waiting", "placed"})
+
+
+class Names(Protocol):
+    """Who is who and which units there are: a node's directory, or what a file took along."""
+
+    @property
+    def own_coop(self) -> str: ...
+
+    def charter(self) -> Json: ...
+
+    def members(self) -> list[Json]: ...
+
+    def coop_name(self, coop: str) -> str: ...
 
 
 def acting_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -274,7 +287,19 @@ def minutes(text: str) -> int:
         )
 
 
-def amount_text(names: Directory, code: str, amount: int) -> str:
+def minor(names: Names, code: str, text: str) -> int:
+    """Return an amount in the smallest parts of its unit. Raises: LocalError."""
+    from maillon.ledger.units import UnitTable
+    from maillon.protocol.founding import Unit
+
+    for unit in names.charter()["units"]:
+        if unit["code"] == code:
+            table = UnitTable((Unit(code, unit["kind"], unit["decimals"], ""),))
+            return table.parse(0, text)
+    base.fail("usage", _("The federation has no unit {code!r}.").format(code=code[:32]))
+
+
+def amount_text(names: Names, code: str, amount: int) -> str:
     """Return an amount in the way of its unit; as a number where the unit is not known."""
     from maillon.ledger.units import UnitTable
     from maillon.protocol.errors import MaillonError
@@ -290,7 +315,7 @@ def amount_text(names: Directory, code: str, amount: int) -> str:
     return f"{amount} {code}"
 
 
-def price(names: Directory, terms: Mapping[str, Any]) -> str:
+def price(names: Names, terms: Mapping[str, Any]) -> str:
     """Return what is given in return, in words."""
     kind = terms.get("kind")
     if kind == "gift":

@@ -58,6 +58,12 @@ def read_file(path: str) -> Json:
     return cast("Json", found)
 
 
+NAMEABLE = frozenset(
+    {"opening", "quote", "appointment", "amendment", "handover", "complaint", "cancellation"}
+)
+"""Kinds of steps that an answer can be to: what is signed shows what they say."""
+
+
 def write_file(path: str, document: Json) -> None:
     """Write a file of steps, for its owner alone: it holds what only the two sides may read."""
     from maillon.node.home import write_atomic
@@ -152,6 +158,7 @@ def draft(
         "exchange": exchange["id"],
         "title": exchange["title"],
         "items": [],
+        **_readable(exchange, path),
     }
     if take_along:
         document["transcript"] = client.get(f"{path}/transcript", raw=True)
@@ -191,6 +198,27 @@ def draft(
     told = _("Wrote {file}; nothing has happened yet. To sign it: {command}")
     command = f"maillon exchange sign {output} --key-file FILE"
     base.emit({"file": output, **document}, told.format(file=output, command=command))
+
+
+def _readable(exchange: Json, path: str) -> Json:
+    """Return what a device needs to show in words what it signs: the steps that an answer can name,
+    as they were signed, the names that this node knows, and the units."""
+    from maillon.node.cli.exchange_acting import known
+
+    client = base.state().client()
+    steps = client.get(f"{path}/transcript", raw=True)["steps"]
+    parties = [exchange[role] for role in ("requester", "provider", "payer", "mediator")]
+    parties += [quote["mediator"] for quote in exchange["quotes"]]
+    parties += [entry["to"] for entry in exchange["proposals"]]
+    try:
+        units = known().charter()["units"]
+    except LocalError:
+        units = []
+    return {
+        "named": [step["record"] for step in steps if step["kind"] in NAMEABLE],
+        "names": {p["author"]: exchange_words.party_name(p) for p in parties if p is not None},
+        "units": units,
+    }
 
 
 def _telling(path: str, order: Json, public: str) -> list[Json]:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from maillon.node.cli import base, clock, exchange_words
-from maillon.node.cli.exchange_acting import COOP_AUTHOR, amount_text, price
+from maillon.node.cli.exchange_acting import COOP_AUTHOR, Names, amount_text, price
 from maillon.node.i18n import _, ngettext
-
-if TYPE_CHECKING:
-    from maillon.node.cli.who import Directory
 
 Json = dict[str, Any]
 Rows = list[tuple[str, object]]
@@ -50,7 +47,7 @@ def mediator_in_words(mediator: Json | None, exchange: Json) -> str:
     return _("{coop} (the coop of neither side)").format(coop=name)
 
 
-def cancelling(names: Directory, terms: Mapping[str, Any]) -> str:
+def cancelling(names: Names, terms: Mapping[str, Any]) -> str:
     """Return what it costs to cancel."""
     fee = terms.get("cancel_fee")
     if not fee:
@@ -98,7 +95,7 @@ def deadlines(terms: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def rows(names: Directory, exchange: Json, terms: Json, mediator: Json | None) -> Rows:
+def rows(names: Names, exchange: Json, terms: Json, mediator: Json | None) -> Rows:
     """Return everything that terms bind to, for a table, but the appointments."""
     found: Rows = [(_("price"), price(names, terms))]
     if terms["kind"] == "amount":
@@ -147,7 +144,7 @@ def when_and_where(slot: Mapping[str, Any]) -> str:
     return f"{text}, {slot['place']}" if slot.get("place") else text
 
 
-def quote_rows(names: Directory, exchange: Json, quote: Json) -> Rows:
+def quote_rows(names: Names, exchange: Json, quote: Json) -> Rows:
     """Return everything a quote says, for a table."""
     terms: Json = quote["terms"]
     found: Rows = rows(names, exchange, terms, quote.get("mediator"))
@@ -160,14 +157,14 @@ def quote_rows(names: Directory, exchange: Json, quote: Json) -> Rows:
     return [(_("quote {id}").format(id=quote["quote"][:8]), told), *found]
 
 
-def tell_quote(names: Directory, exchange: Json, quote: Json) -> None:
+def tell_quote(names: Names, exchange: Json, quote: Json) -> None:
     """Print everything a quote says, under what was said of it."""
     base.print_table(
         ("", ""), [(f"  {a}", b) for a, b in quote_rows(names, exchange, quote)], empty=""
     )
 
 
-def tell_agreed(names: Directory, exchange: Json) -> None:
+def tell_agreed(names: Names, exchange: Json) -> None:
     """Print what both are bound to now."""
     terms: Json | None = exchange["terms"]
     if terms is None:
@@ -181,7 +178,7 @@ def tell_agreed(names: Directory, exchange: Json) -> None:
     base.print_table(("", ""), [(f"  {label}", value) for label, value in found], empty="")
 
 
-def _who(names: Directory, author: str) -> str:
+def _who(names: Names, author: str) -> str:
     """Return the name of an author as far as it is known here."""
     coop, person = author[2:66], author[66:]
     if author.startswith(COOP_AUTHOR):

@@ -26,7 +26,9 @@ Json = dict[str, Any]
           maillon group pay "Les Jardiniers" "Chloé Exemple" 1h --by "Ana Exemple"
           maillon group approve "Les Jardiniers" 61ab02c4 "Bruno Exemple"
 
-        What comes in is split between the members by their shares, once all have consented.
+        What comes in is split between the members by their shares at once, once all have
+        consented: the group's own account stays at 0, and pays only where it may go below zero:
+        maillon account limit "Les Jardiniers" 5h
         """
     ),
 )
@@ -280,12 +282,18 @@ def payments(group_: str) -> None:
 @group.command("splits", help=_("List what came in and how it was split."))
 @click.argument("group_", metavar="GROUP")
 def splits(group_: str) -> None:
-    data = base.state().client().get(f"{_path(group_)}/splits")
+    client = base.state().client()
+    path = _path(group_)
+    data = client.get(f"{path}/splits")
+    names = {part["author"]: _member(part) for part in client.get(path)["members"]}
     rows = [
         (
             base.when(entry["at"]),
             entry["text"],
-            ", ".join(f"{part['author'][66:74]} {part['text']}" for part in entry["parts"]),
+            ", ".join(
+                f"{names.get(part['author'], part['author'][66:74])} {part['text']}"
+                for part in entry["parts"]
+            ),
         )
         for entry in data["splits"]
     ]

@@ -103,8 +103,8 @@ def publish_options(kind: str) -> list[Callable[[Any], Any]]:
             type=click.Choice(["free", "gift", "count_only", "amount", "auction"]),
             help=_("What is asked or given in return [free, or amount with --amount]."),
         ),
-        click.option("--amount", type=click.IntRange(0), help=_("In minor units (minutes).")),
-        click.option("--unit", help=_("Unit of --amount, of the founding document.")),
+        click.option("--amount", metavar="AMOUNT", help=_("Such as 1h30, or 12.50 of a credit.")),
+        click.option("--unit", metavar="CODE", help=_("Which unit, where there are several.")),
         click.option("--audience", multiple=True, help=_("Whom it is for.")),
         click.option("--access", multiple=True, metavar="NAME=TEXT", help=_("A condition.")),
         click.option("--phone"),
@@ -213,6 +213,22 @@ def _doubts(payload: dict[str, Any]) -> list[str]:
     return found
 
 
+def _amount(text: str, code: str | None) -> tuple[str, int]:
+    """Return unit and minor units of an amount as people write it. Raises: LocalError."""
+    from maillon.node.cli.exchange_acting import minor
+    from maillon.protocol.errors import LocalError
+
+    known = Directory(base.state().client())
+    try:
+        unit = known.unit(code, text)
+    except LocalError as fault:
+        # A federation without accounts can name units too; the node knows them.
+        if fault.code != "no_ledger" or code is None or not text.isdecimal():
+            raise
+        return code, int(text)
+    return unit, minor(known, unit, text)
+
+
 def build_payload(given: dict[str, Any]) -> dict[str, Any]:
     """Return the payload that the options of a publish command describe."""
     payload: dict[str, Any] = {}
@@ -241,9 +257,8 @@ def build_payload(given: dict[str, Any]) -> dict[str, Any]:
         base.fail("usage", _("--unit needs an --amount."))
     if given.get("reciprocity") or given.get("amount") is not None:
         asked = {"kind": given.get("reciprocity") or "amount"}
-        for name in ("amount", "unit"):
-            if given.get(name) is not None:
-                asked[name] = given[name]
+        if given.get("amount") is not None:
+            asked["unit"], asked["amount"] = _amount(given["amount"], given.get("unit"))
         payload["reciprocity"] = asked
     payload.setdefault("reciprocity", {"kind": "free"})
     if given.get("audience"):

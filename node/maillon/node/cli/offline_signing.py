@@ -15,7 +15,7 @@ from maillon.protocol.errors import LocalError, MaillonError
 
 if TYPE_CHECKING:
     from maillon.node.cli.device_keys import DeviceKeys
-    from maillon.protocol.envelope import Draft, Header
+    from maillon.protocol.envelope import Draft, Header, Signed
 
 Json = dict[str, Any]
 
@@ -46,30 +46,117 @@ def read(document: Json, item: Json) -> str:
     if header.fed.hex() != document["fed"] or header.by.hex() != item["key"]:
         raise _damaged()
     told = [f"{exchange_words.COMMANDS.get(header.kind, header.kind)}  {document['title']}"]
-    told += [
-        f"  {name}: {_shown(value, name)}"
-        for name, value in payload.items()
-        if name not in ("salt", "exchange")
-    ]
+    named = _named(document)
+    for name, value in payload.items():
+        if name in ("salt", "exchange"):
+            continue
+        if isinstance(value, bytes) and value in named:
+            told.append(f"  {name}: {value.hex()[:16]}")
+            told += [f"    {line}" for line in _content(document, named, named[value])]
+        else:
+            told.append(f"  {name}: {_shown(value, name, document)}")
+            if name in _NAMING:
+                told.append(
+                    "    "
+                    + _("What this names is not in the file: nobody can see here what it says.")
+                )
     if header.as_:
         told.append("  " + _("under the mandate {id}").format(id=header.as_.hex()[:16]))
     return "\n".join(told)
 
 
+_NAMING = frozenset({"quote", "to", "handover"})
+"""Fields that name a step to which the one that is signed agrees."""
+
+
+class _FileNames:
+    """Who is who and which units there are, as the file says."""
+
+    own_coop = ""
+
+    def __init__(self, document: Json) -> None:
+        self._document = document
+
+    def charter(self) -> Json:
+        return {"units": self._document.get("units", [])}
+
+    def members(self) -> list[Json]:
+        return []
+
+    def coop_name(self, coop: str) -> str:
+        return _name(self._document, b"c" + bytes.fromhex(coop))
+
+
+def _named(document: Json) -> dict[bytes, Signed]:
+    """Return the steps that the file has, by their ids: those follow from the bytes themselves."""
+    from maillon.protocol.envelope import decode_record
+
+    rows = [*document.get("named", ())]
+    rows += [step["record"] for step in document.get("transcript", {}).get("steps", ())]
+    rows += [record(item) for item in document["items"] if "signature" in item and "header" in item]
+    try:
+        found = [decode_record(bytes.fromhex(row)) for row in rows]
+    except (MaillonError, ValueError, TypeError):
+        raise _damaged() from None
+    return {signed.id: signed for signed in found}
+
+
+def _name(document: Json, author: bytes) -> str:
+    """Return what the file calls an author, with the beginning of the id that cannot lie."""
+    names: Json = document.get("names", {})
+    short = (author[33:] or author[1:33]).hex()[:8]
+    name = names.get(author.hex())
+    return f"{name} ({short})" if name and short not in str(name) else str(name or short)
+
+
+def _content(document: Json, named: Mapping[bytes, Signed], signed: Signed) -> list[str]:
+    """Return what a step says that the one to be signed agrees to, a line for each."""
+    from maillon.node.api.plain import to_json
+    from maillon.node.cli import exchange_terms
+
+    payload: dict[str, Any] = dict(signed.payload or {})
+    if signed.header.kind != "quote":
+        return [
+            f"{name}: {_shown(value, name, document)}"
+            for name, value in payload.items()
+            if name not in ("salt", "exchange")
+        ]
+    opening = next((s.payload for s in named.values() if s.header.kind == "opening"), None)
+    sides: Json = {
+        role: {"coop": cast(bytes, (opening or {})[role])[1:33].hex()}
+        for role in ("requester", "provider")
+        if opening is not None
+    }
+    terms: Json = to_json(payload["terms"])
+    mediator = payload["terms"].get("mediator")
+    shown: Json | None = None
+    if mediator is not None:
+        name = _name(document, mediator)
+        shown = {"coop": mediator[1:33].hex(), "coop_name": name, "person": "", "name": name}
+    rows = exchange_terms.rows(_FileNames(document), sides, terms, shown)
+    rows[1:1] = exchange_terms.slots_of(terms)
+    rows.append((_("stands until"), base.when(payload["valid_until"])))
+    return [f"{label}: {value}" if label else f"  {value}" for label, value in rows]
+
+
 TIMES = frozenset({"time", "start", "end", "valid_until", "dtstart"})
 
 
-def _shown(value: Any, name: str = "") -> str:
+def _shown(value: Any, name: str = "", document: Json | None = None) -> str:
     if name in TIMES and isinstance(value, int):
         return base.when(value)
     if isinstance(value, bytes):
+        if document is not None and len(value) in (33, 49) and value[:1] in (b"c", b"p"):
+            return _name(document, value)
         return value.hex()
     if isinstance(value, Mapping):
         fields = cast("Mapping[str, Any]", value)
-        return ", ".join(f"{name}={_shown(inner, name)}" for name, inner in fields.items())
+        return ", ".join(
+            f"{name}={_shown(inner, name, document)}" for name, inner in fields.items()
+        )
     if isinstance(value, list):
         items: list[Any] = value  # pyright: ignore[reportUnknownVariableType]
-        return "; ".join(_shown(inner) for inner in items)
+        return "; ".join(_shown(inner, "", document) for inner in items)
     return str(value)
 
 

@@ -25,14 +25,23 @@ def read_account(account: str) -> dict[str, Any] | None:
 def how_it_stands(account: str, name: str, code: str | None = None) -> str:
     """Return a line for each unit (or the one of `code`): the balance, and what can be given."""
     entry = read_account(account)
+    positions = (entry or {"positions": []})["positions"]
+    several = len(positions) > 1
     lines = [
         _("{name} stands at {balance} and can give {available}.").format(
-            name=name, balance=position["text"], available=position["available_text"]
+            name=name,
+            balance=with_unit(position["text"], position["code"], several=several),
+            available=with_unit(position["available_text"], position["code"], several=several),
         )
-        for position in (entry or {"positions": []})["positions"]
+        for position in positions
         if code in (None, position["code"])
     ]
     return "".join(f"\n  {base.printable(line)}" for line in lines)
+
+
+def with_unit(text: str, code: str, *, several: bool) -> str:
+    """Return an amount with its unit where it could be of several."""
+    return f"{text} {code}" if several else text
 
 
 def then(done: str, account: str, name: str, code: str | None = None) -> Callable[[], str]:

@@ -10,7 +10,7 @@ import click
 from maillon.node.cli import base
 from maillon.node.cli.exchange_acting import UNDER_WAY, WAIT_S, WAIT_S_MAX, known
 from maillon.node.cli.paths import path_part
-from maillon.node.i18n import _, ngettext
+from maillon.node.i18n import _, language, ngettext
 
 Json = dict[str, Any]
 
@@ -42,8 +42,12 @@ def voucher() -> None:
     help=_(
         """Print a book of cheques for an account here. The codes are shown this once only.
 
+        FILE.html is a page for a printer, three cheques on a sheet of A4: open it in a browser and
+        print it, or make a PDF of it where there is no screen.
+
         \b
           maillon voucher book "Ana Exemple" --count 10 --max 3h -o cheques.html
+          chromium --headless --no-pdf-header-footer --print-to-pdf=cheques.pdf cheques.html
         """
     ),
 )
@@ -53,7 +57,10 @@ def voucher() -> None:
 @click.option("--unit", metavar="CODE", help=_("Which unit, where there are several."))
 @click.option("--days", type=click.IntRange(1, 1100), default=365, show_default=True)
 @click.option("--mandate", metavar="ID", help=_("A mandate on the account, whose key is here."))
-@click.option("--lang", type=click.Choice(["fr", "en"]), default="fr", help=_("Of the sheets."))
+@click.option(
+    "--lang", type=click.Choice(["fr", "en"]), default=language,
+    help=_("Of the sheets [that of this command]."),
+)  # fmt: skip
 @click.option("--output", "-o", type=click.Path(dir_okay=False), metavar="FILE.html")
 def book(
     name: str,
@@ -94,9 +101,12 @@ def book(
             )
         )  # fmt: skip
         if output is not None:
-            click.echo(_("Print {file}, then delete it: its codes are worth money.").format(
-                file=output
-            ))  # fmt: skip
+            click.echo(
+                _(
+                    "Open {file} in a browser and print it (A4, three on a sheet), then delete it: "
+                    "its codes are worth money."
+                ).format(file=output)
+            )
         else:
             rows = [(entry["number"], entry["code"]) for entry in data["vouchers"]]
             base.print_table((_("number"), _("code")), rows, empty="")
@@ -271,7 +281,12 @@ def deposit(
         raise base.refusal(data)
 
     def human() -> None:
-        if data["status"] == "certified":
+        if data["status"] == "certified" and data["repeated"]:
+            told = _(
+                "Was paid already, deposited on {when}: {amount} for {name}, cheque {number} of "
+                "{coop}. Nothing was paid anew."
+            )
+        elif data["status"] == "certified":
             told = _("Paid: {amount} for {name}, cheque {number} of {coop}.")
         else:
             told = _("Cheque {number} of {coop} for {name}, {amount}: kept, goes on by itself.")
@@ -279,9 +294,10 @@ def deposit(
             told.format(
                 amount=data["text"], name=base.printable(data["payee_name"] or place.name),
                 number=data["number"], coop=base.printable(data["coop_name"]),
+                when=base.when(data["at"]),
             )
         )  # fmt: skip
-        if data["repeated"]:
+        if data["repeated"] and data["status"] != "certified":
             click.echo(_("It was deposited before; this told what became of it."))
 
     base.emit(data, human)

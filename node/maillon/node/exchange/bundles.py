@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from maillon.node.api import exchange_requests as requests
@@ -10,7 +10,9 @@ from maillon.node.api import exchange_shapes as shapes
 from maillon.node.api.caller import Caller
 from maillon.node.api.exchange_service import PersonOptions
 from maillon.node.api.paging import page
+from maillon.node.api.plain import to_json
 from maillon.node.engine.exchange.ports import Query
+from maillon.node.engine.exchange.projecting import ENDED
 from maillon.node.engine.exchange.transcripts import said
 from maillon.node.exchange.asking import Acting, Ambiguous, NotFound, Who
 from maillon.node.exchange.part import Part
@@ -23,6 +25,19 @@ from maillon.protocol.records import thing_id
 
 BUNDLES_LISTED_MAX = 10_000
 THING_CHARACTERS_MIN = 8
+
+
+def _until(parts: Iterable[Exchange]) -> int | None:
+    """Return until when every reserved part is bound, the earliest."""
+    return min(
+        (
+            quote.valid_until
+            for state in parts
+            for quote in state.quotes
+            if quote.reserved and quote.status in ("open", "agreed")
+        ),
+        default=None,
+    )
 
 
 class NotReserved(LocalError):
@@ -225,18 +240,21 @@ class Bundles(Part):
                 found[state.provider] = state
         return [found[provider] for provider in sorted(found)]
 
-    def _requester(self, bundle: Valid, caller: Caller) -> bytes | None:
-        """Return for whom a bundle was asked here, of those the caller acts for."""
-        for row in self.core.store.find(Query(bundle=bundle.thing, limit=64)):
-            if caller.may_act_for(row.requester):
-                return row.requester
-        return None
+    def _requesters(self, bundle: Valid, caller: Caller) -> list[bytes]:
+        """Return for whom a bundle was asked here, of those the caller acts for, the latest first.
+
+        A provider of one part learns nothing here of what the others quote.
+        """
+        rows = self.core.store.find(Query(bundle=bundle.thing, limit=64))
+        asked = (row.requester for row in rows if caller.may_act_for(row.requester))
+        return list(dict.fromkeys(asked))
 
     def _show(self, bundle: Valid, caller: Caller) -> shapes.BundleOut:
         payload = said(bundle.signed)
         missing = self._missing(bundle)
         showing = self.showing
-        requester = self._requester(bundle, caller)
+        asked = self._requesters(bundle, caller)
+        requester = asked[0] if asked else None
         exchanges: dict[bytes, Exchange] = {}
         if requester is not None:
             exchanges = {part.provider: part for part in self._reservation(bundle, requester)}
@@ -245,6 +263,10 @@ class Bundles(Part):
             provider: bytes = part["provider"]
             state = exchanges.get(provider)
             quotes = () if state is None else state.quotes
+            standing = [q for q in quotes if q.status in ("open", "agreed")]
+            # The one that is reserved counts before one that is not; the latest of several.
+            said_terms = max(standing, key=lambda q: (q.reserved, q.at), default=None)
+            mediator = None if said_terms is None else said_terms.terms.get("mediator")
             parts.append(
                 shapes.BundlePartOut(
                     showing.party(provider),
@@ -256,15 +278,12 @@ class Bundles(Part):
                     "" if state is None else state.phase,
                     any(q.reserved and q.status in ("open", "agreed") for q in quotes),
                     state is not None and state.agreement is not None,
+                    None if said_terms is None else to_json(said_terms.terms),
+                    None if mediator is None else showing.party(mediator),
                 )
             )
         status, decision = self._status(list(exchanges.values()), len(parts))
-        until = [
-            quote.valid_until
-            for state in exchanges.values()
-            for quote in state.quotes
-            if quote.reserved and quote.status in ("open", "agreed")
-        ]
+        until = _until(exchanges.values())
         return shapes.BundleOut(
             bundle.thing.hex(),
             payload["title"],
@@ -276,7 +295,18 @@ class Bundles(Part):
             status,
             decision,
             None if requester is None else showing.party(requester),
-            min(until, default=None),
+            until,
+            [self._other(bundle, other, len(parts)) for other in asked[1:]],
+        )
+
+    def _other(self, bundle: Valid, requester: bytes, count: int) -> shapes.ReservationOut:
+        """Show what somebody else here asked for of the same bundle."""
+        states = self._reservation(bundle, requester)
+        return shapes.ReservationOut(
+            self.showing.party(requester),
+            self._status(states, count)[0],
+            [state.id.hex() for state in states],
+            _until(states),
         )
 
     def _status(self, parts: list[Exchange], count: int) -> tuple[str, str]:
@@ -288,6 +318,8 @@ class Bundles(Part):
                     void.id for void in part.void
                 }:
                     return str(said(signed)["outcome"]), signed.id.hex()
+        if any(part.phase in ENDED for part in parts):
+            return "broken", ""
         if len(parts) == count and all(part.reserved for part in parts):
             return "agreed", ""
         reserved = [any(q.reserved and q.status == "open" for q in p.quotes) for p in parts]

@@ -26,11 +26,13 @@ _STYLE: Final = """
 @page { size: A4; margin: 10mm }
 body { font: 14pt/1.35 "DejaVu Sans", Verdana, sans-serif; color: #000; margin: 0 }
 h1 { font-size: 18pt; margin: 0 0 3mm } h2 { font-size: 15pt; margin: 0 0 2mm }
-.cheque { border: 1px dashed #000; padding: 4mm; margin: 0 0 4mm; page-break-inside: avoid;
-  display: flex; gap: 5mm; min-height: 80mm }
+.cheque { border: 1px dashed #000; padding: 4mm; margin: 0 0 4mm; break-inside: avoid;
+  box-sizing: border-box; display: flex; gap: 5mm; height: 89mm; overflow: hidden }
 .cheque .words { flex: 1 } .cheque svg { width: 50mm; height: 50mm }
-.line { border-bottom: 1px solid #000; height: 9mm; margin: 0 0 1mm; font-size: 11pt }
-.code { font: bold 12pt monospace; word-spacing: .1em } .small { font-size: 10pt }
+.cheque .qr { width: 50mm }
+.line { border-bottom: 1px solid #000; height: 11mm; margin: 0 0 1.5mm; font-size: 11pt }
+.code { font: bold 11.5pt monospace; margin: 3mm 0 0 } .small { font-size: 10pt; margin: 2mm 0 0 }
+@media screen { body { max-width: 190mm; margin: 10mm auto } }
 table { border-collapse: collapse; width: 100% }
 th, td { border: 1px solid #000; padding: 1.5mm 2mm; text-align: left; vertical-align: top }
 """
@@ -85,27 +87,48 @@ def _fields() -> tuple[str, ...]:
 
 
 def cheques_html(cheques: Sequence[Cheque]) -> str:
-    """Return a page with all cheques of a book."""
+    """Return a page with all cheques of a book, three on each sheet of A4."""
     parts: list[str] = []
     for cheque in cheques:
+        said = _words(cheque)
         lines = "".join(f'<div class="line">{html.escape(name)} :</div>' for name in _fields())
-        most = (
-            ""
-            if not cheque.most
-            else "<br>" + html.escape(_("At most {amount}").format(amount=cheque.most))
-        )
+        most = f" – {html.escape(said.most)}" if said.most else ""
         parts.append(
             '<div class="cheque"><div class="words">'
-            f"<h2>{html.escape(cheque.coop)} – {html.escape(_('Time cheque'))}</h2>"
-            f"<div>{html.escape(_('From the account of {name}').format(name=cheque.name))}</div>"
-            f"<div><b>{html.escape(_('No. {n}').format(n=cheque.number))}</b> "
-            f"({html.escape(cheque.unit)}){most}</div>{lines}"
-            f'<div class="code">{html.escape(cheque.code)}</div>'
-            '<div class="small">'
-            f"{html.escape(_('To be deposited before {day}').format(day=day(cheque.expires)))}"
-            f"</div></div><div>{qr_svg(cheque.qr)}</div></div>"
+            f"<h2>{html.escape(said.title)}</h2>"
+            f"<div>{html.escape(said.account)}</div>"
+            f"<div><b>{html.escape(said.number)}</b> ({html.escape(cheque.unit)}){most}</div>"
+            f'{lines}<div class="code">{html.escape(cheque.code)}</div>'
+            f'</div><div class="qr">{qr_svg(cheque.qr)}'
+            f'<div class="small">{html.escape(said.until)}</div>'
+            f'<div class="small">{html.escape(said.where)}</div></div></div>'
         )
     return page(_("Time cheques"), "".join(parts))
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """The sentences of one cheque, in the language of the sheet."""
+
+    title: str
+    account: str
+    number: str
+    most: str
+    until: str
+    where: str
+
+
+def _words(cheque: Cheque) -> _Words:
+    # Each word is asked for by itself: inside of another string no translator would find it.
+    kind = _("Time cheque")
+    return _Words(
+        title=f"{cheque.coop[:32]} – {kind}",
+        account=_("From the account of {name}").format(name=cheque.name[:40]),
+        number=_("No. {n}").format(n=cheque.number),
+        most=_("At most {amount}").format(amount=cheque.most) if cheque.most else "",
+        until=_("To be deposited before {day}").format(day=day(cheque.expires)),
+        where=_("At any coop of the federation; paid once."),
+    )
 
 
 def cheques_svg(cheques: Sequence[Cheque]) -> list[str]:
@@ -131,26 +154,22 @@ def _text(x: int, y: int, size: int, words: str, more: str = "") -> str:
 
 
 def _drawn(cheque: Cheque, top: int) -> str:
+    said = _words(cheque)
     parts = [
         f'<rect x="5" y="{top + 5}" width="{_WIDTH - 10}" height="{_HEIGHT - 10}" fill="none" '
         'stroke="black" stroke-dasharray="8 6"/>',
-        _text(25, top + 48, 30, f"{cheque.coop[:32]} – {_('Time cheque')}"),
-        _text(25, top + 84, 24, _("From the account of {name}").format(name=cheque.name[:40])),
-        _text(
-            25, top + 120, 24, _("No. {n}").format(n=cheque.number) + f" ({cheque.unit})",
-            'font-weight="bold"',
-        ),
-    ]  # fmt: skip
-    if cheque.most:
-        words = _("At most {amount}").format(amount=cheque.most)
-        parts.append(_text(330, top + 120, 22, words))
+        _text(25, top + 48, 30, said.title),
+        _text(25, top + 84, 24, said.account),
+        _text(25, top + 120, 24, f"{said.number} ({cheque.unit})", 'font-weight="bold"'),
+    ]
+    if said.most:
+        parts.append(_text(330, top + 120, 22, said.most))
     for place, name in enumerate(_fields()):
         y = top + 172 + 52 * place
         parts.append(_text(25, y, 22, f"{name} :"))
         parts.append(f'<path d="M170 {y + 4} H690" stroke="black"/>')
     parts.append(_text(25, top + 378, 22, cheque.code, 'font-family="monospace"'))
-    words = _("To be deposited before {day}").format(day=day(cheque.expires))
-    parts.append(_text(25, top + 414, 20, words))
+    parts.append(_text(25, top + 414, 20, f"{said.until} – {said.where}"))
     code = segno.make(cheque.qr, error="m", micro=False)
     side = code.symbol_size(border=_QR_BORDER)[0]
     scale = 290 / side
