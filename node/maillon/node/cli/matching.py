@@ -15,6 +15,9 @@ from maillon.node.zones import USUAL
 
 Json = dict[str, Any]
 
+OWN_MAX = 1_000
+"""Own offers and demands whose titles are asked for, to say what a notice is for."""
+
 FITTING_MAX = 50
 
 
@@ -214,6 +217,7 @@ def notices(person: str, all_: bool) -> None:
     client = base.state().client()
     who = known().person(person)
     data = client.get("/v1/notices", person=who, unseen=None if all_ else True)
+    reasons = _reasons(who, data["notices"])
     rows = [
         (
             entry["record"][:12],
@@ -222,13 +226,35 @@ def notices(person: str, all_: bool) -> None:
             entry["coop_name"],
             entry["urgency"],
             base.when(entry["at"]),
+            reasons.get(entry["source_id"], entry["source_id"][:8]),
         )
         for entry in data["notices"]
     ]
-    columns = (_("id"), _("kind"), _("title"), _("coop"), _("urgency"), _("since"))
+    columns = (
+        _("id"), _("kind"), _("title"), _("coop"), _("urgency"), _("since"), _("fits"),
+    )  # fmt: skip
     base.emit(data, lambda: base.print_table(columns, rows, empty=_("Nothing is new.")))
     if data["notices"]:
         client.post("/v1/notices/seen", {"person": who})
+
+
+def _reasons(person: str, notices: list[Json]) -> dict[str, str]:
+    """Return for which search or record each notice is, by the id of its source."""
+    client = base.state().client()
+    sources = {entry["source"] for entry in notices}
+    found: dict[str, str] = {}
+    if "search" in sources:
+        for search in client.get("/v1/searches", person=person)["searches"]:
+            words = search["name"] or search["query"]["q"] or search["id"][:8]
+            found[search["id"]] = _("search “{words}”").format(words=words)
+    if "record" in sources:
+        for kind in ("demand", "offer"):
+            told = _("demand “{title}”") if kind == "demand" else _("offer “{title}”")
+            asked = {"kind": kind, "mine": True, "limit": OWN_MAX}
+            for record in client.get("/v1/records", **asked)["records"]:
+                title = (record["payload"] or {}).get("title", "")
+                found[record["thing"]] = told.format(title=title)
+    return found
 
 
 # --- what is said of somebody -------------------------------------------------------------------
