@@ -76,7 +76,10 @@ class Depositing:
             row = self._cheques.find(number, secret, whole)
             wanted = Presented(to, unit, amount, request.date)
             outcome = await self._cheques.present(row, wanted, request.wait_s)
-            return self._told(outcome, wanted)
+            told = self._told(outcome, wanted)
+            if outcome.repeated and row["at"]:
+                told.at = row["at"]
+            return told
         if to.coop != self._host.coop:
             raise NotPossible(
                 _("A cheque of another coop is deposited on an account of your own."),
@@ -84,10 +87,13 @@ class Depositing:
         code = self._accounts.showing.code(unit)
         record = self._record(coop, number, secret, payee, code, amount, request.date, signed)
         key = deposit_key(coop, number, secret)
+        before = self._disk.row("SELECT status FROM deposit WHERE key = ?", key)
         self._keep(key, coop, number, record, code, amount, to.account, request.date)
         with trio.move_on_after(max(request.wait_s, 0.001)):
             await self._ask(key)
-        return self._shown(self._row(key))
+        told = self._shown(self._row(key))
+        told.repeated = before is not None and before["status"] != "refused"
+        return told
 
     def _read(self, request: shapes.DepositRequest) -> tuple[bytes, int, bytes, Voucher | None]:
         if (request.voucher is None) == (request.code is None):
