@@ -458,6 +458,11 @@ def _erased(stage: Stage) -> list[dict[str, object]]:
     stage.place("Cleo pays back what she has", 1, world.sign("cleo", everything, seq=90))
     stage.arrive("Ana is credited", 0)
     stage.place("Cleo's account is closed", 1, Close(cleo.account))
+    stage.entry("a closed account is closed again", "account_closed", Close(cleo.account), 1)
+    stage.entry("a closed account is given a limit", "account_closed",
+                Limit(cleo.account, HOURS, 5, 5), 1)  # fmt: skip
+    stage.entry("a closed account pays", "account_closed",
+                Intra(world.sign("cleo", world.payment("ana", 1), seq=91)), 1)  # fmt: skip
     written = {(step.chain, step.h): n for n, step in enumerate(_blocks(stage))}
     world.disk.commit(erase(world.book, cleo.coop, cleo.account))
     listed: list[dict[str, object]] = []

@@ -175,6 +175,16 @@ def vectors(rng: random.Random) -> dict[str, object]:
         ("facts that are a list", [2, "waiting", "", "", [], b"", b""], "malformed"),
         ("another type", [1, "waiting", "", "", {}, b"", b""], "malformed"),
     ]
+    asks: list[tuple[str, Any, str]] = [
+        ("a record", [1, b"a record"], "ok"),
+        ("an empty record", [1, b""], "ok"),
+        ("another type", [2, b"a record"], "malformed"),
+        ("a type that is true", [True, b"a record"], "malformed"),
+        ("a record in text", [1, "a record"], "malformed"),
+        ("one part", [1], "malformed"),
+        ("three parts", [1, b"a record", 0], "malformed"),
+        ("a map", {"record": b"a record"}, "malformed"),
+    ]
     return {
         "persons.json": {
             "vouchers": [_voucher(one) for one in many],
@@ -190,6 +200,11 @@ def vectors(rng: random.Random) -> dict[str, object]:
                 }
             ],
             "tickets": _tickets(),
+            "asks": [
+                {"name": what, "frame": encode(parts), "expect": expect}
+                | ({"record": parts[1]} if expect == "ok" else {"rule": "voucher_ask"})
+                for what, parts, expect in asks
+            ],
             "answers": [
                 {"name": what, "frame": encode(parts), "expect": expect}
                 for what, parts, expect in answers

@@ -16,10 +16,10 @@ from maillon.protocol.claims import (
     device_body,
     ticket_from_text,
 )
-from maillon.protocol.errors import MaillonError
+from maillon.protocol.errors import MaillonError, Malformed
 from maillon.protocol.keys import verify
 from maillon.protocol.refs import debt_ref, split_ref
-from maillon.protocol.voucherframes import decode_answer
+from maillon.protocol.voucherframes import decode_answer, decode_ask, encode_ask
 from maillon.protocol.vouchers import (
     Voucher,
     decode_voucher,
@@ -100,6 +100,18 @@ def test_a_ticket_is_taken_or_refused_as_the_vector_says(vector: dict[str, Any])
     with pytest.raises(MaillonError) as caught:
         decode_ticket(data).verify()
     assert caught.value.code == vector["expect"]
+
+
+@pytest.mark.parametrize("vector", cases("persons.json", "asks"))
+def test_a_question_is_read_or_refused_as_the_vector_says(vector: dict[str, Any]) -> None:
+    frame = bytes.fromhex(vector["frame"])
+    if vector["expect"] == "ok":
+        assert decode_ask(frame).hex() == vector["record"]
+        assert encode_ask(bytes.fromhex(vector["record"])) == frame
+        return
+    with pytest.raises(Malformed) as caught:
+        decode_ask(frame)
+    assert (caught.value.code, caught.value.rule) == (vector["expect"], vector["rule"])
 
 
 @pytest.mark.parametrize("vector", cases("persons.json", "answers"))

@@ -77,6 +77,14 @@ export function secretOf(number, text) {
   return secret
 }
 
+/** The record that a deposit's frame brings. */
+export function readAsk(frame) {
+  const value = decode(frame, 65536)
+  if (!Array.isArray(value) || value.length !== 2 || value[0] !== 1) refuse('malformed', 'voucher_ask')
+  if (!(value[1] instanceof Uint8Array)) refuse('malformed', 'voucher_ask')
+  return value[1]
+}
+
 export function readAnswer(frame) {
   const value = decode(frame, 8192)
   if (!Array.isArray(value) || value.length !== 7 || value[0] !== 2) refuse('malformed')

@@ -540,6 +540,7 @@ const FILES = {
       return { body: hex(persons.approval(said, vector.until, by, signature)) }
     })
     run(file, 'tickets', all.tickets, ({ text }) => ({ ticket: hex(persons.readTicket(text)) }))
+    run(file, 'asks', all.asks, ({ frame }) => ({ record: hex(Buffer.from(persons.readAsk(bytes(frame)))) }))
     run(file, 'answers', all.answers, ({ frame }) => void persons.readAnswer(bytes(frame)))
     const { split, debt } = all.refs
     run(file, 'split', [split], (one) => ({ ref: hex(persons.splitRef(...parts(one, 'transfer', 'member'))) }))
