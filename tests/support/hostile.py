@@ -239,7 +239,7 @@ class Hostile:
                 has = cast("Json", given).get(name) if isinstance(given, dict) else None
                 found.update({(name, *rest): None for rest in self._places(kind, has, seen)})
         elif schema.get("type") == "array":
-            items: list[Any] = given if isinstance(given, list) and given else [None]
+            items = _items(given)
             found[()] = None
             for rest in self._places(schema.get("items", {}), items[0], seen):
                 found[(0, *rest)] = None
@@ -251,6 +251,12 @@ class Hostile:
 
 
 Place = tuple[str | int, ...]
+
+
+def _items(value: Any) -> list[Any]:
+    """Return a list as it is, one of nothing for what is none or empty."""
+    found: list[Any] = value if isinstance(value, list) else []  # pyright: ignore[reportUnknownVariableType]  # of a body
+    return found or [None]
 
 
 def _open(given: Any) -> Iterator[Place]:
@@ -269,7 +275,7 @@ def _set(body: Any, place: Place, value: Any) -> Any:
         return value
     name, rest = place[0], place[1:]
     if isinstance(name, int):
-        items: list[Any] = body if isinstance(body, list) and body else [None]
+        items = _items(body)
         return [_set(items[0], rest, value), *items[1:]]
     fields = cast("Json", body) if isinstance(body, dict) else {}
     return {**fields, name: _set(fields.get(name), rest, value)}

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from maillon.protocol.envelope import draft, sign
 from maillon.protocol.keys import SealingKey, SigningKey
+from maillon.protocol.records import build
+from maillon.protocol.records.kind import random_series
 from support.nodes import TestNode, nodes
 
 KEY = SigningKey.from_seed(b"\x31" * 32)
@@ -32,6 +36,11 @@ def member(node: TestNode, name: str, **more: Any) -> str:
     )
     assert answer.status_code == 201, answer.text
     return str(answer.json()["person"])
+
+
+def offer() -> dict[str, Any]:
+    """Return the payload of an offer for hours."""
+    return dict(build("offer", salt=bytes(16), **{**OFFER, "reciprocity": HOURS}))
 
 
 def offers(node: TestNode) -> list[Any]:
@@ -90,5 +99,19 @@ def test_a_device_is_drafted_no_such_offer_and_brings_none(node: TestNode) -> No
     }
     brought = node.http.post("/v1/records/signed", json=signed)
     assert brought.json()["code"] == "provider_status", brought.text
+    # What is no offer at all is refused as that.
+    no_tariffs: list[Any] = [
+        [1], [{"audience": [], "reciprocity": 7}], [{"reciprocity": {"kind": []}}], 7,
+    ]  # fmt: skip
+    status, now = node.get("/v1/status"), int(time.time())
+    for tariffs in no_tariffs:
+        made = draft(
+            "offer", {**offer(), "tariffs": tariffs}, by=KEY.public, at=now, until=now + 900,
+            fed=bytes.fromhex(status["fed"]), coop=bytes.fromhex(status["coop"]),
+            series=random_series("offer", bytes(16)),
+        )  # fmt: skip
+        record = sign(made, KEY).encode().hex()
+        brought = node.http.post("/v1/records/signed", json={"record": record})
+        assert brought.status_code == 422 and brought.json()["code"] == "schema", brought.text
     assert node.http.post("/v1/drafts", json=request).json()["code"] == "provider_status"
     assert offers(node) == before

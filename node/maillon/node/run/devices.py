@@ -24,7 +24,14 @@ from maillon.node.run.returns import require_allowed_offer
 from maillon.protocol.encoding import encode
 from maillon.protocol.envelope import PURPOSE, Draft, Signed, decode_record, draft
 from maillon.protocol.errors import LocalError
-from maillon.protocol.records import DAY_S, KINDS, WITHDRAWAL, build, thing_id
+from maillon.protocol.records import (
+    DAY_S,
+    KINDS,
+    WITHDRAWAL,
+    build,
+    check_payload,
+    thing_id,
+)
 from maillon.protocol.validation import longest_until
 
 if TYPE_CHECKING:
@@ -157,8 +164,9 @@ class Devices:
             raise NotOurs(_("Bring it to the node of the coop that it names."))
         self._require_key(caller, header.by)
         author = node.engine.view.author_of(header, signed.id)
-        if author is not None:
-            require_allowed_offer(node, header.kind, signed.payload or {}, author)
+        if author is not None and header.kind == "offer" and signed.payload is not None:
+            check_payload(KINDS[header.kind], signed.payload)
+            require_allowed_offer(node, header.kind, signed.payload, author)
         node.submit(signed.encode())
         author = node.engine.view.author_of(header, signed.id)
         thing = b"" if author is None else thing_id(author, header.series)

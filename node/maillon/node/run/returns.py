@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 from maillon.ledger.units import UnitTable
 from maillon.node.i18n import _
@@ -37,13 +37,12 @@ def require_allowed_offer(node: Node, kind: str, fields: Mapping[str, Any], auth
         # The charter may have added some since.
         table = UnitTable(node.ledger.runner.machine.book.charter.latest.units)
         kinds |= {unit.code: unit.kind for unit in table}
-    asked = [
-        fields.get("reciprocity"),
-        *(t.get("reciprocity") for t in fields.get("tariffs") or []),
-    ]
+    tariffs = cast("Sequence[Mapping[str, Any]]", fields.get("tariffs") or ())
+    asked: list[Any] = [fields.get("reciprocity")]
+    asked += [tariff.get("reciprocity") for tariff in tariffs]
     for terms in asked:
         if isinstance(terms, Mapping) and "kind" in terms:
-            returns = given(terms, kinds)
+            returns = given(cast("Mapping[str, Any]", terms), kinds)
             for status in statuses:
                 if returns in rules[status]:
                     raise _refused(status, returns, rules[status])
