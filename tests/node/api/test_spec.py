@@ -124,6 +124,48 @@ def test_every_code_that_a_client_meets_is_in_the_specification() -> None:
     assert missing == set()
 
 
+def test_every_list_ends_with_null_and_by_nothing_else(node: ApiNode) -> None:
+    document = node.http.get("/v1/openapi.json").json()
+    schemas: dict[str, Any] = document["components"]["schemas"]
+    routes: dict[str, str] = {}
+    for path, methods in document["paths"].items():
+        query = {entry["name"] for entry in methods.get("get", {}).get("parameters", ())}
+        if "after" in query:
+            answer = methods["get"]["responses"]["200"]["content"]
+            named = answer.get("application/json", {}).get("schema", {}).get("$ref", "")
+            routes[path] = named.rpartition("/")[2]
+    assert len(routes) > 12
+    # Arrivals and events are counted, and never at an end: they go on with a number, and say so.
+    counted = {"/v1/arrivals", "/v1/events"}
+    wrong: dict[str, Any] = {}
+    for path, name in routes.items():
+        if path in counted:
+            continue
+        field: dict[str, Any] = schemas.get(name, {}).get("properties", {}).get("next", {})
+        kinds = sorted(str(one.get("type")) for one in field.get("anyOf", ()))
+        if kinds != ["null", "string"] or field.get("default") is not None:
+            wrong[path] = field
+    assert wrong == {}
+    # What a list calls `next` is that everywhere, whatever route answers it.
+    for name, schema in schemas.items():
+        field = schema.get("properties", {}).get("next", {})
+        if field and field.get("type") != "integer":
+            assert "null" in {one.get("type") for one in field.get("anyOf", ())}, name
+            assert field.get("default") is None, name
+
+
+def test_a_short_list_says_null_at_its_end(node: ApiNode) -> None:
+    document = node.http.get("/v1/openapi.json").json()
+    said: dict[str, Any] = {}
+    for path, methods in document["paths"].items():
+        query = {entry["name"] for entry in methods.get("get", {}).get("parameters", ())}
+        if "after" in query and "{" not in path and path not in ("/v1/arrivals", "/v1/events"):
+            answer = node.operator.get(path)
+            if answer.status_code == 200:
+                said[path] = answer.json()["next"]
+    assert len(said) > 10 and set(said.values()) == {None}, said
+
+
 def test_every_route_is_described_with_an_example_that_fits_its_type(node: ApiNode) -> None:
     import jsonschema_rs
 
