@@ -189,7 +189,7 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o600, replace: bool = 
             except FileExistsError:
                 raise AlreadyExists(
                     _("{path} exists already and was left as it is.").format(path=path),
-                    hint=_("Move it away first, or choose another directory with --home."),
+                    hint=_("Move it away first, or choose another place with --output or --home."),
                 ) from None
     finally:
         with contextlib.suppress(FileNotFoundError):

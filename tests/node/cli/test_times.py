@@ -36,6 +36,16 @@ def shown(text: str) -> str:
         ("2026-04-02", "04-02 00:00 04-03 00:00"),
         ("2026-04-02 14:00-16:00", "04-02 14:00 04-02 16:00"),
         ("2026-04-02T14:30", "04-02 14:30 04-02 15:30"),
+        ("2026-04-02 14:30", "04-02 14:30 04-02 15:30"),
+        ("tomorrow 9h", "03-26 09:00 03-26 10:00"),
+        # A span, and no zone sixteen hours behind UTC.
+        ("2026-04-02T14:30-16:00", "04-02 14:30 04-02 16:00"),
+        ("2026-04-02t02:00-05:00", "04-02 02:00 04-02 05:00"),
+        ("2026-04-02T14:30+02:00", "04-02 14:30 04-02 15:30"),
+        ("2026-04-02T14:30/2026-04-02T16:00", "04-02 14:30 04-02 16:00"),
+        # It is Wednesday, 15:40: what is over today is meant for the next one.
+        ("we 17:00-18:00", "03-25 17:00 03-25 18:00"),
+        ("we 09:00-10:00", "04-01 09:00 04-01 10:00"),
         ("2026-04-02T14:30Z", "04-02 16:30 04-02 17:30"),
         ("2026-04-02/2026-04-04", "04-02 00:00 04-05 00:00"),
         # The night in which the clocks go forward.
@@ -48,7 +58,18 @@ def test_a_time_is_read_as_people_mean_it(text: str, span: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "someday", "2026-13-01", "sa 12:00-09:00", "sa 25:00-26:00", "2026-04-04/2026-04-02", "/"],
+    [
+        "",
+        "someday",
+        "2026-13-01",
+        "sa 12:00-09:00",
+        "sa 25:00-26:00",
+        "2026-04-04/2026-04-02",
+        "/",
+        "2026-04-02T14:30-03:00",
+        "2026-04-02T14:30+17:00",
+        "2026-04-02T14:30+14:30",
+    ],
 )
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - the sentence is the command's
@@ -76,6 +97,10 @@ def test_no_text_breaks_the_reader_of_times(text: str) -> None:
         ("2026-04-02T14:30", False, "04-02 14:30"),
         ("2026-04-02T14:30", True, "04-02 14:30"),
         ("tomorrow", False, "03-27 00:00"),
+        ("tomorrow 14:00", False, "03-26 14:00"),
+        # Over the night in which the clocks go forward: the same time four days on, or 96 hours on.
+        ("4d", False, "03-29 15:40"),
+        ("96h", False, "03-29 16:40"),
     ],
 )
 def test_a_moment_is_a_time_a_day_or_a_span_from_now(text: str, start: bool, moment: str) -> None:
@@ -83,7 +108,9 @@ def test_a_moment_is_a_time_a_day_or_a_span_from_now(text: str, start: bool, mom
     assert f"{at:%m-%d %H:%M}" == moment
 
 
-@pytest.mark.parametrize("text", ["", "d", "30x", "-3d", "999999d", "soon"])
+@pytest.mark.parametrize(
+    "text", ["", "d", "30x", "-3d", "999999d", "soon", "2026-04-02T14:30-16:00", "tomorrow 9h-10h"]
+)
 def test_what_is_no_moment_is_refused(text: str) -> None:
     with pytest.raises((ValueError, OverflowError)):
         parse_moment(text, NOW)

@@ -136,7 +136,7 @@ class GuaranteeOut(Struct):
     closed_text: str = ""
 
 
-class SaidOut(Struct):
+class WordsOut(Struct):
     """Words of a step: a message, a complaint, a reason; `amount`: what it proposes or decides."""
 
     step: str
@@ -155,7 +155,7 @@ class SaidOut(Struct):
     counts: bool = True
 
 
-class ProposalOut(Struct):
+class WaitingOut(Struct):
     """What waits for an answer: `step` is the one that a consent names in `to`.
 
     `outcome` is what silence until `until` means: refused or consented. `slots` are appointments
@@ -294,9 +294,9 @@ class Exchange(Struct):
     successors: list[str] = []
     """Exchanges that a handover of this one opened."""
     notices: list[str] = []
-    proposals: list[ProposalOut] = []
+    proposals: list[WaitingOut] = []
     """What waits for an answer."""
-    said: list[SaidOut] = []
+    said: list[WordsOut] = []
     """The latest words of both sides; the transcript has all of them."""
     expected: Money | None = None
     """What an acceptance of everything would make due now."""

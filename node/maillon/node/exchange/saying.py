@@ -51,10 +51,10 @@ class Saying:
             return self._showing.party(b"c" + header.coop)
         return self._showing.party(b"p" + header.coop + info.person)
 
-    def said(self, state: Exchange) -> list[shapes.SaidOut]:
+    def said(self, state: Exchange) -> list[shapes.WordsOut]:
         """Return the words of both sides, in the order in which they count."""
         void = {entry.id for entry in state.void}
-        found: list[shapes.SaidOut] = []
+        found: list[shapes.WordsOut] = []
         for row, signed in self._records(state):
             payload = said(signed)
             kind = signed.header.kind
@@ -65,7 +65,7 @@ class Saying:
             if not text and not late and kind not in ("complaint", "mediation"):
                 continue
             found.append(
-                shapes.SaidOut(
+                shapes.WordsOut(
                     step=signed.id.hex(),
                     kind=kind,
                     at=signed.header.at,
@@ -95,7 +95,7 @@ class Saying:
                 return self._showing.money(payload[name], state.due.unit)
         return None
 
-    def proposals(self, state: Exchange) -> list[shapes.ProposalOut]:
+    def proposals(self, state: Exchange) -> list[shapes.WaitingOut]:
         """Return what waits for an answer, the oldest first."""
         terms = state.terms
         if terms is None:
@@ -125,12 +125,12 @@ class Saying:
     def _proposal(
         self, state: Exchange, id: bytes, kind: str, by: bytes, at: int, payload: Mapping[str, Any],
         until: int | None, outcome: str,
-    ) -> shapes.ProposalOut:  # fmt: skip
+    ) -> shapes.WaitingOut:  # fmt: skip
         adds: Mapping[str, Any] = payload.get("adds", {})
         slots: list[Mapping[str, Any]] = list(payload.get("slots", ())) + list(adds.get("when", ()))
         task = payload.get("task")
         to = payload.get("to")
-        return shapes.ProposalOut(
+        return shapes.WaitingOut(
             step=id.hex(),
             kind=kind,
             at=at,
