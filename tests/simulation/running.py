@@ -1,6 +1,7 @@
 """Run seeds of a simulator, several at once, and say what became of them.
 
-The simulators of ledgers, letters and exchanges differ in their worlds and share this.
+The simulators of ledgers, letters, exchanges and affairs of persons differ in their worlds and
+share this.
 """
 
 from __future__ import annotations
@@ -68,6 +69,11 @@ def run_many(simulate: Callable[[int], Result], seeds: range, jobs: int) -> Iter
         yield from pool.map(simulate, seeds, chunksize=8)
 
 
+def _nothing(totals: dict[str, int]) -> str:
+    """Say nothing more."""
+    return ""
+
+
 def command(
     module: str,
     what: str,
@@ -75,8 +81,12 @@ def command(
     simulate: Callable[[int], Result],
     traced: Callable[[int], Result],
     arguments: list[str] | None,
+    besides: Callable[[dict[str, int]], str] = _nothing,
 ) -> int:
-    """Run the seeds that the command line asks for; the exit status is 1 when one fails."""
+    """Run the seeds that the command line asks for; the exit status is 1 when one fails.
+
+    `besides` says more of the totals in the first line, and may take what it says out of them.
+    """
     parser = argparse.ArgumentParser(prog=module, description=doc)
     parser.add_argument("--seeds", type=int, default=200, help="how many")
     parser.add_argument("--first-seed", "--seed", type=int, default=0, dest="first")
@@ -104,7 +114,8 @@ def command(
             shown = time.monotonic()
             rate = count / (shown - began)
             print(f"… {count} of {len(seeds)} seeds, {rate:.1f} a second", file=sys.stderr)
-    print(f"{what} simulated: {len(seeds)} seeds")
+    more = besides(totals)
+    print(f"{what} simulated: {len(seeds)} seeds{more}")
     for name in sorted(totals):
         print(f"  {name:52} {totals[name]:>10}")
     print(f"{len(seeds)} seeds, {len(failed)} failed" + (f": {failed[:20]}" if failed else ""))

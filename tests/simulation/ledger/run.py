@@ -6,32 +6,18 @@ the end of its trace, and the command that runs it again; the exit status is 1 t
 
 from __future__ import annotations
 
-import argparse
 import sys
-import time
-import traceback
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from random import Random
 from typing import Any
 
 from simulation.ledger.plan import Plan
 from simulation.ledger.world import World
+from simulation.running import Result, command, outcome, replay_command, run_many
 
-PROGRESS_S = 20.0
-
-
-@dataclass(frozen=True)
-class Result:
-    """What became of a seed: its digest and figures, or how it failed."""
-
-    seed: int
-    digest: str
-    figures: dict[str, int]
-    broken: str = ""
-    """The promise that does not hold, in a line; empty when all do."""
-    trace: str = ""
+MODULE = "simulation.ledger.run"
 
 
 def simulate(
@@ -46,69 +32,26 @@ def simulate(
             approvals=min(plan.approvals, plan.coops),
             writing=min(plan.writing, plan.coops),
         )
-    world = World(seed, plan=plan, keep_trace=keep_trace)
-    try:
-        figures = world.run()
-    except Exception as fault:
-        told = "".join(traceback.format_exception(fault))
-        trace = "\n".join([*(world.clock.trace or []), told])
-        broken = f"{type(fault).__name__}: {fault}"
-        return Result(seed, world.clock.digest(), world.figures(), broken, trace)
-    return Result(seed, world.clock.digest(), figures, "", "\n".join(world.clock.trace or []))
+    return outcome(seed, World(seed, plan=plan, keep_trace=keep_trace))
 
 
-def replay(seed: int) -> str:
-    """Return the command that runs a seed again."""
-    return f"PYTHONPATH=tests python -m simulation.ledger.run --first-seed {seed} --seeds 1 --trace"
+replay = partial(replay_command, MODULE)
 
 
 def many(seeds: range, jobs: int) -> Iterator[Result]:
     """Run seeds, several at once, and yield their results in order."""
-    if jobs <= 1:
-        yield from map(simulate, seeds)
-        return
-    with ProcessPoolExecutor(jobs) as pool:
-        yield from pool.map(simulate, seeds, chunksize=8)
+    return run_many(simulate, seeds, jobs)
+
+
+def node_hours(totals: dict[str, int]) -> str:
+    """Take the time that nodes ran out of the totals, and say it."""
+    return f", {totals.pop('node seconds', 0) / 3_600:.1f} node-hours"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run seeds and print what became of them."""
-    parser = argparse.ArgumentParser(prog="simulation.ledger.run", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=200, help="how many")
-    parser.add_argument("--first-seed", "--seed", type=int, default=0, dest="first")
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--trace", action="store_true", help="print every event")
-    parser.add_argument("--digests", action="store_true", help="print each seed's digest")
-    options = parser.parse_args(arguments)
-    seeds = range(options.first, options.first + options.seeds)
-    results = (
-        (simulate(seed, keep_trace=True) for seed in seeds)
-        if options.trace
-        else many(seeds, options.jobs)
-    )
-    totals: dict[str, int] = {}
-    failed: list[int] = []
-    began = shown = time.monotonic()
-    for count, result in enumerate(results, 1):
-        if options.digests:
-            print(result.seed, result.digest)
-        if result.broken:
-            failed.append(result.seed)
-            print(f"seed {result.seed}: {result.broken}\nreplay: {replay(result.seed)}", flush=True)
-        if options.trace:
-            print(result.trace)
-        for name, figure in result.figures.items():
-            totals[name] = totals.get(name, 0) + figure
-        if time.monotonic() - shown > PROGRESS_S:
-            shown = time.monotonic()
-            rate = count / (shown - began)
-            print(f"… {count} of {len(seeds)} seeds, {rate:.1f} a second", file=sys.stderr)
-    seconds = totals.pop("node seconds", 0)
-    print(f"ledgers simulated: {len(seeds)} seeds, {seconds / 3_600:.1f} node-hours")
-    for name in sorted(totals):
-        print(f"  {name:52} {totals[name]:>10}")
-    print(f"{len(seeds)} seeds, {len(failed)} failed" + (f": {failed[:20]}" if failed else ""))
-    return 1 if failed else 0
+    traced = partial(simulate, keep_trace=True)
+    return command(MODULE, "ledgers", __doc__, simulate, traced, arguments, node_hours)
 
 
 if __name__ == "__main__":
