@@ -46,7 +46,7 @@ STATEFUL = {
 
 def everything(value: Any) -> Iterator[Any]:
     yield value
-    inside: list[Any] = value if isinstance(value, list) else []
+    inside: list[Any] = value if isinstance(value, list) else []  # pyright: ignore[reportUnknownVariableType]
     if isinstance(value, dict):
         inside = list(cast("dict[str, Any]", value).values())
     for one in inside:
