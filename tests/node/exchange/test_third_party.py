@@ -445,3 +445,30 @@ def test_a_node_put_back_does_not_order_again_what_it_has_forgotten(commons: boo
     with pytest.raises(NotAllowed, match="already"):
         third.consent(note)
     assert third.node.snapshot() == before and len(third.taken()) == 1
+
+
+def test_of_a_service_that_recurs_each_session_is_asked_for_and_consented_to() -> None:
+    third = Third()
+    net = third.net
+    start = net.now + DAY_S
+    slots = [
+        {"slot": bytes([n]) * 16, "start": start + n * DAY_S, "end": start + n * DAY_S + 3_600}
+        for n in range(2)
+    ]
+    recurrence = {
+        "rrule": "FREQ=DAILY", "dtstart": start, "tz": "Europe/Paris", "duration_s": 3_600,
+    }  # fmt: skip
+    exchange = third.reach("agreed", settle="after", recurrence=recurrence, when=slots)
+    for n, slot in enumerate(slots):
+        net.wait(slot["start"] - net.now)
+        net.nodes[1].act(third.gives, "check_in", exchange, slot=slot["slot"], time=net.now)
+        net.wait(3_600)
+        net.nodes[1].act(third.gives, "check_out", exchange, slot=slot["slot"], time=net.now)
+        net.run()
+        net.nodes[0].act(third.asks, "acceptance", exchange)
+        net.run()
+        # The consent to the session before paid that one, and no other.
+        assert net.chains.paid(third.author, third.gives.author) == 60 * n
+        assert [note.status for note in third.asked()] == ["funded"] * n + ["open"]
+        third.consent(third.asked()[-1])
+        assert net.chains.paid(third.author, third.gives.author) == 60 * (n + 1)

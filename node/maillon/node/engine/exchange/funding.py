@@ -9,15 +9,15 @@ may confirm: it knows when the service was given.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from maillon.node.engine.exchange import bounds, notes
 from maillon.node.engine.exchange.addressing import Addressing, coop_of, is_person
 from maillon.node.engine.exchange.notes import FundingNote
-from maillon.node.engine.exchange.paying import funding_wanted
-from maillon.node.engine.exchange.ports import Note, Wanted
+from maillon.node.engine.exchange.paying import funding_wanted, on_its_way
+from maillon.node.engine.exchange.ports import Note, Transfer, Wanted
 from maillon.node.engine.exchange.transcripts import said
 from maillon.protocol.envelope import Signed, decode_record
 from maillon.protocol.errors import NotAllowed
@@ -38,30 +38,35 @@ class Funding:
 
     # --- the requester's side -------------------------------------------------------------------
 
-    def requests(self, state: Exchange) -> list[Mapping[str, Any]]:
-        """Return what is to be asked of the payer now: one request for each who is to be paid."""
-        if (
-            state.payer == state.requester
-            or not self._addressing.is_here(state.requester)
-            or state.agreement is None
-            or state.reserved
-            or state.terms is None
-        ):
+    def requests(self, state: Exchange, known: Sequence[Transfer]) -> list[Mapping[str, Any]]:
+        """Return what is to be asked of the payer now: one request for each who is to be paid.
+
+        `known` is what the ledger has of the exchange: what goes to somebody already, and no step
+        has told yet, is not asked for again.
+        """
+        wanted = funding_wanted(state) if self._addressing.is_here(state.requester) else []
+        if not wanted or state.terms is None:
             return []
+        orders = notes.orders_of(self._store, state.id)
+        going = {payee: on_its_way(state, orders, known, payee) for payee, _ in wanted}
         return [
             {
-                "amount": amount,
+                "amount": amount - going[payee],
                 "unit": state.terms["unit"],
                 "payee": payee,
                 "ref": state.payment_ref,
             }
-            for payee, amount in funding_wanted(state)
-            if self._store.note(notes.ASKED, self._key(state, payee, amount)) is None
+            for payee, amount in wanted
+            if amount > going[payee]
+            and self._store.note(notes.ASKED, self._key(state, payee, amount - going[payee]))
+            is None
         ]
 
     @staticmethod
     def _key(state: Exchange, payee: bytes, amount: int) -> bytes:
-        whom = state.payer + payee + amount.to_bytes(8, "big")
+        # Of a service that recurs the same is due each time: what was paid before tells them apart.
+        paid = max(0, state.paid)
+        whom = state.payer + payee + amount.to_bytes(8, "big") + paid.to_bytes(8, "big")
         return hashlib.sha256(state.id + whom).digest()
 
     def asked(self, state: Exchange, fields: Mapping[str, Any], request: bytes, now: int) -> None:

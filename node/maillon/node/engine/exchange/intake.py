@@ -370,8 +370,9 @@ class Intake:
             decision = self.bundling.decide(state, now)
             if decision is not None:
                 self._decided(decision, now)
-            for request in self.funding.requests(state):
-                self._ask_payer(state, request, now)
+            if state.payer != state.requester:
+                for request in self.funding.requests(state, self.settling.known(state)):
+                    self._ask_payer(state, request, now)
         finally:
             self._depth -= 1
 
@@ -411,7 +412,9 @@ class Intake:
         signer = self.settling.signer_for(state.requester)
         secret = None if signer is None else self.setup.keys.held(signer.key)
         if signer is None or secret is None:
-            return
+            # Her key is on a device: the node of her coop asks in its own name.
+            secret = self.setup.keys.node
+            signer = Signer(secret.public, self.setup.coop)
         try:
             made, standing = self.writer.draft("funding_request", fields, signer, state, now)
         except MaillonError as fault:

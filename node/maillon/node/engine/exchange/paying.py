@@ -100,7 +100,7 @@ def instead(
         return []
     found: list[Wanted] = []
     for payee, amount in payees(state):
-        rest = amount - _on_its_way(state, orders, known, payee)
+        rest = amount - on_its_way(state, orders, known, payee)
         if rest > 0 and _usable(state, known, payee, rest) is None:
             found.append(Wanted("pay", state.requester, payee, state.due.unit, rest, ref))
     return found
@@ -187,7 +187,7 @@ def _reserve(
     )
 
 
-def _on_its_way(
+def on_its_way(
     state: Exchange, orders: Sequence[OrderNote], known: Sequence[Transfer], payee: bytes
 ) -> int:
     """Return what goes to a payee and no step has told yet: paid, waiting, or only ordered.
@@ -233,7 +233,7 @@ def _confirm(
         if (
             hold is not None
             and not _under_way(orders, "confirm", hold.id)
-            and not _on_its_way(state, orders, known, payee)
+            and not on_its_way(state, orders, known, payee)
         ):
             yield Wanted(
                 "confirm", hold.payer, hold.payee, hold.unit, hold.amount, hold.ref, order=hold.id
@@ -250,7 +250,7 @@ def _pay(
         yield from _confirm(state, orders, known)
         return
     for payee, amount in parts:
-        rest = amount - _on_its_way(state, orders, known, payee)
+        rest = amount - on_its_way(state, orders, known, payee)
         if rest > 0:
             yield Wanted("pay", due.payer, payee, due.unit, rest, state.payment_ref)
 
