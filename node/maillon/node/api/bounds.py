@@ -78,3 +78,10 @@ TCP_PENDING_MAX = 128
 """Connections that the system holds while they wait to be accepted."""
 ORIGINS_MAX = 16
 """Web addresses that the operator may name."""
+
+# --- forms of pages -----------------------------------------------------------------------------
+
+FORM_BYTES_MAX = 65_536
+"""The longest body of a form: sixteen fields of the longest text (web.bounds)."""
+FORM_FIELDS_MAX = 256
+"""Fields of a form: a week of hours and every condition of access."""

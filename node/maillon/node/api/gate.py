@@ -3,6 +3,10 @@
 In this order: the Host header names us (a page that has its own name point here does not get in),
 the Origin is ours, the address does not ask too often, a token or session says who it is, the
 caller does not ask too often, and a request that a cookie came with says the session's CSRF token.
+
+Programs say that token in a header. The forms of pages say it in their field `csrf`; where nobody
+is signed in it belongs to a cookie of its own, so that no other site's form signs somebody in. The
+field `once` of a form is an Idempotency-Key: sent twice, a form is done once.
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ from litestar import Response
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
-from maillon.node.api import bounds, problems
+from maillon.node.api import bounds, fields, problems
 from maillon.node.api.auth import Access
 from maillon.node.api.caller import NOBODY, THE_OPERATOR, Caller, NotSignedIn
 from maillon.node.api.ratelimit import Rates
@@ -32,7 +36,14 @@ from maillon.protocol.errors import LocalError, MaillonError
 
 COOKIE: Final = "__Host-maillon"
 """The prefix has browsers refuse it without Secure, with a Domain, or for another path."""
+FORM_COOKIE: Final = "__Host-maillon-form"
+"""What the forms of somebody who is not signed in are bound to."""
+API: Final = "/v1/"
+"""What programs ask begins so; pages are all the rest."""
 CSRF_HEADER: Final = b"x-csrf-token"
+CSRF_FIELD: Final = "csrf"
+ONCE_FIELD: Final = "once"
+IDEMPOTENCY_HEADER: Final = b"idempotency-key"
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 CORS_HEADERS: Final = "authorization, content-type, idempotency-key, last-event-id, accept-language"
 
@@ -62,6 +73,12 @@ class CsrfMissing(LocalError):
     """A request with a cookie does not say the session's CSRF token."""
 
     code: ClassVar[str] = "csrf"
+
+
+class TooLong(LocalError):
+    """A form is longer than the bounds allow."""
+
+    code: ClassVar[str] = "too_large"
 
 
 class TooSlow(LocalError):
@@ -189,15 +206,18 @@ class Gate:
                 if head.has(b"access-control-request-method"):
                     await self._preflight(guarded, allowed)
                     return
+            arriving: Receive = _InTime(receive).receive
             if http["method"] in ("GET", "HEAD", "POST"):
                 http["auth"] = self._who(http, head)
+                if _is_form(http, head):
+                    arriving = await self._form(http, head, arriving)
             else:
                 # No route answers to another method, whoever asks.
                 self._addresses.take(self._address(http, head), trio.current_time())
         except MaillonError as fault:
             await answer(problems.maillon_problem(fault), guarded)
             return
-        await self._app(scope, _InTime(receive).receive, guarded)
+        await self._app(scope, arriving, guarded)
 
     # --- from where -----------------------------------------------------------------------------
 
@@ -277,7 +297,8 @@ class Gate:
                 # An old cookie is no fault of who only looks around.
                 caller = None
             else:
-                self._check_csrf(scope["method"], head, secret)
+                if not _is_form(scope, head):
+                    self._check_csrf(scope["method"], head, secret)
         else:
             self._addresses.take(address, now)
         if caller is None:
@@ -286,10 +307,33 @@ class Gate:
         return caller
 
     def _check_csrf(self, method: str, head: _Head, secret: bytes) -> None:
-        if method in SAFE_METHODS:
-            return
-        said = (head.one(CSRF_HEADER) or "").encode()
-        if not hmac.compare_digest(said, csrf_of(secret).encode()):
+        if method not in SAFE_METHODS:
+            self._compare(head.one(CSRF_HEADER) or "", secret)
+
+    async def _form(self, scope: HTTPScope, head: _Head, receive: Receive) -> Receive:
+        """Check that a form is one of ours, and return what gives its body again.
+
+        Raises: TooLong, Unreadable, CsrfMissing.
+        """
+        body = await _whole(receive)
+        found = fields.read_fields(head.one(b"content-type") or "", body)
+        caller = cast("dict[str, Any]", scope)["auth"]
+        once = found.get(ONCE_FIELD, [])
+        if len(once) == 1 and once[0] and not head.has(IDEMPOTENCY_HEADER):
+            key = (IDEMPOTENCY_HEADER, once[0].encode("latin-1", "replace"))
+            scope["headers"] = [*scope["headers"], key]
+        if not head.has(b"authorization"):
+            name = COOKIE if caller.kind == "member" else FORM_COOKIE
+            # htmx and our scripts may say it in the header, as programs do.
+            said = [*head.all(CSRF_HEADER), *found.get(CSRF_FIELD, [])]
+            secret = secret_of(head.all(b"cookie"), name)
+            self._compare(said[0] if said and len(set(said)) == 1 else "", secret)
+        return _again(body, receive)
+
+    def _compare(self, said: str, secret: bytes | None) -> None:
+        if secret is None or not hmac.compare_digest(
+            said.encode("utf-8", "replace"), csrf_of(secret).encode()
+        ):
             raise CsrfMissing(
                 _("The request does not say the CSRF token of the session."),
                 hint=_("GET /v1/auth/me gives it; send it as X-CSRF-Token."),
@@ -298,9 +342,14 @@ class Gate:
 
 def session_secret(cookies: Iterable[str]) -> bytes | None:
     """Return what the session's cookie carries; None when there is none of ours."""
+    return secret_of(cookies, COOKIE)
+
+
+def secret_of(cookies: Iterable[str], name: str) -> bytes | None:
+    """Return the bytes that a cookie of ours carries; None when there is none."""
     for text in cookies:
         try:
-            found = SimpleCookie(text).get(COOKIE)
+            found = SimpleCookie(text).get(name)
         except CookieError:
             continue
         if found is not None:
@@ -313,9 +362,50 @@ def session_secret(cookies: Iterable[str]) -> bytes | None:
 
 def session_cookie(secret: bytes | None, age_s: int) -> str:
     """Return the Set-Cookie of a session, with None the one that ends it."""
+    return secret_cookie(COOKIE, secret, age_s)
+
+
+def secret_cookie(name: str, secret: bytes | None, age_s: int) -> str:
+    """Return the Set-Cookie of bytes that only this site reads, with None the one that ends it."""
     value = "" if secret is None else base64.urlsafe_b64encode(secret).rstrip(b"=").decode()
     age = 0 if secret is None else age_s
-    return f"{COOKIE}={value}; Path=/; Max-Age={age}; Secure; HttpOnly; SameSite=Strict"
+    return f"{name}={value}; Path=/; Max-Age={age}; Secure; HttpOnly; SameSite=Strict"
+
+
+def _is_form(scope: HTTPScope, head: _Head) -> bool:
+    """Tell whether a request is the form of a page; it says its CSRF token in its body.
+
+    The body is read only once the address and the caller did not ask too often.
+    """
+    return scope["method"] == "POST" and not scope["path"].startswith(API) and head.is_form()
+
+
+async def _whole(receive: Receive) -> bytes:
+    """Return the body of a form. Raises: TooLong."""
+    parts: list[bytes] = []
+    length = 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise TooLong(_("The form did not come to its end."))
+        parts.append(message["body"])
+        length += len(message["body"])
+        if length > bounds.FORM_BYTES_MAX:
+            raise TooLong(_("The form is longer than this node reads."))
+        if not message["more_body"]:
+            return b"".join(parts)
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Return what gives a body that was read already, and then whatever comes."""
+    left = [body]
+
+    async def again() -> Any:
+        if left:
+            return {"type": "http.request", "body": left.pop(), "more_body": False}
+        return await receive()
+
+    return again
 
 
 async def answer(response: Response[bytes], send: Send) -> None:
@@ -368,6 +458,10 @@ class _Head:
         """Return the value of a header that stands there once; None when never or twice."""
         found = self.all(name)
         return found[0] if len(found) == 1 else None
+
+    def is_form(self) -> bool:
+        """Tell whether the body is a form's; said twice, it counts as whatever is checked more."""
+        return any(fields.is_form(value) for value in self.all(b"content-type"))
 
     def last(self, name: bytes) -> str:
         found = self.all(name)

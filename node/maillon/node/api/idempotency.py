@@ -24,6 +24,7 @@ from maillon.node import bounds as node_bounds
 from maillon.node.api import bounds, problems
 from maillon.node.api.accessports import AccessStore
 from maillon.node.api.caller import Caller
+from maillon.node.api.gate import IDEMPOTENCY_HEADER as HEADER
 from maillon.node.api.gate import answer
 from maillon.node.engine.access import Kept
 from maillon.node.i18n import _
@@ -31,7 +32,6 @@ from maillon.protocol.errors import LocalError, MaillonError
 
 log = logging.getLogger("maillon.api")
 
-HEADER: Final = b"idempotency-key"
 REPLAYED: Final = (b"idempotency-replayed", b"true")
 _KEY: Final = re.compile(rb"[\x21-\x7e]{1,64}")
 _GONE: Final = 410
