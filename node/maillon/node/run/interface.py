@@ -23,6 +23,7 @@ from maillon.node.i18n import _
 from maillon.node.run.devices import Devices
 from maillon.node.run.logs import get_log
 from maillon.node.store.accessdisk import AccessDisk
+from maillon.node.web.house import House
 from maillon.protocol.view import person_author
 
 if TYPE_CHECKING:
@@ -50,6 +51,17 @@ class Members:
             return None
         person = self.by_author(info.author)
         return person if person is not None and key in person.keys else None
+
+    def awaited(self, key: bytes) -> int | None:
+        """Return from when on a key counts that the coop vouches for, in place of a lost one."""
+        node, now = self._node, clock.now()
+        for valid in node.store.by_kinds(("vouching",)):
+            payload: Any = valid.signed.payload
+            if valid.signed.header.coop == node.coop and payload["new_key"] == key:
+                until: int = payload["contest_until"]
+                if until > now:
+                    return until
+        return None
 
     def by_author(self, author: bytes) -> Person | None:
         """Return a person who has a key that counts."""
@@ -150,11 +162,12 @@ class Interface:
         from maillon.node.api.idempotency import Idempotent
         from maillon.node.api.listener import Door, bind, bound_address
         from maillon.node.api.server import InTheirLanguage, serve_api
+        from maillon.node.web.app import Pages
 
         settings = self._node.config.api
         listener = bind(settings.listen) if settings.listen else None
-        whole: Any = with_methods(make_app(service, version=self._node.version))
-        app: Any = Idempotent(whole, self.store, clock.now)
+        made: Any = make_app(service, version=self._node.version)
+        app: Any = Idempotent(with_methods(made), self.store, clock.now)
         async with trio.open_nursery() as nursery:
             await nursery.start(partial(serve_api, operators(app), unix, stop))
             if listener is not None:
@@ -162,17 +175,44 @@ class Interface:
                 self.site = site(
                     self.address, settings.public_url, settings.origins, settings.behind_proxy
                 )
+                # The pages are for browsers: on the socket there is the interface alone.
+                pages = Pages(service, self._house())
+                both: Any = Idempotent(with_methods(pages.inside(made)), self.store, clock.now)
                 gate: Any = Gate(
-                    app,
+                    both,
                     self.access,
                     self.site,
                     per_s=settings.requests_per_minute / 60,
                     burst=float(settings.requests_per_minute),
                 )
-                door = Door(InTheirLanguage(whole_bodies(gate)))
+                door = Door(InTheirLanguage(whole_bodies(pages.around(gate))))
                 await nursery.start(partial(door.serve, listener, stop))
                 log.info("serving", address=self.address, public_url=settings.public_url)
             task_status.started()
+
+    def _house(self) -> House:
+        """Return what the pages say of the coop, by its settings."""
+        coop = self._node.config.coop
+        contact, place = coop.contact, coop.place
+        town = "" if place is None else f"{place.postcode} {place.city}".strip()
+        return House(
+            name=coop.name,
+            zone=coop.zone,
+            now=clock.now,
+            random=os.urandom,
+            languages=tuple(coop.languages),
+            about=coop.about,
+            phone=contact.phone if contact else "",
+            email=contact.email if contact else "",
+            url=contact.url if contact else "",
+            hours=contact.hours if contact else "",
+            place="\n".join(line for line in (place.name, place.address, town) if line)
+            if place
+            else "",
+            point=(place.lat, place.lon) if place else None,
+            secure=self.site is not None and self.site.https,
+            samples=os.environ.get("MAILLON_SAMPLES") == "1",
+        )
 
     async def expire_loop(self) -> None:
         """Forget what is over, a slice at a time."""
