@@ -19,7 +19,7 @@ LEFT_OUT = ("/v1/auth/end", "/v1/auth/logout", "/v1/events")
 # With MAILLON_EXPLORE=1 every request is asked as both, which takes minutes; else a share is drawn.
 EXPLORE = bool(os.environ.get("MAILLON_EXPLORE"))
 SEED = random.SystemRandom().randrange(1 << 32) if EXPLORE else 7
-BODIES_SHARE = 0.15
+BODIES_SHARE = 0.1
 OFFER = {
     "title": "Cours de guitare", "lang": "fr", "categories": ["musique"], "mode": ["at_home"],
     "reciprocity": {"kind": "amount", "unit": "heure", "amount": 60},
@@ -218,7 +218,7 @@ def test_no_value_in_a_body_breaks_the_node(hostile: Hostile, callers: dict[str,
     )
     broke, statuses = answers(asked, callers)
     assert not broke, f"seed {SEED}:\n" + "\n".join(broke)
-    assert len(asked) > 1_000 and 201 in statuses and 400 in statuses
+    assert len(asked) > 800 and 201 in statuses and 400 in statuses
 
 
 def test_what_every_request_rests_on_is_good(hostile: Hostile, callers: dict[str, Asking]) -> None:
