@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from maillon.protocol.encoding import encode
 from maillon.protocol.keys import SigningKey
 from maillon.protocol.login import login_body
 from support.api import ApiNode, api_node, bearer
@@ -41,6 +42,24 @@ def fits(shown: Any, said: Any) -> bool:
     return bool(shown == said)
 
 
+def play(
+    node: ApiNode, known: Mapping[str, Any], headers: Mapping[str, str], *example: str
+) -> tuple[Any, str, str, Any, dict[str, str]]:
+    """Ask what an example asks; fail when the answer is not as it shows."""
+    name, request, status, answer = example
+    for part, value in known.items():
+        request = request.replace("{" + part + "}", str(value))
+        answer = answer.replace("{" + part + "}", str(value))
+    first, *lines = request.split("\n")
+    method, path = first.split(" ")
+    more = dict(line.split(": ", 1) for line in lines if not line.startswith("{"))
+    body = next((json.loads(line) for line in lines if line.startswith("{")), None)
+    said = node.http.request(method, path, json=body, headers={**headers, **more})
+    assert said.status_code == int(status), (name, said.text)
+    assert fits(json.loads(answer), said.json()), (name, said.text)
+    return said, method, path, body, more
+
+
 def test_the_examples_are_what_a_node_answers(node: ApiNode) -> None:
     offer = {
         "title": "Cours de guitare",
@@ -56,21 +75,14 @@ def test_the_examples_are_what_a_node_answers(node: ApiNode) -> None:
     headers: dict[str, str] = {}
     played: list[str] = []
     for name, request, status, answer in EXAMPLE.findall(SPEC):
+        if name.startswith("exchange-"):
+            continue  # the next test
         played.append(name)
         if name == "login-request":
             known |= node.answer(known, key)
         if name == "signed":
             known["signature"] = key.sign("record", bytes.fromhex(known["header"])).hex()
-        for part, value in known.items():
-            request = request.replace("{" + part + "}", str(value))
-            answer = answer.replace("{" + part + "}", str(value))
-        first, *lines = request.split("\n")
-        method, path = first.split(" ")
-        more = dict(line.split(": ", 1) for line in lines if not line.startswith("{"))
-        body = next((json.loads(line) for line in lines if line.startswith("{")), None)
-        said = node.http.request(method, path, json=body, headers={**headers, **more})
-        assert said.status_code == int(status), (name, said.text)
-        assert fits(json.loads(answer), said.json()), (name, said.text)
+        said, method, path, body, more = play(node, known, headers, name, request, status, answer)
         if name == "signed":
             again = node.http.request(method, path, json=body, headers={**headers, **more})
             assert again.headers["idempotency-replayed"] == "true"
@@ -89,6 +101,71 @@ def test_the_examples_are_what_a_node_answers(node: ApiNode) -> None:
         "draft",
         "signed",
     ]
+
+
+def test_the_exchange_of_the_examples_goes_from_the_opening_to_the_payment(node: ApiNode) -> None:
+    member, key = node.device("Dee", 9)
+    provider = node.member("Bo")["person"]
+    for body in (
+        {"person": member["person"], "key": key.public.hex(), "positions": [{"limit": "10h"}]},
+        {"person": provider},
+    ):
+        made = node.operator.post("/v1/accounts", json={**body, "wait_s": 30})
+        assert made.is_success, made.text
+    scopes = ("read", "exchange", "pay")
+    hers, theirs = (
+        bearer(node.token(*scopes, person=str(person))) for person in (member["person"], provider)
+    )
+    coop = node.operator.get("/v1/status").json()["coop"]
+    known: dict[str, Any] = {"key": key.public.hex(), "provider": f"70{coop}{provider}"}
+    played: list[str] = []
+    for name, *example in EXAMPLE.findall(SPEC):
+        if not name.startswith("exchange-"):
+            continue
+        played.append(name)
+        if name == "exchange-acceptance-draft":
+            path = f"/v1/exchanges/{known['exchange']}/steps"
+            for body in ({"kind": "check_in"}, {"kind": "check_out", "fields": {"minutes": 45}}):
+                done = node.http.post(path, json=body, headers=theirs)
+                assert done.status_code == 201, done.text
+        headers = theirs if name == "exchange-quote" else hers
+        said, *_rest = play(node, known, headers, name, *example)
+        answer = said.json()
+        if "sign" in answer:
+            # Exactly what the text says to sign, with nothing of ours in between.
+            purpose, _zero, signed = bytes.fromhex(answer["sign"]).partition(b"\0")
+            signature = key.sign(purpose.decode().removeprefix("maillon/1/"), signed)
+            known |= {"signature": signature.hex()}
+            known |= {part: answer[part] for part in ("order", "body") if part in answer}
+        if "header" in answer:
+            header, payload = (bytes.fromhex(answer[part]) for part in ("header", "payload"))
+            assert signed == header
+            known |= {"id": answer["id"], "record": encode([header, signature, payload]).hex()}
+        if name == "exchange-opening-signed":
+            known["exchange"] = answer["taken"][0]["exchange"]
+        elif name == "exchange-quote":
+            known["quote"] = answer["exchange"]["quotes"][0]["quote"]
+    steps = ["opening", "agreement", "acceptance", "order", "payment"]
+    told = [f"exchange-{what}-{part}" for what in steps for part in ("draft", "signed")]
+    assert played == [*told[:2], "exchange-quote", *told[2:]]
+
+
+def test_every_example_of_a_request_is_read_as_one(node: ApiNode) -> None:
+    document = node.http.get("/v1/openapi.json").json()
+    refused: dict[str, Any] = {}
+    asked = 0
+    for path, operations in document["paths"].items():
+        content = operations.get("post", {}).get("requestBody", {}).get("content", {})
+        if "application/json" not in content or path.startswith("/v1/auth/"):
+            continue
+        # Nothing of this name is there, so that nothing is done: only what is written counts.
+        url = re.sub(r"\{[a-z_]+\}", "9a" * 32, path)
+        answer = node.operator.post(url, json=content["application/json"]["example"])
+        asked += 1
+        problem = answer.json() if answer.status_code >= 400 else {}
+        if answer.status_code >= 500 or problem.get("code") == "request":
+            refused[path] = (answer.status_code, problem.get("detail"))
+    assert asked > 60 and refused == {}
 
 
 def test_the_sign_in_of_the_specification_is_what_we_sign() -> None:

@@ -147,8 +147,8 @@ def test_two_members_with_tokens_take_nothing_from_whom_they_name(
     assert "can pay it instead" in " ".join(shown["notices"])
 
     # With the yes of who may act for the account, just that is paid.
-    body = {"by": "coop" if victim == "commons" else account, "wait_s": 30}
-    answer = node.operator.post(f"/v1/fundings/{id}", json=body)
+    answered: Json = {"by": "coop" if victim == "commons" else account, "wait_s": 30}
+    answer = node.operator.post(f"/v1/fundings/{id}", json=answered)
     assert answer.status_code == 201, answer.text
     wait_for(
         lambda: node.operator.get(f"/v1/exchanges/{id}").json()["phase"] == "paid", "it is paid"

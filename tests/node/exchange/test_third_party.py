@@ -451,7 +451,7 @@ def test_of_a_service_that_recurs_each_session_is_asked_for_and_consented_to() -
     third = Third()
     net = third.net
     start = net.now + DAY_S
-    slots = [
+    slots: list[dict[str, Any]] = [
         {"slot": bytes([n]) * 16, "start": start + n * DAY_S, "end": start + n * DAY_S + 3_600}
         for n in range(2)
     ]

@@ -44,11 +44,58 @@ REQUESTS: Final[dict[tuple[str, str], Json]] = {
     },
     ("post", "/v1/records"): {"kind": "offer", "payload": _OFFER, "days": 365},
     ("post", "/v1/drafts"): {"kind": "offer", "payload": _OFFER, "key": ID32},
+    ("post", "/v1/records/signed"): {
+        "header": "93" + "00" * 3,
+        "payload": "81a474657874a26f6b",
+        "signature": "00" * 64,
+    },
     ("post", "/v1/records/{id}/withdraw"): {"kind": "offer", "reason": "Je déménage"},
     ("post", "/v1/members"): {"name": "Une habitante", "roles": ["member"]},
     ("post", "/v1/members/{person}/revoke"): {"reason": "left"},
     ("post", "/v1/mandates"): {"kinds": ["offer", "demand"], "principal": PERSON, "days": 90},
     ("post", "/v1/transfers"): {"from": PERSON, "to": "52dbfd8c", "amount": "1h30"},
+    ("post", "/v1/exchanges"): {"about": ID32[:16], "title": "Cours de guitare", "by": PERSON},
+    ("post", "/v1/exchanges/drafts"): {
+        "kind": "opening",
+        "key": ID32,
+        "open": {
+            "with": "70" + ID32 + PERSON,
+            "role": "requester",
+            "title": "Cours de guitare",
+            "lang": "fr",
+        },
+    },
+    ("post", "/v1/exchanges/{id}/drafts"): {
+        "kind": "message",
+        "key": ID32,
+        "fields": {"text": "Mardi à 14 h me convient.", "lang": "fr"},
+    },
+    ("post", "/v1/exchanges/{id}/steps"): {
+        "kind": "quote",
+        "by": PERSON,
+        "fields": {
+            "terms": {
+                "kind": "amount",
+                "unit": "heure",
+                "amount": "45min",
+                "when": [{"start": AT + 86_400, "end": AT + 90_000, "place": "Chez vous"}],
+                "fallback": {"name": "Accueil", "phone": "+33 4 75 00 00 00"},
+            }
+        },
+    },
+    ("post", "/v1/exchanges/signed"): {"records": ["93c40100c40100c40100"], "wait_s": 10},
+    ("post", "/v1/exchanges/{id}/handover"): {
+        "to": "70" + ID32 + PERSON,
+        "text": "Je suis malade.",
+        "by": PERSON,
+    },
+    ("post", "/v1/exchanges/{id}/evaluation"): {
+        "criteria": {"quality": 5, "punctuality": 4},
+        "text": "Merci !",
+        "by": PERSON,
+    },
+    ("post", "/v1/exchanges/{id}/payment"): {"by": PERSON, "wait_s": 10},
+    ("post", "/v1/fundings/{id}"): {"yes": True, "by": "coop", "wait_s": 10},
     ("post", "/v1/federation/invitations"): {"days": 7, "note": "Pour la coop voisine"},
 }
 
