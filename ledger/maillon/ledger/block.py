@@ -361,9 +361,14 @@ def decode_body(data: bytes, *, charter: bool) -> Body:
             entries.append(Erased(read.fixed(item, HASH_BYTES, "body_entry")))
             continue
         salt, entry = read.items(item, "body_entry", 2, 2)
+        if type(salt) is not bytes or len(salt) != ENTRY_SALT_BYTES:
+            read.refuse("body_salt")
+        # No entry is longer than the body that it was read from.
+        if type(entry) is not bytes or not entry:
+            read.refuse("body_entry")
         placed = _new(Placed)
-        _salt(placed, read.fixed(salt, ENTRY_SALT_BYTES, "body_salt"))
-        _data(placed, read.bounded(entry, BODY_BYTES_MAX, "body_entry", 1))
+        _salt(placed, salt)
+        _data(placed, entry)
         entries.append(placed)
     if charter:
         proofs = read.items(parts[1], "body_approvals", 0, APPROVALS_MAX)

@@ -17,17 +17,30 @@ from maillon.ledger.block import (
     DeltaRow,
     Evidence,
     Header,
+    Placed,
     decode_block,
     decode_header,
     genesis_hash,
     history_leaf,
     verify_certificate,
 )
+from maillon.ledger.bounds import READ_KEPT_MAX
 from maillon.ledger.charter import CharterChain, CheckedCharter
 from maillon.ledger.charter_state import CharterState
 from maillon.ledger.check import Checked, Head, check_block, governing
-from maillon.ledger.entries import Hold, Out, Post, Return, Settle, Void, decode_entry, message_of
+from maillon.ledger.entries import (
+    Entry,
+    Hold,
+    Out,
+    Post,
+    Return,
+    Settle,
+    Void,
+    decode_entry,
+    message_of,
+)
 from maillon.ledger.errors import BadBlock, ChainUnknown, NeedBlocks
+from maillon.ledger.fastpay import read_entry
 from maillon.ledger.limits import BLOCK_BYTES_MAX
 from maillon.ledger.merkle import Frontier, inclusion_path
 from maillon.ledger.orders import HoldAction
@@ -81,6 +94,8 @@ class Book:
         self._states: dict[bytes, ChainState] = {}
         # The last block of each chain: it may be asked for before its writes are committed.
         self._last: dict[bytes, Block] = {}
+        # The entries of blocks that were just taken over, by the block's hash, until they are read.
+        self._read: dict[bytes, tuple[Entry | None, ...]] = {}
         for chain, value in disk.scan(HEADS):
             self._heads[chain] = self._read_head(chain, value)
 
@@ -153,6 +168,16 @@ class Book:
         """Yield the known blocks of heights `low` to `high`, both included."""
         for h in range(max(low, 1), min(high, self.head(chain).h) + 1):
             yield self.block(chain, h)
+
+    def entries(self, block: Block) -> Iterator[tuple[int, Placed, Entry]]:
+        """Yield a certified block's entries with their places, those left out that were erased.
+
+        What was just taken over is not decoded again: the first time it is asked for.
+        """
+        known = self._read.pop(block.hash, None) or (None,) * len(block.body.entries)
+        for index, (placed, entry) in enumerate(zip(block.body.entries, known, strict=True)):
+            if isinstance(placed, Placed):
+                yield index, placed, read_entry(placed.data) if entry is None else entry
 
     def header_at(self, chain: bytes, h: int) -> Header:
         """Return a block's header. Raises: NeedBlocks when it is not known."""
@@ -318,6 +343,9 @@ class Book:
         head = self.head(chain).after(block.header, certificate)
         self._heads[chain] = head
         self._last[chain] = block
+        if len(self._read) >= READ_KEPT_MAX:
+            self._read.pop(next(iter(self._read)))
+        self._read[block.hash] = checked.entries
         return (
             Write(BLOCKS, chain + key, block.encode()),
             Write(HASHES, chain + key, block.hash),

@@ -38,6 +38,10 @@ BODIES_CACHED_MAX: Final = 32
 """Proposed bodies a witness keeps in memory, of 128 KiB at most each; the others are on its
 disk."""
 
+READ_KEPT_MAX: Final = 16
+"""Certified blocks whose entries stay decoded until they are read, about 256 KiB each: as many as
+come between two commits. The others are decoded again."""
+
 FRAUDS_MAX: Final = 4_096
 """Fraud proofs kept: one a chain and accused. The convicted lose their keys in the charter."""
 

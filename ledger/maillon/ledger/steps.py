@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from maillon.ledger.errors import LedgerError
 from maillon.ledger.fraud import FraudProof
@@ -18,8 +18,7 @@ from maillon.ledger.messages import Message
 from maillon.ledger.quorum import Certificate
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(NamedTuple):
     """Put a value under a key of a space; None deletes it."""
 
     space: str

@@ -31,7 +31,7 @@ from maillon.protocol.limits import (
     STRING_BYTES_MAX,
 )
 
-__all__ = ["Encodable", "Value", "decode", "encode", "nfc"]
+__all__ = ["Encodable", "Value", "decode", "encode", "nfc", "pack"]
 
 Value = bool | int | str | bytes | list["Value"] | dict[str, "Value"]
 """What reading returns."""
@@ -46,6 +46,10 @@ _unpack = cast("Callable[..., Any]", msgpack.unpackb)  # pyright: ignore[reportU
 _pack = cast(
     "Callable[[Any], bytes]",
     msgpack.Packer(use_bin_type=True, strict_types=True).pack,  # pyright: ignore[reportUnknownMemberType]
+)
+_pack_known = cast(
+    "Callable[[Any], bytes]",
+    msgpack.Packer(use_bin_type=True).pack,  # pyright: ignore[reportUnknownMemberType]
 )
 
 _KEY_FORM: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
@@ -150,6 +154,15 @@ def encode(value: Encodable, *, bytes_max: int = FRAME_BYTES_MAX) -> bytes:
     return data
 
 
+def pack(value: Sequence[Encodable]) -> bytes:
+    """Return the encoding of an array without maps whose parts were bounded when they were read.
+
+    It takes a tenth of the time of `encode`, because nothing is looked at again: only for what came
+    out of `decode`, or is a number of our own.
+    """
+    return _pack_known(value)
+
+
 def _ordered(value: Any, depth: int) -> Any:
     kind = type(value)  # pyright: ignore[reportUnknownVariableType]  # of Any, on purpose
     if kind is str:
@@ -173,7 +186,17 @@ def _ordered(value: Any, depth: int) -> Any:
             raise EncodingError("The value is nested too deep.", rule="depth")
         if len(value) > ARRAY_ITEMS_MAX:
             raise EncodingError("An array is too long.", rule="array_length")
-        return [_ordered(item, depth + 1) for item in value]
+        made: list[Any] = []
+        for item in value:
+            # Most parts are bytes and numbers: what they must keep is asked here, without a call.
+            part = type(item)  # pyright: ignore[reportUnknownVariableType]
+            if not (
+                (part is bytes and len(item) <= BIN_BYTES_MAX)
+                or (part is int and -INT_MAX <= item <= INT_MAX)
+            ):
+                item = _ordered(item, depth + 1)
+            made.append(item)
+        return made
     if value is None:
         raise EncodingError("An absent field is left out, not nil.", rule="nil")
     if kind is float:

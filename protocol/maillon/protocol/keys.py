@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final, NoReturn
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
@@ -76,10 +77,15 @@ def key_ok(public: bytes) -> bool:
 
 def strict_encodings_ok(public: bytes, signature: bytes) -> bool:
     """Say whether key and signature keep the byte rules of spec/02, before any curve arithmetic."""
-    if len(signature) != SIGNATURE_BYTES or not key_ok(public):
+    if len(signature) != SIGNATURE_BYTES or len(public) != KEY_BYTES:
         return False
     r = signature[:32]
-    if r in SMALL_ORDER_ENCODINGS or not _y_canonical(r):
+    if public in SMALL_ORDER_ENCODINGS or r in SMALL_ORDER_ENCODINGS:
+        return False
+    # Asked here before it is asked of a function: it settles nearly all of them.
+    if public[31] & 0x7F == 0x7F and not _y_canonical(public):
+        return False
+    if r[31] & 0x7F == 0x7F and not _y_canonical(r):
         return False
     # L is a little above 2^252: a last byte below 0x10 settles it for all honest signatures but a
     # vanishing few.
@@ -115,9 +121,14 @@ def signing_bytes(purpose: str, body: bytes) -> bytes:
     pairs of purpose and body give the same bytes. Raises: ValueError for another purpose, which is
     a mistake in the calling code and never comes from a peer.
     """
+    return _prefix(purpose) + body
+
+
+@lru_cache(maxsize=64)
+def _prefix(purpose: str) -> bytes:
     if not _PURPOSE.fullmatch(purpose):
         raise ValueError("a purpose is 1 to 32 of a-z, 0-9, - and /")
-    return b"maillon/1/" + purpose.encode("ascii") + b"\0" + body
+    return b"maillon/1/" + purpose.encode("ascii") + b"\0"
 
 
 def verify(

@@ -261,7 +261,7 @@ class Asking:
         self, account: Account, action: Action, key: SigningKey, mandate: bytes = b""
     ) -> Order:
         """Sign an order with the next number of the account."""
-        return sign_order(
+        order = sign_order(
             key,
             self._machine.fed,
             account.id,
@@ -271,6 +271,9 @@ class Asking:
             action,
             mandate=mandate,
         )
+        if self._machine.setup.signed is not None:
+            self._machine.setup.signed(order.check(self._machine.fed))
+        return order
 
     def wanted(self, request: shapes.TransferRequest) -> Wanted:
         """Return who is to give what to whom. Raises: NoSuchAccount, AmountText, UnitUnknown."""

@@ -20,15 +20,16 @@ from maillon.ledger.entries import (
     sign_release,
 )
 from maillon.ledger.errors import LedgerError
+from maillon.ledger.fastpay import read_order
 from maillon.ledger.limits import BALANCE_MAX
 from maillon.ledger.orders import (
     COMMONS,
     HoldAction,
     KeysAction,
     MandateAction,
+    Order,
     PayAction,
     RevokeAction,
-    decode_order,
 )
 from maillon.node.api import ledger_shapes as shapes
 from maillon.node.api.ledger_service import (
@@ -54,7 +55,7 @@ from maillon.node.ledger.showing import Showing
 from maillon.node.ledger.telling import Telling
 from maillon.node.naming import why_not
 from maillon.protocol.encoding import Value
-from maillon.protocol.errors import BadSignature, LocalError, MaillonError
+from maillon.protocol.errors import BadSignature, LocalError, MaillonError, Malformed
 from maillon.protocol.keys import SigningKey
 
 PREFIX_CHARACTERS_MIN = 6
@@ -76,6 +77,14 @@ class BadMemo(AskingError):
     """A memo does not fit what the order commits to."""
 
     code = "memo"
+
+
+def _order_of(text: str) -> Order:
+    """Read an order written in hexadecimal. Raises: Malformed and its kinds, BadAmount, BadKey."""
+    data = bytes_of(text)
+    if data is None:
+        raise Malformed(rule="order")
+    return read_order(data)
 
 
 class Desk:
@@ -332,9 +341,13 @@ class Desk:
             fault.facts = self.showing.facts(fault.facts)
             raise
 
+    def look(self, orders: Sequence[Order]) -> None:
+        """Look at signed orders before any is taken in; who has rules of their own refuses here."""
+
     async def signed(self, request: shapes.SignedRequest) -> shapes.Placed:
         """Take in an order that was signed on a device, for an account of any coop."""
-        order = decode_order(bytes.fromhex(request.order))
+        order = _order_of(request.order)
+        self.look([order])
         machine = self._runner.machine
         if not machine.book.verify([order.check(machine.fed)])[0]:
             raise BadSignature(key=order.key)
@@ -361,10 +374,11 @@ class Desk:
         Their signatures are verified together, and what is of this coop goes into one block if it
         has room. Each has its own outcome. Raises: Malformed when one cannot be read.
         """
+        orders = [_order_of(order) for order in request.orders]
+        self.look(orders)
         if request.memo or request.salt is not None:
             raise BadMemo(_("Give the memos of several orders one by one."))
         machine = self._runner.machine
-        orders = [decode_order(bytes.fromhex(order)) for order in request.orders]
         good = machine.book.verify([order.check(machine.fed) for order in orders])
         placed: dict[int, shapes.Placed] = {}
         own: list[int] = []

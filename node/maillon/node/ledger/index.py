@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 
+from maillon.ledger.block import Placed
 from maillon.ledger.entries import (
     ChannelMessage,
     Close,
@@ -40,10 +41,14 @@ from maillon.ledger.orders import COMMONS, NO_REF, HoldAction, PayAction, read_b
 from maillon.ledger.state import Account
 from maillon.ledger.steps import Write
 from maillon.node.ledger.arrivals import Arrival, decode_arrival, why_returned
+from maillon.node.ledger.payrows import Payments
 from maillon.node.ledger.staging import LedgerDisk
 from maillon.protocol.encoding import Value, decode, encode
 
 ROW_BYTES_MAX: Final = 2_048
+
+ReadEntry = tuple[int, Placed, Entry, bytes]
+"""An entry's place in its block, its bytes, and its id, b"" of what another coop began."""
 
 # What became of a transfer.
 CERTIFIED: Final = 0
@@ -224,11 +229,11 @@ def _said(data: bytes) -> tuple[bytes, str]:
             return NO_REF, ""
 
 
-def _row(id: bytes, place: Place, entry: Intra | Out | Hold, status: int) -> TransferRow:
-    """Return the row of a payment or hold that was just certified."""
+def _row(id: bytes, place: Place, entry: Hold) -> TransferRow:
+    """Return the row of a hold that was just certified."""
     action = entry.order.action
-    assert isinstance(action, PayAction | HoldAction)
-    row = TransferRow(
+    assert isinstance(action, HoldAction)
+    return TransferRow(
         id,
         place,
         entry.KIND,
@@ -239,12 +244,7 @@ def _row(id: bytes, place: Place, entry: Intra | Out | Hold, status: int) -> Tra
         action.amount,
         action.ref,
         action.category,
-        status,
-    )
-    if isinstance(action, PayAction):
-        return row
-    return replace(
-        row,
+        HELD,
         expiry=action.expiry,
         payee_key=action.payee_key,
         arbiter=action.arbiter,
@@ -285,21 +285,29 @@ class Index:
         h: int,
         block: bytes,
         time: int,
-        entries: Iterable[tuple[int, bytes, Entry]],
+        entries: Iterable[ReadEntry],
         account: Callable[[bytes], Account | None],
     ) -> list[bytes]:
-        """Take in a block's entries, as (index, leaf, entry), erased ones left out.
+        """Take in a block's entries, erased ones left out.
 
         `account` gives the chain's accounts as they stand now. Return the ids of the transfers that
         became certain with it.
         """
         certain: list[bytes] = []
-        for index, leaf, entry in entries:
+        payments = Payments(chain, h, time, self.balance, CERTIFIED)
+        for index, placed, entry, id in entries:
+            if isinstance(entry, Intra | Out):
+                payments.add(index, entry, id)
+                certain.append(id)
+                continue
+            # What comes now may read what the payments before it wrote.
+            self._disk.commit(payments.taken())
             place = Place(chain, h, index, time)
             if isinstance(entry, Return):
                 self._returned(place, entry.carried(self._fed), account)
             else:
-                certain += self._entry(place, leaf, entry)
+                certain += self._entry(place, placed, entry, id)
+        self._disk.commit(payments.taken())
         self._put("indexed", chain, number(h) + block)
         self._indexed[chain] = (h, block)
         return certain
@@ -322,20 +330,16 @@ class Index:
     def _put(self, space: str, key: bytes, value: bytes) -> None:
         self._disk.commit((Write(space, key, value),))
 
-    def _entry(self, place: Place, leaf: bytes, entry: Entry) -> list[bytes]:
+    def _entry(self, place: Place, placed: Placed, entry: Entry, id: bytes) -> list[bytes]:
         match entry:
-            case Intra(order=order) | Out(order=order):
-                row = _row(order.id(self._fed), place, entry, CERTIFIED)
-                self._transfer(row)
-                self._paid(row, place, "pay")
-                return [row.id]
-            case Hold(order=order):
-                row = _row(order.id(self._fed), place, entry, HELD)
+            case Hold():
+                row = _row(id, place, entry)
                 self._transfer(row)
                 if row.to_coop != place.chain:
                     self._put("reserved", row.to_coop + row.id, b"\1")
                 self._line(place, 0, row, place.chain, row.account, "hold", 0, row.amount)
             case Settle():
+                leaf = placed.leaf()
                 row = TransferRow(
                     leaf,
                     place,
@@ -489,6 +493,10 @@ class Index:
         """Return the balance after the last line; 0 before the first."""
         found = self._disk.get("balance", coop + account + number(unit, 1))
         return 0 if found is None else cast("int", decode(found, bytes_max=16))
+
+    def has(self, id: bytes) -> bool:
+        """Tell whether a transfer stands on a certified block."""
+        return self._disk.get("transfer", id) is not None
 
     def transfer(self, id: bytes) -> TransferRow | None:
         """Return a transfer that stands on a certified block."""

@@ -51,6 +51,7 @@ from maillon.ledger.messages import (
     Submit,
 )
 from maillon.ledger.orders import Order
+from maillon.ledger.rounds import Prepare, Propose
 from maillon.ledger.sources import CoopSource, QueueFull, as_wished
 from maillon.ledger.steps import (
     AnotherInstance,
@@ -189,7 +190,7 @@ class Machine:
             require_readable(wish)
             self.speech.owing = True
             self.queue.add(id, as_wished(wish), now)
-        elif self.index.transfer(id) is None:  # asking twice is asking once
+        elif not self.index.has(id):  # asking twice is asking once
             self.queue.add(id, wish, now, later=later)
         return id
 
@@ -342,7 +343,10 @@ class Machine:
     def _local_traffic(self, now: int) -> None:
         own = self.witness_key
         while self._leaving.local:
-            step = self.witness.handle(own, self._leaving.local.popleft(), now)
+            message = self._leaving.local.popleft()
+            if isinstance(message, Prepare | Propose) and self._setup.signed is not None:
+                self._setup.signed(message.check(self.fed))
+            step = self.witness.handle(own, message, now)
             self._keep(step, now)
             for send in step.sends:
                 self.speech.said(send.message, outside=False)

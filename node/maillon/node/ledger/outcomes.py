@@ -27,6 +27,8 @@ class Outcomes:
         self._host = host
         self._runner = runner
         self._showing = showing
+        self._times: dict[int, tuple[str, int]] = {}
+        """Hash and time of blocks, while one call is answered."""
 
     async def wish(self, wish: Order | Entry, wait_s: float) -> shapes.Placed:
         """Ask an order, or a payment of the commons; tell what became of it by then."""
@@ -87,9 +89,12 @@ class Outcomes:
                 facts=facts,
             )
         if ended is not None:
-            header = machine.book.header_at(self._host.coop, ended.h)
+            # A call's orders stand in a block or two; one that is not the head has to be read.
+            if ended.h not in self._times:
+                header = machine.book.header_at(self._host.coop, ended.h)
+                self._times[ended.h] = (header.hash.hex(), header.time)
             block = shapes.BlockRef(
-                self._host.coop.hex(), ended.h, header.hash.hex(), header.time, ended.index
+                self._host.coop.hex(), ended.h, *self._times[ended.h], ended.index
             )
             return shapes.Placed(id.hex(), "certified", account.hex(), block)
         item = machine.queue.get(id)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from maillon.ledger.block import Placed
 from maillon.ledger.book import Book
 from maillon.ledger.build import EntryWish
 from maillon.ledger.entries import Entry, In, Return, decode_entry
@@ -14,7 +13,7 @@ from maillon.ledger.messages import Failure
 from maillon.ledger.orders import Order
 from maillon.ledger.sources import as_wished
 from maillon.node.ledger import bounds
-from maillon.node.ledger.index import Index
+from maillon.node.ledger.index import Index, ReadEntry
 from maillon.protocol.errors import MaillonError
 
 
@@ -43,9 +42,8 @@ class ReadBlock:
     """What a block says. `ids` are of what was asked of its coop, with their places."""
 
     h: int
-    ids: tuple[tuple[bytes, int], ...]
-    entries: tuple[Entry, ...]
-    certain: tuple[bytes, ...]
+    ids: Sequence[tuple[bytes, int]]
+    certain: Sequence[bytes]
 
 
 class Reading:
@@ -68,7 +66,9 @@ class Reading:
     def behind(self, chain: bytes) -> bool:
         """Tell whether a chain has blocks that were not read, or was replaced."""
         head = self._book.head(chain)
-        return self._index.indexed(chain) != (head.h, head.hash)
+        h, block = self._index.indexed(chain)
+        # A chain without blocks has none to be read, whatever stands for them.
+        return h != head.h or (h > 0 and block != head.hash)
 
     def new_blocks(self, chain: bytes) -> Iterator[ReadBlock]:
         """Read on, at most READ_BLOCKS_MAX blocks."""
@@ -83,18 +83,15 @@ class Reading:
         top = min(head.h, h + bounds.READ_BLOCKS_MAX)
         state = self._book.state(chain)
         for block in self._book.blocks(chain, h + 1, top):
-            found: list[tuple[int, bytes, Entry]] = []
+            found: list[ReadEntry] = []
             ids: list[tuple[bytes, int]] = []
-            for place, placed in enumerate(block.body.entries):
-                if not isinstance(placed, Placed):
-                    continue
-                entry = decode_entry(placed.data)
-                found.append((place, placed.leaf(), entry))
+            for place, placed, entry in self._book.entries(block):
+                id = b""
                 if not isinstance(entry, In | Return):
-                    ids.append((wish_id(entry, self._book.fed), place))
+                    id = wish_id(entry, self._book.fed)
+                    ids.append((id, place))
+                found.append((place, placed, entry, id))
             certain = self._index.read_block(
                 chain, block.h, block.hash, block.header.time, found, state.account
             )
-            yield ReadBlock(
-                block.h, tuple(ids), tuple(entry for _, _, entry in found), tuple(certain)
-            )
+            yield ReadBlock(block.h, ids, certain)

@@ -93,6 +93,8 @@ class LedgerRunner:
         self._flushed = trio.Event()
         self._links: dict[bytes, Link] = {}
         self._tickets: dict[bytes, list[Ticket]] = {}
+        self._waiting = 0
+        """How many tickets there are."""
         self._asked: list[bytes] = []
         self._nursery: trio.Nursery | None = None
         self._fetching: dict[bytes, set[bytes]] = {}
@@ -229,7 +231,7 @@ class LedgerRunner:
         return [id if isinstance(id, MaillonError) else (id, next(ended)) for id in taken]
 
     def _take(self, wish: Order | Entry, wait_s: float) -> bytes:
-        if sum(map(len, self._tickets.values())) >= bounds.WAITERS_MAX:
+        if self._waiting >= bounds.WAITERS_MAX:
             raise LocalError("Too many wait for an answer already.")
         id = self.machine.ask(wish, self._host.time(), later=wait_s > 0)
         self._asked.append(id)
@@ -243,15 +245,19 @@ class LedgerRunner:
         tickets = [Ticket(id) for id in ids]
         for ticket in tickets:
             self._tickets.setdefault(ticket.id, []).append(ticket)
+        self._waiting += len(tickets)
         self._wake.set()
         try:
             with trio.move_on_after(min(wait_s, bounds.WAIT_S_MAX)):
                 for ticket in tickets:
-                    await ticket.event.wait()
+                    # Most of a call end with one block: only the first of them is waited for.
+                    if ticket.ended is None:
+                        await ticket.event.wait()
             if any(ticket.ended is None for ticket in tickets):
                 # Durable before it is acknowledged. What is certified or refused is so already.
                 await self.stored()
         finally:
+            self._waiting -= len(tickets)
             for ticket in tickets:
                 waiting = self._tickets.get(ticket.id)
                 if waiting is not None and ticket in waiting:
@@ -287,7 +293,7 @@ class LedgerRunner:
         if not found:
             return {}
         return {
-            name: round(found[min(len(found) - 1, int(share * len(found)))] * 1_000, 1)
+            name: round(found[min(len(found) - 1, int(share * len(found)))] * 1_000, 3)
             for name, share in (("p50", 0.5), ("p95", 0.95))
         }
 

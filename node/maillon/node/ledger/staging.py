@@ -36,6 +36,8 @@ class LedgerDisk(Protocol):
 
 _MOVES: Final = frozenset(("head", "block", "charter", "proposal"))
 
+_Name = tuple[str, bytes]
+
 
 class StagedDisk:
     """A Disk whose commits wait for `flush`.
@@ -46,29 +48,39 @@ class StagedDisk:
 
     def __init__(self, disk: LedgerDisk, files: Sequence[frozenset[str]] = ()) -> None:
         self._disk = disk
-        self._files = files
-        self._staged: dict[tuple[str, bytes], Write] = {}
-        self._later: set[tuple[str, bytes]] = set()
+        self._files = {space: file for file, spaces in enumerate(files) for space in spaces}
+        self._staged: dict[_Name, Write] = {}
+        # What may wait, by its file; nothing stands in both.
+        self._later: dict[int, dict[_Name, Write]] = {}
         self.moved = True
         """Whether a chain, the charter or a proposal may have changed since this was made False."""
+
+    def _waits(self, space: str) -> dict[_Name, Write]:
+        """Return what waits of the file that a space is in."""
+        return self._later.setdefault(self._files.get(space, -1), {})
+
+    def _all(self) -> Iterator[tuple[_Name, Write]]:
+        for writes in (self._staged, *self._later.values()):
+            yield from writes.items()
 
     @property
     def waiting(self) -> bool:
         """Tell whether anything is staged, what may wait included."""
-        return bool(self._staged)
+        return bool(self._staged) or bool(self.waiting_later)
 
     @property
     def waiting_later(self) -> int:
         """Return how many writes are staged that may wait."""
-        return len(self._later)
+        return sum(map(len, self._later.values()))
 
     def commit(self, writes: Sequence[Write]) -> None:
         """Stage writes: what reads here sees them now, the disk has them after `flush`."""
         for write in writes:
-            name = write.space, write.key
+            space = write.space
+            name = space, write.key
             self._staged[name] = write
-            self._later.discard(name)
-            if write.space in _MOVES:
+            self._waits(space).pop(name, None)
+            if space in _MOVES:
                 self.moved = True
 
     def commit_later(self, write: Write) -> None:
@@ -76,56 +88,42 @@ class StagedDisk:
         on it. Deleting what never was durable is then no write at all.
         """
         name = write.space, write.key
-        self._staged[name] = write
-        self._later.add(name)
+        self._staged.pop(name, None)
+        self._waits(write.space)[name] = write
 
     def forget_later(self, space: str, key: bytes) -> bool:
         """Drop a write that may still wait, as if it had never been; tell whether there was one."""
-        if (space, key) not in self._later:
-            return False
-        self._later.remove((space, key))
-        del self._staged[space, key]
-        return True
+        return self._waits(space).pop((space, key), None) is not None
 
     def staged(self, space: str) -> list[Write]:
         """Return what is staged in a space and may not wait."""
-        later = self._later
-        return [
-            write
-            for name, write in self._staged.items()
-            if name[0] == space and name not in later
-        ]
+        return [write for write in self._staged.values() if write.space == space]
 
     def asked(self) -> list[Write]:
         """Return what is staged of the queue of orders, what may wait included."""
-        return [write for write in self._staged.values() if write.space == "order" and write.value]
+        return [write for _, write in self._all() if write.space == "order" and write.value]
 
     def flush(self, *, everything: bool = False) -> None:
         """Make all that is staged durable, but for what may wait, unless `everything` is asked.
 
         Raises: what the disk raises; the process ends then.
         """
-        if len(self._staged) > len(self._later) or (everything and self._later):
-            files = {self._file(space) for space, _ in self._staged.keys() - self._later}
-            chosen = [
-                (name, write)
-                for name, write in self._staged.items()
-                if everything or name not in self._later or self._file(name[0]) in files
-            ]
-            self._disk.commit(tuple(write for _, write in chosen))
-            for name, _ in chosen:
-                del self._staged[name]
-                self._later.discard(name)
-
-    def _file(self, space: str) -> int:
-        for number, spaces in enumerate(self._files):
-            if space in spaces:
-                return number
-        return -1
+        files = {self._files.get(space, -1) for space in {space for space, _ in self._staged}}
+        chosen = [
+            writes
+            for file, writes in self._later.items()
+            if writes and (everything or file in files)
+        ]
+        if self._staged or chosen:
+            chosen.append(self._staged)
+            self._disk.commit(tuple(write for writes in chosen for write in writes.values()))
+            for writes in chosen:
+                writes.clear()
 
     def get(self, space: str, key: bytes) -> bytes | None:
         """Return a value, or None."""
-        staged = self._staged.get((space, key))
+        name = space, key
+        staged = self._staged.get(name) or self._waits(space).get(name)
         return self._disk.get(space, key) if staged is None else staged.value
 
     def scan(self, space: str, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
@@ -144,7 +142,7 @@ class StagedDisk:
     def _fresh(self, space: str, wanted: Callable[[bytes], bool]) -> dict[bytes, bytes | None]:
         return {
             key: write.value
-            for (where, key), write in self._staged.items()
+            for (where, key), write in self._all()
             if where == space and wanted(key)
         }
 

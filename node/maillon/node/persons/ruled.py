@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
-from maillon.ledger.orders import HoldAction, PayAction, decode_order
+from maillon.ledger.orders import HoldAction, Order, PayAction
 from maillon.node.api import ledger_shapes as shapes
 from maillon.node.engine.view import IdentityView
 from maillon.node.ledger.desk import Desk
@@ -58,18 +58,13 @@ class RuledDesk(Desk):
         self._require(wanted.to.coop, wanted.to.account, wanted.unit)
         return await super().transfer(request)
 
-    def _look(self, order: str) -> None:
-        action = decode_order(bytes.fromhex(order)).action
-        if isinstance(action, PayAction | HoldAction) and action.unit < len(self.asking.units):
-            self._require(action.to_coop, action.to_account, action.unit)
-
-    async def signed(self, request: shapes.SignedRequest) -> shapes.Placed:
-        """Take in an order. Raises: StatusRefused, and what the desk raises."""
-        self._look(request.order)
-        return await super().signed(request)
-
-    async def signed_many(self, request: shapes.SignedRequest) -> shapes.PlacedMany:
-        """Take in many orders, none of them when one is refused so. Raises: StatusRefused."""
-        for order in request.orders:
-            self._look(order)
-        return await super().signed_many(request)
+    def look(self, orders: Sequence[Order]) -> None:
+        """Look at orders before any is taken in. Raises: StatusRefused."""
+        units = len(self.asking.units)
+        paid = {
+            (action.to_coop, action.to_account, action.unit): None
+            for action in (order.action for order in orders)
+            if isinstance(action, PayAction | HoldAction) and action.unit < units
+        }
+        for payee in paid:
+            self._require(*payee)

@@ -105,7 +105,7 @@ class _File:
     def write(self, writes: Sequence[Write]) -> None:
         """Make all changes in one transaction, on the disk when this returns."""
         # Only the last value of a key counts; a block may touch the totals' row 256 times.
-        last = {(write.space, write.key): write.value for write in writes}
+        last = {(space, key): value for space, key, value in writes}
         short: list[tuple[str, bytes, bytes]] = []
         long: list[tuple[str, bytes, bytes]] = []
         gone: list[tuple[str, bytes]] = []
