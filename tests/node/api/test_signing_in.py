@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from maillon.protocol.keys import SigningKey
+from maillon.protocol.keys import SealingKey, SigningKey
 from maillon.protocol.login import NONCE_BYTES
 from support.api import ApiNode, api_node, bearer
 
@@ -143,6 +143,30 @@ def test_a_key_of_nobody_and_a_wrong_signature_are_told_alike(node: ApiNode, ada
 
 
 # --- tokens -------------------------------------------------------------------------------------
+
+
+def test_a_key_in_place_of_a_lost_one_hears_from_when_on_it_counts(node: ApiNode) -> None:
+    person, old = node.device("Nora", 43)
+    new = SigningKey.from_seed(bytes([44]) * 32)
+    sealing = SealingKey.from_seed(bytes([44]) * 32)
+    begun = node.operator.post(
+        f"/v1/persons/{person['person']}/recoveries",
+        json={
+            "old_key": old.public.hex(),
+            "procedure": "Identity card seen at the desk",
+            "key": new.public.hex(),
+            "sealing": sealing.public.hex(),
+        },
+    )
+    assert begun.status_code == 201, begun.text
+    refused = node.sign_in(new)
+    assert code(refused) == (401, "sign_in")
+    assert refused.json()["counts_from"] == begun.json()["contest_until"]
+    assert "counts from" in refused.json()["detail"]
+    # Who only knows the key hears what anybody hears; and the old one counts until then.
+    wrong = node.sign_in(new, signature="00" * 64)
+    assert code(wrong) == (401, "sign_in") and "counts_from" not in wrong.json()
+    assert node.sign_in(old).is_success
 
 
 def test_a_token_does_only_what_its_scopes_name(node: ApiNode) -> None:

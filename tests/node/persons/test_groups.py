@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from maillon.node.api import groups_shapes as group_shapes
+from maillon.node.api import ledger_shapes
 from maillon.node.api import persons_shapes as shapes
 from maillon.node.api.caller import Forbidden
 from maillon.node.ledger.asking import KeyElsewhere
 from maillon.node.persons.errors import NotFound, NotPossible
+from maillon.protocol.envelope import sign
 from support.ledgernet import LedgerNet, agreed, until
 from support.persons import OPERATOR, PersonsTestNode, persons_net, restart
 
@@ -168,8 +170,6 @@ async def test_an_order_of_the_group_needs_as_many_members_as_its_rule_says(
     person = bytes.fromhex(eve.partition(":")[2])
     key = b.persons.writer.held_signer(person)
     assert key is not None
-    from maillon.protocol.envelope import sign
-
     made = b.persons.writer.draft(
         "group_approval",
         {"group": bytes.fromhex(group.group), "order": bytes.fromhex(order.order), "yes": True},
@@ -239,3 +239,43 @@ async def test_the_part_of_a_member_who_has_moved_goes_where_they_are(
     await a.pay(pat, group.account, 60)
     await until(lambda: b.balance(there.account) == 20, "his part follows him")
     assert a.balance(ana) == 30
+
+
+async def test_a_payment_that_all_approve_and_nothing_covers_says_why_and_is_made_later(
+    net: Net, autojump_clock: object
+) -> None:
+    # All that comes in is split: nothing is left that the group could give.
+    a, b, (ana, _bo, eve), group = await three(net)
+    pat, zoe = await a.holder("Pat"), await a.holder("Zoe")
+    wish = group_shapes.GroupOrderRequest(
+        to=zoe, amount=20, unit="heure", by=a.author_of(ana).hex(), wait_s=60
+    )
+    order = await a.persons.propose_order(a.caller(ana), group.group, wish)
+    assert (order.status, order.reason, order.detail) == ("open", "", "")
+    person = bytes.fromhex(eve.partition(":")[2])
+    key = b.persons.writer.held_signer(person)
+    assert key is not None
+    fields = {
+        "group": bytes.fromhex(order.group), "order": bytes.fromhex(order.order), "yes": True
+    }  # fmt: skip
+    made = b.persons.writer.draft("group_approval", fields, key.public, b.author_of(eve))
+    record = sign(made, key).encode().hex()
+    last = await a.persons.approve_order(
+        OPERATOR, group.group, order.order,
+        group_shapes.ApproveRequest(b.author_of(eve).hex(), record, 60),
+    )  # fmt: skip
+    assert (last.status, len(last.approvals), last.needed) == ("open", 2, 2)
+    assert last.reason == "over_limit" and "more than the account can spend" in last.detail
+    assert a.balance(zoe) == 0 and a.balance(group.account) == 0
+    listed = a.persons.group_orders(OPERATOR, group.group).orders[0]
+    assert (listed.reason, listed.detail) == (last.reason, last.detail)
+    # The group gets a limit: what was approved is paid, and no reason stays.
+    await a.desk.limit(
+        group.account.partition(":")[2],
+        ledger_shapes.LimitRequest(limit=60, unit="heure", wait_s=60),
+    )
+    await a.persons.work()
+    await until(lambda: a.balance(zoe) == 20, "it is paid after all")
+    await a.persons.work()
+    paid = a.persons.group_orders(OPERATOR, group.group).orders[0]
+    assert (paid.status, paid.reason, paid.detail) == ("certified", "", "") and pat

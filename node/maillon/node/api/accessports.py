@@ -28,6 +28,10 @@ class Directory(Protocol):
         """Return whose key this is, when it counts."""
         ...
 
+    def awaited(self, key: bytes) -> int | None:
+        """Return from when on a key counts that the coop vouches for, in place of a lost one."""
+        ...
+
     def by_author(self, author: bytes) -> Person | None:
         """Return a person who has a key that counts."""
         ...

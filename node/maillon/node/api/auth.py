@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import ClassVar, Final
 
 from maillon.node.api import bounds
@@ -207,6 +208,15 @@ class Access:
             verify(key, PURPOSE, body, signature)
         except MaillonError:
             person = None
+        else:
+            awaited = None if person is not None else self.directory.awaited(key)
+            if awaited is not None:
+                # What the coop vouches for is public, and the key is in their hands.
+                said = _("This key is new: it counts from {when} (UTC) on, if nobody contests it.")
+                raise SignInFailed(
+                    said.format(when=f"{datetime.fromtimestamp(awaited, UTC):%Y-%m-%d %H:%M}"),
+                    counts_from=awaited,
+                )
         if person is None:
             raise SignInFailed(_("The signature, or the key, does not count here."))
         self.use_challenge(nonce, expires)

@@ -88,7 +88,11 @@ class ApproveRequest(Request):
 
 
 class GroupOrder(Struct):
-    """`status`: open (approvals are missing), waiting, placed, certified, refused, expired."""
+    """`status`: open, waiting, placed, certified, refused, expired.
+
+    Open is what approvals are missing for; and what has them and could not be paid, which is tried
+    again until its time is over: `reason` is the code then, and `detail` says it in words.
+    """
 
     order: str
     group: str
@@ -108,6 +112,7 @@ class GroupOrder(Struct):
     status: str
     transfer: str = ""
     reason: str = ""
+    detail: str = ""
 
 
 class GroupOrders(Struct):

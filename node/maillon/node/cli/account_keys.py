@@ -22,6 +22,10 @@ from maillon.node.i18n import _
         during which whoever still has the old one can object: so no coop takes an account over in
         silence. `maillon account show` says from when on it counts.
 
+        This is the key that gives from the account. What the person publishes, agrees to and signs
+        in with is another: `maillon person recovery begin` replaces that one. Until the new key
+        counts, `maillon account limit NAME 0` keeps the old one from giving more than there is.
+
         \b
           maillon account recover "Ana Exemple" --key PUBLIC
           maillon account recover "Ana Exemple"                  the node makes and keeps the key

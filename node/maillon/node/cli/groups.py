@@ -9,6 +9,7 @@ import click
 from maillon.node.cli import base
 from maillon.node.cli.exchange_acting import author_of, known, wait_option
 from maillon.node.cli.paths import path_part
+from maillon.node.cli.standing import how_it_stands
 from maillon.node.i18n import _
 
 Json = dict[str, Any]
@@ -40,6 +41,9 @@ def group() -> None:
     "found",
     help=_(
         """Found a group; every member has to consent before it counts.
+
+        What comes in is given on to the members as --split says: the group itself keeps nothing to
+        pay from, unless `maillon account limit` lets it owe something.
 
         \b
           maillon group found "Les Jardiniers" --member "Ana Exemple=2" --member Bruno=1 \\
@@ -227,6 +231,9 @@ def _order(data: Json) -> int:
             click.echo(_("Paid: {amount} to {name}.").format(amount=amount, name=to))
         elif data["status"] == "open":
             missing = data["needed"] - len(data["approvals"])
+            if missing <= 0:
+                _tell_unpaid(data, amount, to)
+                return
             click.echo(
                 _("{amount} to {name}: {n} more have to approve, until {when}.").format(
                     amount=amount, name=to, n=missing, when=base.when(data["until"])
@@ -245,7 +252,25 @@ def _order(data: Json) -> int:
             )
 
     base.emit(data, human)
-    return base.OK if data["status"] in ("certified", "open") else base.PARTIAL
+    waits = data["status"] == "open" and len(data["approvals"]) < data["needed"]
+    return base.OK if data["status"] == "certified" or waits else base.PARTIAL
+
+
+def _tell_unpaid(data: Json, amount: str, to: str) -> None:
+    """Say why a payment that all have approved was not made, and what the group has."""
+    click.echo(
+        _("{amount} to {name}: approved by all who have to, and not paid yet.").format(
+            amount=amount, name=to
+        )
+    )
+    why = data["detail"] or data["reason"]
+    if why:
+        click.echo("  " + base.printable(why))
+    stands = how_it_stands(data["group"], _("The group"), data["code"])
+    if stands:
+        click.echo(stands.lstrip("\n"))
+    told = _("It is tried again until {when}; a group that splits what comes in keeps nothing.")
+    click.echo("  " + told.format(when=base.when(data["until"])))
 
 
 @group.command("approve", help=_("Approve a payment of the group, as one of its members."))

@@ -30,7 +30,12 @@ def _path(name: str) -> str:
 
         Who still has the recovery words makes the key anew with `maillon device restore`; then
         nothing else is needed. Otherwise the coop vouches for a new key after its own procedure;
-        it counts after some days, in which whoever has the old key can contest it.
+        it counts after some days, in which whoever has the old key can contest it. This is about
+        the person: what they publish, agree to and sign in with. The key of their account, which
+        gives and receives, is another: `maillon account recover NAME` replaces that one.
+
+        The old key works until then. Where it may be in wrong hands, end it at once with `maillon
+        member revoke NAME --reason lost`, and set the account's limit with `maillon account limit`.
 
         \b
           maillon person recovery begin "Ana Exemple" --procedure "Identity card seen at the desk"
@@ -80,12 +85,22 @@ def begin(
     if days is not None:
         body["days"] = days
     data = client.post(f"{path}/recoveries", body)
-    base.emit(
-        data,
-        _("{name} has a new key. Whoever has the old one can contest it until {when}.").format(
-            name=base.printable(data["name"]), when=base.when(data["contest_until"])
-        ),
-    )
+    name = base.printable(data["name"])
+
+    def human() -> None:
+        told = _(
+            "The new key of {name} counts from {when} on, unless whoever has the old one contests "
+            "it. Nobody can sign in or act with it before."
+        )
+        click.echo(told.format(name=name, when=base.when(data["contest_until"])))
+        base.advise(_(
+            "The old key works until then. To block it now: {command}"
+        ).format(command=f"maillon member revoke '{name}' --reason lost"))  # fmt: skip
+        base.advise(_(
+            "The account has a key of its own. If that is lost too: {command}"
+        ).format(command=f"maillon account recover '{name}'"))  # fmt: skip
+
+    base.emit(data, human)
 
 
 @recovery.command("list", help=_("List recoveries, those that can still be contested first."))

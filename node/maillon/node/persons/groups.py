@@ -63,6 +63,8 @@ class Groups:
         self._payments = payments
         self._cheques = cheques
         self._writer = writer
+        # Why an approved payment was not made, in words; the next try says it anew.
+        self._why: dict[bytes, str] = {}
 
     # --- founding -------------------------------------------------------------------------------
 
@@ -357,10 +359,12 @@ class Groups:
         try:
             placed = await self._payments.pay(action.ref, wanted, wait_s)
         except LedgerError as fault:
+            self._why[row["id"]] = str(fault)
             self._note(row["id"], OPEN, fault.code)
             return
         if placed.status == "refused":
             # Still approved: it is tried again until its time is over.
+            self._why[row["id"]] = placed.detail
             self._note(row["id"], OPEN, placed.reason)
         else:
             self._note(row["id"], placed.status, "")
@@ -401,6 +405,7 @@ class Groups:
             status=status,
             transfer="" if payment is None else payment["id"].hex(),
             reason=row["reason"],
+            detail=self._why.get(row["id"], "") if row["reason"] else "",
         )
 
     def orders(self, caller: Caller, group: str) -> group_shapes.GroupOrders:
