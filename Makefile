@@ -59,8 +59,8 @@ vectors: dev ## Write the vectors of the specification anew from their seed
 vectors-check: dev ## Compare the vectors of the specification with what the code makes
 	$(PY) spec/vectors/generate.py --check
 
-words: dev ## Compile the French words of the node (locale/fr/LC_MESSAGES/*.po)
-	$(VENV)/bin/pybabel -q compile -d node/maillon/node/locale -D "maillon click"
+words: dev ## Bring the French words up to date with the code: ARGS="--fill mine.po" takes translations from a file
+	PYTHONPATH=tests $(PY) -m support.catalogue $(ARGS)
 
 simulate: dev ## Run simulated federations, ledgers, posts, exchanges and affairs of persons: SEEDS=200 of each, from FIRST=0, or SEED=7 alone
 	PYTHONPATH=tests $(PY) -m simulation.run $(if $(SEED),--seed $(SEED) --seeds 1,--seed $(FIRST) --seeds $(SEEDS)) $(ARGS)

@@ -19,16 +19,14 @@ from babel.messages.mofile import read_mo
 from babel.messages.pofile import read_po
 
 from maillon.node.i18n import LOCALES
+from support.catalogue import NODE, extracted
 
-NODE = Path(__file__).parents[3] / "node" / "maillon" / "node"
 PO = LOCALES / "fr" / "LC_MESSAGES" / "maillon.po"
 
 
 def in_the_code() -> set[str]:
     found: set[str] = set()
-    for _file, _line, message, _comments, _context in extract_from_dir(
-        str(NODE), method_map=[("**.py", "python")], keywords={"_": None, "ngettext": (1, 2)}
-    ):
+    for message in extracted():
         found |= {message} if isinstance(message, str) else set(message)
     return found
 
@@ -90,6 +88,9 @@ def test_a_translation_carries_the_same_facts(message: Message) -> None:
     for original, translated in pairs:
         if re.search(r"\{[a-z]", original):
             assert fields(original) == fields(translated)
+        # Templates name theirs so.
+        named = re.compile(r"%\([a-z_]+\)s")
+        assert set(named.findall(original)) == set(named.findall(translated))
         assert original.count("\b") == translated.count("\b")
         # Options are what is typed: they are the same in both.
         options = re.compile(r"--[a-z][a-z-]+")

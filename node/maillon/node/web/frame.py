@@ -96,7 +96,7 @@ class Site:
     assets: Assets
     environment: Environment
     key: bytes
-    places: set[str] = field(default_factory=set)
+    places: set[str] = field(default_factory=set[str])
 
 
 class Frame:

@@ -7,7 +7,7 @@ an error, not an empty place.
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -35,7 +35,7 @@ def make_environment(assets: Assets) -> Environment:
     i18n.install_gettext_callables(_, ngettext, newstyle=True)
     environment.policies["ext.i18n.trimmed"] = True
     # Its type is that of the library's own globals.
-    known = cast("dict[str, object]", environment.globals)
+    known: Any = environment.globals
     known.update(
         asset=assets.url, fields=fields, language=language, nbsp=NBSP, safe_url=safe_url
     )
