@@ -24,8 +24,8 @@ def test_an_order_with_any_byte_changed_is_read_as_the_slow_way_reads_it(categor
             other = bytearray(data)
             other[place] ^= change
             assert _read(read_order, bytes(other)) == _read(decode_order, bytes(other)), place
-    for other in (data + b"\0", data[:-1], b""):
-        assert _read(read_order, other) == _read(decode_order, other)
+    for cut in (data + b"\0", data[:-1], b""):
+        assert _read(read_order, cut) == _read(decode_order, cut)
 
 
 def _read(reader: Callable[[bytes], Order], data: bytes) -> object:
