@@ -7,13 +7,16 @@ from collections.abc import Iterator
 import pytest
 
 from support.circuit import Circuit, circuit
+from support.nodes import wait_for
 
 AHEAD = "2031-11-28"
 
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Circuit]:
-    with circuit(tmp_path_factory.mktemp("x")) as made:
+    with pytest.MonkeyPatch.context() as screen, circuit(tmp_path_factory.mktemp("x")) as made:
+        # Wide enough that no cell of a table is broken.
+        screen.setenv("COLUMNS", "300")
         yield made
 
 
@@ -79,7 +82,7 @@ def test_each_proposal_that_waits_has_the_id_that_an_answer_names(two: Circuit) 
     assert f"Fri {AHEAD} 16:20 – 17:00 (Europe/Paris)" in told
     two.coops.do(1, "exchange", "appointment", id, "--when", f"{AHEAD} 11:00-12:00")
     waiting = two.shows(0, id, lambda e: len(e["proposals"]) == 2)["proposals"]
-    assert [p["moves"] for p in waiting] == [[slot], []]
+    assert sorted(p["moves"] for p in waiting) == [[], [slot]]
     refused = two.coops.refused(0, "exchange", "consent", id)
     assert refused["code"] == "ambiguous"
     assert all(entry["step"][:8] in refused["hint"] for entry in waiting)
@@ -127,3 +130,35 @@ def test_a_calendar_without_an_appointment_is_not_written(two: Circuit) -> None:
     id = two.quoted("Lire à voix haute", "1h")
     refused = two.coops.refused(0, "exchange", "calendar", id)
     assert refused["code"] == "not_found"
+
+
+def test_amounts_of_offers_are_written_as_everywhere_else(two: Circuit) -> None:
+    common = ("offer", "publish", "--title", "Cours", "--category", "musique", "--as-member", "Ana")
+    made = two.coops.do(0, *common, "--amount", "1h30")
+    shown = two.coops.do(0, "offer", "show", made["id"])
+    assert shown["payload"]["reciprocity"] == {"kind": "amount", "unit": "heure", "amount": 90}
+    refused = two.coops.refused(0, *common, "--amount", "beaucoup")
+    assert refused["code"] == "amount_text" and "1h30" in refused["hint"]
+
+
+def test_a_bid_above_what_is_given_at_most_is_refused(two: Circuit) -> None:
+    made = two.coops.do(
+        0, "auction", "open", "--title", "Peindre", "--category", "jardin", "--amount", "4h",
+        "--closes", "2d", "--as-member", "Ana",
+    )  # fmt: skip
+    wait_for(lambda: made["id"] in two.coops.coops[1].ids("demand"), "it is at both")
+    refused = two.coops.refused(1, "auction", "bid", made["id"], "5h", "--by", "Bruno")
+    assert "4h00 at most" in refused["message"]
+    assert two.coops.coops[1].ids("bid") == set()
+    assert "Bids are still taken." in two.words(0, "auction", "show", made["id"])
+
+
+def test_a_transcript_names_the_hand_that_signed_under_a_mandate(two: Circuit) -> None:
+    two.coops.do(
+        0, "mandate", "give", "--for", "Ana Exemple", "--to", "Hélène Exemple",
+        "--kind", "agreement",
+    )  # fmt: skip
+    id = two.quoted("Réparer la porte", "30min")
+    two.coops.do(0, "exchange", "accept", id, "--by", "Hélène", "--as", "Ana Exemple")
+    told = two.words(0, "exchange", "transcript", id)
+    assert "Ana Exemple (by Hélène Exemple, under a mandate)" in told

@@ -100,7 +100,12 @@ def test_work_begun_ended_and_approved_with_no_network_goes_through_later_and_on
     id = two.latest(1, "Couper du bois")
     gives.take(id, "quote", "--fields", json.dumps({"terms": TERMS}))
     asks.reads_until(id, lambda e: e["phase"] == "quoted")
+    capfd.readouterr()
     asks.take(id, "accept")
+    # The device is the one place where she can trust what she reads: it says what she agrees to.
+    shown = capfd.readouterr().out
+    assert "price: 1h00" in shown and "without the network: Accueil, 04 00 00 00 00" in shown
+    assert "Otherwise it counts as approved." in shown
     ordered = asks.take(id, "hold")
     assert {payment["what"] for payment in ordered["payments"]} == {"hold"}
     gives.reads_until(id, lambda e: e["phase"] == "agreed" and e["hold"] is not None)
