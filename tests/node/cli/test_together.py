@@ -98,7 +98,8 @@ def test_a_paper_cheque_is_paid_once_at_another_coop(two: Circuit, tmp_path: Pat
     before = two.coops.balance(1, "Bruno Exemple", "heure")
     assert "Paid: 1h30 for Bruno Exemple" in two.words(1, *paid)
     two.coops.arrives(1, "Bruno Exemple", "heure", before + 90)
-    two.coops.do(1, *paid)
+    again = two.words(1, *paid)
+    assert "Was paid already" in again and "Nothing was paid anew." in again
     twice = two.coops.refused(0, "voucher", "deposit", number, code, "1h", "--to", "Ana")
     assert twice["exit"] == 4
     assert two.coops.balance(0, "Hélène Exemple", "heure") == -90
