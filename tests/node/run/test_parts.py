@@ -127,6 +127,22 @@ def test_a_held_key_opens_with_the_coops_sealing_key_only(
         other.held_key(key.public)
 
 
+def test_nobody_is_given_the_sealing_key_of_somebody_else(register: Register) -> None:
+    one, other, sealing = (SigningKey.from_seed(bytes([n]) * 32) for n in (1, 2, 3))
+    letters = SealingKey.from_seed(b"l" * 32).public
+    for person in (b"p" * 16, b"q" * 16):
+        register.add_person(person, "Personne", "", 0)
+    register.add_key(b"p" * 16, one.public, letters, "device", 0)
+    for theirs in (letters, SealingKey.from_seed(b"s" * 32).public):
+        # Whoever had it could have the letters of its holder, or the coop's, taken away.
+        with pytest.raises(RegisterError):
+            register.add_key(b"q" * 16, other.public, theirs, "device", 0)
+    assert register.keys_of(b"q" * 16) == []
+    # Two keys of one person may open the same letters.
+    register.add_key(b"p" * 16, sealing.public, letters, "device", 0)
+    assert len(register.keys_of(b"p" * 16)) == 2
+
+
 def test_people_are_found_by_the_beginning_of_their_id(register: Register) -> None:
     register.add_person(bytes.fromhex("aabb" + "00" * 14), "Une", "", 0)
     register.add_person(bytes.fromhex("aacc" + "00" * 14), "Deux", "", 0)

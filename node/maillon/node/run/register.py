@@ -112,6 +112,7 @@ class Register:
             HKDF(algorithm=SHA256(), length=32, salt=None, info=INFO).derive(sealing.secret_bytes())
         )
         self._path = path
+        self._coop_sealing = sealing.public
         self._db: Any = open_database(path, PRIVATE_DB, synchronous="FULL", cache_kib=CACHE_KIB)
         try:
             self.check()
@@ -190,12 +191,22 @@ class Register:
         now: int,
         secrets: tuple[SigningKey, SealingKey] | None = None,
     ) -> None:
-        """Note a key of a person; with `secrets`, the node holds it for them."""
+        """Note a key of a person; with `secrets`, the node holds it for them.
+
+        Letters are given to whose key's sealing key they are sealed to (spec/08-letters "A node"),
+        so nobody gets a sealing key of somebody else or of the coop. Raises: RegisterError.
+        """
         secret: bytes | None = None
         if secrets is not None:
             secret = self.seal(secrets[0].secret_bytes() + secrets[1].secret_bytes(), public)
         if self._run("SELECT 1 FROM key WHERE public = ?", (public,)).fetchone():
             raise RegisterError(_("This key is registered already."))
+        of_another = "SELECT 1 FROM key WHERE sealing = ? AND public != ? AND person != ?"
+        if (
+            sealing == self._coop_sealing
+            or self._run(of_another, (sealing, public, person)).fetchone()
+        ):
+            raise RegisterError(_("This sealing key is somebody else's."))
         self._run(
             "INSERT INTO key VALUES (?, ?, ?, ?, ?, ?)",
             (public, person, sealing, custody, secret, now),
