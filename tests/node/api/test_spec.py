@@ -119,6 +119,7 @@ def test_the_exchange_of_the_examples_goes_from_the_opening_to_the_payment(node:
     coop = node.operator.get("/v1/status").json()["coop"]
     known: dict[str, Any] = {"key": key.public.hex(), "provider": f"70{coop}{provider}"}
     played: list[str] = []
+    signed = signature = b""
     for name, *example in EXAMPLE.findall(SPEC):
         if not name.startswith("exchange-"):
             continue
@@ -162,7 +163,7 @@ def test_every_example_of_a_request_is_read_as_one(node: ApiNode) -> None:
         url = re.sub(r"\{[a-z_]+\}", "9a" * 32, path)
         answer = node.operator.post(url, json=content["application/json"]["example"])
         asked += 1
-        problem = answer.json() if answer.status_code >= 400 else {}
+        problem: dict[str, Any] = answer.json() if answer.status_code >= 400 else {}
         if answer.status_code >= 500 or problem.get("code") == "request":
             refused[path] = (answer.status_code, problem.get("detail"))
     assert asked > 60 and refused == {}

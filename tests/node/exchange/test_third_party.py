@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -86,19 +87,20 @@ def test_two_members_cannot_charge_an_account_by_naming_it_as_payer(
 
 
 @pytest.mark.parametrize("gives_at", [0, 1], ids=["of one coop", "of two coops"])
-def test_the_requester_cannot_make_the_payers_node_pay(gives_at: int) -> None:
+async def test_nobody_makes_the_payers_node_pay_but_by_consent(gives_at: int) -> None:
     third = Third(gives_at=gives_at)
     exchange = third.reach(settle="after")
-    before = third.net.chains.transfers.copy()
-    for who in (third.asks, third.gives, third.payer):
-        found = third.desk.desk._wanted
-        state = third.net.nodes[0].state(exchange)
-        try:
-            wanted = found(state, who.author)
-        except NothingDue:
+    third.desk.knows(third.gives)
+    # The payer neither: of an exchange it has not agreed to, it pays what it was asked for.
+    for who in (third.payer, third.gives):
+        if who is third.gives and gives_at:
             continue
-        assert {one.payer for one in wanted} == {third.asks.author} and who is third.asks
-    assert third.net.chains.transfers == before
+        with pytest.raises(NothingDue):
+            await third.desk.desk.pay(
+                exchange.hex(), requests.PayRequest(by=who.name, wait_s=0.0), THE_OPERATOR
+            )
+        third.net.run()
+        assert third.net.chains.transfers == {}
 
 
 async def test_a_request_to_pay_moves_the_requesters_own_account_alone() -> None:
@@ -338,10 +340,16 @@ async def test_a_refusal_of_the_ledger_is_told_to_who_consented() -> None:
     third = Third()
     exchange = third.reach("agreed")
     third.net.chains.refuse.add(third.author)
-    await fund(third, exchange.hex(), CoopDesk.caller(third.payer))
+    do = third.there.runner.do
+
+    def at_once(effects: Any) -> None:
+        do(effects)
+        third.net.run()
+
+    third.there.runner.do = at_once  # type: ignore[method-assign]
+    with pytest.raises(FundingRefused, match="nothing is paid"):
+        await fund(third, exchange.hex(), CoopDesk.caller(third.payer))
     assert [note.status for note in third.asked()] == ["open"]
-    with pytest.raises(FundingRefused):
-        third.there.desk._require_accepted(exchange, third.net.now)
 
 
 async def test_a_mandate_for_something_else_pays_nothing() -> None:
@@ -420,10 +428,7 @@ async def test_an_exchange_that_asks_twice_wants_to_know_which() -> None:
     third = Third()
     exchange = third.reach(settle="after")
     signed = third.asked()[0]
-    other = notes.FundingNote(**{
-        **{name: getattr(signed, name) for name in signed.__dataclass_fields__},
-        "id": b"\x01" * 32, "amount": 7,
-    })  # fmt: skip
+    other = replace(signed, id=b"\x01" * 32, amount=7)
     third.node.core.funding.put(other)
     with pytest.raises(Ambiguous):
         await fund(third, exchange.hex(), CoopDesk.caller(third.payer))

@@ -305,8 +305,10 @@ class Asking:
             lang = state.lang if state is not None else "fr"
             if kind in ("message", "complaint", "mediation", "guarantee_claim"):
                 fields["lang"] = lang
-        if kind == "quote" and isinstance(fields["terms"], dict) and "text" in fields["terms"]:
-            fields["terms"].setdefault("lang", state.lang if state is not None else "fr")
+        if kind == "quote" and isinstance(fields["terms"], dict):
+            said = cast("dict[str, Any]", fields["terms"])
+            if "text" in said:
+                said.setdefault("lang", state.lang if state is not None else "fr")
         require_whole(kind, fields, state, author, self._shown_as)
         return fields
 
