@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from maillon.node.cli.accounts import _show_accounts
+from maillon.node.cli.accounts import show_accounts
 from maillon.node.cli.standing import with_unit
 
 
@@ -24,13 +24,13 @@ def account(*codes: str) -> dict[str, Any]:
 def test_a_list_of_accounts_names_the_unit_of_each_balance(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    _show_accounts([account("grain", "heure")])
+    show_accounts([account("grain", "heure")])
     head, first, second = capsys.readouterr().out.splitlines()
     assert "unit" in head and "grain" in first and "heure" in second
 
 
 def test_one_unit_goes_without_saying(capsys: pytest.CaptureFixture[str]) -> None:
-    _show_accounts([account("heure"), account("heure")])
+    show_accounts([account("heure"), account("heure")])
     out = capsys.readouterr().out
     assert "heure" not in out and "unit" not in out
     assert with_unit("1h00", "heure", several=False) == "1h00"

@@ -225,10 +225,11 @@ def list_(coop: str | None, unit: str | None, all_: bool, near_limit: bool) -> N
             for entry in data["accounts"]
             if (near := [p for p in entry["positions"] if _is_near(p)])
         ]
-    base.emit(data, lambda: _show_accounts(data["accounts"]))
+    base.emit(data, lambda: show_accounts(data["accounts"]))
 
 
-def _show_accounts(accounts: list[dict[str, Any]]) -> None:
+def show_accounts(accounts: list[dict[str, Any]]) -> None:
+    """Print accounts with a line for each unit."""
     rows: list[tuple[object, ...]] = []
     for entry in accounts:
         # An account of a federation that only counts has no position; it is listed all the same.

@@ -76,9 +76,10 @@ def _open(closes: str, sealed: bool, reveal_until: str | None, **given: Any) -> 
     highest = None if given["amount"] is None else minor(known(), unit, given["amount"])
     given["amount"] = None
     payload = build_payload(given)
-    payload["reciprocity"] = {"kind": "auction", "unit": unit}
+    asked: Json = {"kind": "auction", "unit": unit}
     if highest is not None:
-        payload["reciprocity"]["amount"] = highest
+        asked["amount"] = highest
+    payload["reciprocity"] = asked
     secret = os.urandom(SECRET_BYTES)
     rules: Json = {
         "form": "sealed" if sealed else "open",

@@ -252,8 +252,8 @@ def _reasons(person: str, notices: list[Json]) -> dict[str, str]:
             told = _("demand “{title}”") if kind == "demand" else _("offer “{title}”")
             asked = {"kind": kind, "mine": True, "limit": OWN_MAX}
             for record in client.get("/v1/records", **asked)["records"]:
-                title = (record["payload"] or {}).get("title", "")
-                found[record["thing"]] = told.format(title=title)
+                said: Json = record["payload"] or {}
+                found[record["thing"]] = told.format(title=said.get("title", ""))
     return found
 
 
