@@ -1,7 +1,8 @@
 """Decide once about all parts of a bundle (spec/08, "Bundles").
 
 The node of the requester's coop decides: commit when every part is agreed to and still reserved,
-abort when one cannot be. The decision stands in all transcripts in the same transaction that writes
+abort when one cannot be, agreed to or not: whoever has reserved the others is free then, at once
+and not only when their own time is over. The decision stands in all transcripts in the same transaction that writes
 its letters; asked again it is the same, because it was written before anybody heard of it.
 """
 
@@ -65,7 +66,8 @@ class Bundling:
         parts = self.undecided(state, now)
         if state.id not in [part.id for part in parts] or len(parts) < PARTS_MIN:
             return None
-        if not any(part.reserved for part in parts):
+        waits = any(part.reserved for part in parts)
+        if not waits and not (any(map(_over, parts)) and any(not _over(part) for part in parts)):
             return None
         # A bundle that is gone cannot be committed any more; what was reserved is given free.
         providers = self._setup.records.parts(state.bundle) or ()
@@ -80,3 +82,13 @@ class Bundling:
         """Return the decision about the bundle that an exchange is a part of."""
         note = self._store.note(notes.DECIDED, exchange)
         return None if note is None else note.value
+
+
+def _over(part: Exchange) -> bool:
+    """Tell whether a part that was not agreed to can be reserved no more.
+
+    A quote that the requester declined alone ends nothing: its provider may make another one.
+    """
+    if part.phase == "declined":
+        return part.ended_by is not None
+    return part.phase in ("cancelled", "expired")
