@@ -33,5 +33,6 @@ def test_one_unit_goes_without_saying(capsys: pytest.CaptureFixture[str]) -> Non
     show_accounts([account("heure"), account("heure")])
     out = capsys.readouterr().out
     assert "heure" not in out and "unit" not in out
-    assert with_unit("1h00", "heure", several=False) == "1h00"
+    assert with_unit("12.50", "grain", several=False) == "12.50"
+    assert with_unit("1h00", "heure", several=True) == "1h00"
     assert with_unit("12.50", "grain", several=True) == "12.50 grain"

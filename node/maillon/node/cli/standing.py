@@ -40,8 +40,8 @@ def how_it_stands(account: str, name: str, code: str | None = None) -> str:
 
 
 def with_unit(text: str, code: str, *, several: bool) -> str:
-    """Return an amount with its unit where it could be of several."""
-    return f"{text} {code}" if several else text
+    """Return an amount with its unit where it could be of several; time says so by itself."""
+    return f"{text} {code}" if several and not any(map(str.isalpha, text)) else text
 
 
 def then(done: str, account: str, name: str, code: str | None = None) -> Callable[[], str]:
