@@ -12,7 +12,7 @@ from maillon.node.api.caller import THE_OPERATOR, Caller, Forbidden
 from maillon.node.api.exchange_service import PersonOptions
 from maillon.node.engine.exchange import notes
 from maillon.node.engine.exchange.notes import FundingNote
-from maillon.node.engine.exchange.ports import Transfer
+from maillon.node.engine.exchange.ports import Transfer, Wanted
 from maillon.node.engine.exchange.writing import Signer
 from maillon.node.exchange.asking import Ambiguous, KeyElsewhere, MandateScope, NotFound
 from maillon.node.exchange.paying import FundingRefused, NothingDue
@@ -20,7 +20,7 @@ from maillon.protocol.envelope import decode_record
 from maillon.protocol.errors import LocalError, MaillonError, NotAllowed
 from maillon.protocol.records import DAY_S
 from support.exchangedesk import CoopDesk
-from support.exchangenet import CoopNode, Net
+from support.exchangenet import CoopNode, ModelLedger, Net
 
 
 class Third:
@@ -417,11 +417,24 @@ async def test_a_payer_whose_key_is_elsewhere_is_not_paid_for() -> None:
     payer = third.net.member(0, "Fund", held=False)
     third.desk.knows(payer)
     third.payer, third.author = payer, payer.author
-    third.reach(settle="after")
+    exchange = third.reach(settle="after")
     (note,) = third.asked()
     with pytest.raises(KeyElsewhere):
         await fund(third, note.id.hex(), CoopDesk.caller(payer))
     assert unchanged(third)
+    # On their device they sign an order with the `ref` that they are told: it counts.
+    (shown,) = third.there.desk.fundings(PersonOptions(), CoopDesk.caller(payer)).fundings
+    wanted = Wanted(
+        "pay", payer.author, bytes.fromhex(shown.payee.author), shown.amount.unit,
+        shown.amount.amount, bytes.fromhex(shown.ref),
+    )  # fmt: skip
+    third.net.chains.place(ModelLedger(third.net.chains, payer.coop.id).sign(wanted).data)
+    third.net.run()
+    for node in third.net.nodes:
+        node.do(node.core.tick(third.net.now))
+    third.net.nodes[0].act(third.asks, "message", exchange, text="Paid?", lang="en")
+    third.net.run()
+    assert third.net.nodes[0].state(exchange).phase == "paid"
 
 
 async def test_an_exchange_that_asks_twice_wants_to_know_which() -> None:

@@ -416,6 +416,8 @@ class FundingOut(Struct):
     at: int
     status: str
     order: str = ""
+    ref: str = ""
+    """What an order of the payer carries that a device signs itself."""
 
 
 class Fundings(Struct):

@@ -355,6 +355,7 @@ class Showing:
             note.at,
             status,
             note.order.hex(),
+            note.ref.hex(),
         )
 
     # --- guarantees -----------------------------------------------------------------------------
