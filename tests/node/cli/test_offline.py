@@ -169,4 +169,13 @@ def test_letters_for_a_device_wait_sealed_are_opened_there_and_then_forgotten(
     assert b"Bonjour".hex() not in letters.read_text()
     assert [taken["outcome"] for taken in helene.read()["taken"]] == ["new"]
     assert two.coops.do(0, "letters", "list", "Hélène")["letters"] == []
-    assert two.latest(0, "Bonjour")
+    id = two.latest(0, "Bonjour")
+    assert id and "letters fetch" not in two.words(0, "exchange", "show", id)
+    # What the node shows is what was read: that there is more to read stands beside it.
+    two.coops.do(1, "exchange", "message", id, "Encore un mot", "--by", "coop")
+    wait_for(lambda: two.coops.do(0, "letters", "list", "Hélène")["letters"], "another one waits")
+    shown = two.words(0, "exchange", "show", id)
+    assert "1 letter waits for the device of Hélène Exemple" in shown
+    assert "letters fetch 'Hélène Exemple'" in shown
+    helene.read()
+    assert "letters fetch" not in two.words(0, "exchange", "show", id)

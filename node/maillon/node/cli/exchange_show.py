@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from maillon.node.cli import base, clock, exchange_terms, exchange_words
+from maillon.node.cli import base, clock, exchange_terms, exchange_words, letters
 from maillon.node.cli.exchange_acting import exchange_id, known, read_exchange
 from maillon.node.cli.paths import path_part
 from maillon.node.i18n import _, ngettext
@@ -65,7 +65,7 @@ def _show(data: Json, *, why: bool) -> None:
     _show_said(data)
     _show_proposals(data)
     _show_after(data)
-    for line in exchange_words.next_in_words(data):
+    for line in (*exchange_words.next_in_words(data), *letters.waiting_in_words(data)):
         base.advise(line)
     if why:
         _show_why(data)

@@ -64,6 +64,40 @@ def _waiting(who: str) -> list[Json]:
     return found
 
 
+def waiting_in_words(exchange: Json) -> list[str]:
+    """Return a line for each party of an exchange whose own devices have letters to open.
+
+    The node cannot read them, so what it shows of the exchange may be older than what they say.
+    """
+    client, lines = base.state().client(), list[str]()
+    for role in ("requester", "provider"):
+        party: Json = exchange[role]
+        if not (party["here"] and party["person"]):
+            continue
+        devices = client.get(f"/v1/persons/{party['person']}")["devices"]
+        # A person of whom the node holds a key hears by that one: the letters for another device
+        # say the same.
+        if any(device["held"] and device["status"] == "active" for device in devices):
+            continue
+        waiting = sum(
+            len(client.get("/v1/letters", sealing=device["sealing"], limit=PAGE)["letters"])
+            for device in devices
+            if device["status"] == "active"
+        )
+        if waiting:
+            name = base.printable(party["name"])
+            told = ngettext(
+                "{n} letter waits for the device of {name}; what it says is not known here before "
+                "it is opened there: {command}",
+                "{n} letters wait for the device of {name}; what they say is not known here before "
+                "they are opened there: {command}",
+                waiting,
+            )
+            command = f"maillon letters fetch '{name}' -o letters.json"
+            lines.append(told.format(n=waiting, name=name, command=command))
+    return lines
+
+
 @letters.command("list", help=_("List the letters that wait for the devices of a person."))
 @click.argument("who", metavar="NAME")
 def list_(who: str) -> None:
