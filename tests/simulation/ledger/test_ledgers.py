@@ -24,8 +24,11 @@ SEEDS = int(os.environ.get("MAILLON_LEDGER_SEEDS", "150"))
 # witness which had left the committee and waited for ever; a proof of fraud that a witness kept,
 # lost power, and told nobody; convictions and removals that came to light after healing; a payment
 # that arrived while a writer waited to try again, and was not looked at afterwards; a refused
-# confirmation that passed for a refused term.
-FOUND = (100641, 101021, 101074, 102123, 104069, 108978, 109502, 200018, 200664, 200926, 201156, 307564)
+# confirmation that passed for a refused term; a witness that was not asked again for a promise.
+FOUND = (
+    *(100641, 101021, 101074, 102123, 104069, 108978, 109502),
+    *(200018, 200664, 200926, 201156, 307564),
+)
 
 
 def test_what_long_runs_found_stays_mended() -> None:
