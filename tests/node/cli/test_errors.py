@@ -292,3 +292,9 @@ def test_restoring_without_a_keyboard_and_words_says_what_to_do(
 def test_a_first_offer_is_helped_to_a_category(ready: Run) -> None:
     told = ready("offer", "publish", "--title", "T", "--json")
     assert told.code == 2 and "mobilite" in told.error["hint"]
+
+
+def test_what_is_no_id_is_said_to_be_none_before_anything_is_asked(ready: Run) -> None:
+    told = ready("exchange", "open", "zzzz", "--by", "Ana", "--json")
+    assert (told.code, told.error["code"]) == (2, "usage")
+    assert "'zzzz' is no id" in told.error["message"] and "offer list" in told.error["hint"]

@@ -179,7 +179,10 @@ def test_an_evaluation_is_answered_once_and_both_stand_in_what_is_said_of_somebo
     assert told == "Published; it stands beside the evaluation."
     wait_for(lambda: a.ids("reply"), "the answer is at both")
     again = two.coops.refused(1, "exchange", "reply", of_bruno, "Encore", "--by", "Bruno")
-    assert again["exit"] != 0 and len(b.ids("reply")) == 1
+    assert (again["code"], again["exit"]) == ("answered", 4) and len(b.ids("reply")) == 1
+    assert again["message"].startswith("This was said already")
+    elsewhere = two.coops.refused(0, "exchange", "reply", of_bruno, "Non")
+    assert "somebody of another coop" in elsewhere["message"]
 
     def weighed() -> Any:
         data = two.coops.do(0, "person", "reputation", name_at(two, 1, "Bruno Exemple"))

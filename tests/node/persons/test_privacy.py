@@ -284,6 +284,8 @@ async def test_an_export_has_everything_and_no_secret(net: Net, autojump_clock: 
     assert {
         "README.txt", "person.json", "records.json", "account.json", "affairs.json",
     } <= set(files)  # fmt: skip
+    readme = files["README.txt"].decode()
+    assert [name for name in files if name.endswith(".json") and f"\n{name}: " not in readme] == []
     person = json.loads(files["person.json"])
     assert (person["name"], person["note"]) == (life.name, life.note)
     said = json.loads(files["records.json"])

@@ -126,10 +126,10 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
         "{coop} : le dernier bloc est daté du {when}, après l'export lui-même.",
     ),
     "erased": (
-        "{coop}: {count} entries were erased, as people may ask; what they led to was taken from "
-        "the state that the witnesses certified.",
-        "{coop} : {count} écritures ont été effacées, comme chacun peut le demander ; leur effet a "
-        "été repris de l'état certifié par les témoins.",
+        "{coop}: entries erased, as people may ask: {count}. What they led to was taken from the "
+        "state that the witnesses certified.",
+        "{coop} : écritures effacées, comme chacun peut le demander : {count}. Leur effet a été "
+        "repris de l'état certifié par les témoins.",
     ),
     "history_changed": (
         "{coop}: block {height} is not the one that was audited before. The past was changed since "

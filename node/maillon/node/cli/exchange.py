@@ -29,6 +29,7 @@ from maillon.node.cli.exchange_acting import (
 )
 from maillon.node.cli.paths import path_part
 from maillon.node.cli.sections import SectionedGroup
+from maillon.node.cli.who import looks_like_id
 from maillon.node.i18n import _
 from maillon.node.zones import USUAL
 
@@ -127,6 +128,12 @@ def open_(
         base.fail(
             "usage",
             _("Say what it is about, or with whom."),
+            _("An id of `maillon demand list` or `maillon offer list`, or --with NAME."),
+        )
+    if about and not looks_like_id(about):
+        base.fail(
+            "usage",
+            _("{text!r} is no id of an offer or a demand.").format(text=about[:60]),
             _("An id of `maillon demand list` or `maillon offer list`, or --with NAME."),
         )
     if with_ and not (role and title):

@@ -276,7 +276,13 @@ def reply(evaluation: str, text: str, by: str | None, mandate: str | None, lang:
     who = key_holder(by)
     if who is None:
         said: Json = record["payload"] or {}
-        who = str(said.get("subject", ""))[66:] or None
+        subject = str(said.get("subject", ""))
+        if subject[2:66] != client.get("/v1/status")["coop"]:
+            base.fail(
+                "not_allowed",
+                _("This evaluation is of somebody of another coop: they answer it there."),
+            )
+        who = subject[66:] or None
     body: Json = _present(
         {
             "kind": "reply",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from maillon.node import clock
@@ -53,6 +54,12 @@ class NotAdmitted(LocalError):
     """Too few founders have admitted this coop: nothing that it says counts yet."""
 
     code = "not_admitted"
+
+
+class SaidAlready(LocalError):
+    """What is said once only stands already."""
+
+    code = "answered"
 
 
 class UnknownUnit(LocalError):
@@ -187,6 +194,12 @@ class Authoring:
         head = self._node.store.head(author, new.header.series)
         if head is None:
             return new
+        if not KINDS[kind].revisable:
+            raise SaidAlready(
+                _("This was said already, on {when}; it is said once and not changed.").format(
+                    when=f"{datetime.fromtimestamp(head.at, UTC):%Y-%m-%d}"
+                )
+            )
         return self._draft(
             kind,
             payload,
