@@ -60,10 +60,13 @@ def gauge(position: ledger_shapes.Position) -> Gauge:
     return Gauge(low, high, place(0), place(position.balance), position.max is None)
 
 
-def bars(ends: list[tuple[int, int]]) -> list[Bar]:
-    """Return a chart of (time, balance), the axis where 0 is."""
-    top = max([0, *(balance for _at, balance in ends)])
-    bottom = min([0, *(balance for _at, balance in ends)])
+def bars(ends: list[tuple[int, int]], least: int) -> list[Bar]:
+    """Return a chart of (time, balance), the axis where 0 is.
+
+    It reaches `least` up and down at least: a quarter of an hour shall not look like a cliff.
+    """
+    top = max([least, *(balance for _at, balance in ends)])
+    bottom = min([-least, *(balance for _at, balance in ends)])
     span = max(1, top - bottom)
     zero = round(1000 * top / span)
     found: list[Bar] = []
@@ -138,7 +141,10 @@ def _carnet(frame: Framed, template: str) -> Page:
         month=names[place],
         before=names[place - 1] if place else "",
         after=names[place + 1] if place < MONTHS - 1 else "",
-        chart=bars(_year(frame, months, code)),
+        chart=bars(
+            _year(frame, months, code),
+            max([1, *(position.limit // 4 for position in kept if position.code == code)]),
+        ),
     )
 
 
