@@ -6,6 +6,7 @@ VENV := $(or $(MAILLON_VENV),.venv)
 export MAILLON_VENV := $(VENV)
 PY := $(VENV)/bin/python
 NODE_MODULES := tests/interop/node_modules/.package-lock.json
+WEB_MODULES := tests/web/node_modules/.package-lock.json
 PEER_MODULES := benchmarks/peers/node_modules/.package-lock.json
 
 SEEDS ?= 200
@@ -23,7 +24,7 @@ ARGS ?=
 .DELETE_ON_ERROR:
 # Two installations into one environment at a time would break it.
 .NOTPARALLEL:
-.PHONY: help demo install dev test interop lint types check vectors vectors-check words simulate mutants explore kill-cycles fuzz api-check bench bench-peers lock dist base-check clean
+.PHONY: help demo install dev test interop browser screens lint types check vectors vectors-check words simulate mutants explore kill-cycles fuzz api-check bench bench-peers lock dist base-check clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +43,12 @@ test: dev ## Run the tests, a file at a time on every core (ARGS="-k name" choos
 
 interop: dev $(NODE_MODULES) ## Run the tests against other implementations (fetches npm packages)
 	$(PY) -m pytest -m interop tests/interop $(ARGS)
+
+browser: dev $(WEB_MODULES) ## Run the tests of the pages in Chromium (needs the distribution's chromium)
+	$(PY) -m pytest -m browser tests/web/browser $(ARGS)
+
+screens: dev ## Make the pictures of all pages anew (docs/screens/)
+	PYTHONPATH=tests $(PY) -m support.screens $(ARGS)
 
 lint: dev ## Check style and the order of imports
 	$(PY) -m ruff check .
@@ -100,12 +107,16 @@ base-check: dist ## Prove that the wheel works with its base dependencies alone
 	$(PY) tools/check_base_install.py dist/*.whl
 
 clean: ## Remove everything that can be made again, environments included
-	rm -rf $(VENV) .ci-venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .schemathesis .import_linter_cache tests/interop/node_modules benchmarks/peers/node_modules
+	rm -rf $(VENV) .ci-venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .schemathesis .import_linter_cache tests/interop/node_modules tests/web/node_modules benchmarks/peers/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # npm writes this file last, which makes it a stamp.
 $(NODE_MODULES): tests/interop/package-lock.json tests/interop/package.json | dev
 	cd tests/interop && ../../tools/npm ci --no-progress
+	@touch $@
+
+$(WEB_MODULES): tests/web/package-lock.json tests/web/package.json | dev
+	cd tests/web && ../../tools/npm ci --no-progress
 	@touch $@
 
 $(PEER_MODULES): benchmarks/peers/package-lock.json benchmarks/peers/package.json | dev
