@@ -86,12 +86,12 @@ class AccountExists(LedgerError):
 
 
 class AccountInUse(LedgerError):
-    """The account cannot be closed. Facts: balances, holds, pending."""
+    """The account cannot be closed. Facts: balances, holds, expected, recovery."""
 
     code = "account_in_use"
     sentence = (
-        "The account can be closed once every balance is zero, and nothing is reserved on it or "
-        "for it."
+        "The account can be closed once every balance is zero, nothing is reserved on it or for "
+        "it, and no new key of it waits for its day."
     )
     excusable = True
 

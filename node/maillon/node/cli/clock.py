@@ -12,8 +12,12 @@ from maillon.node.i18n import _
 
 def zone_name() -> str:
     """Return the name of the coop's zone, empty where there are no settings to say it."""
+    import click
+
     from maillon.node.cli import base
 
+    if click.get_current_context(silent=True) is None:
+        return ""
     return _name_in(base.state().home.config)
 
 
