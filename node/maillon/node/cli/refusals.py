@@ -56,7 +56,7 @@ def _sentences() -> dict[str, tuple[str, str]]:
             _("See it with: maillon account show NAME"),
         ),
         "account_in_use": (
-            _("An account is closed when it stands at zero, nothing is reserved, and no key waits."),
+            _("An account is closed when it stands at zero, nothing is reserved and no key waits."),
             _("See what it has with: maillon account show NAME"),
         ),
         "accounts_full": (
