@@ -77,6 +77,10 @@ class DeskHost:
         info = self.directory.coop(coop)
         return None if info is None else info.node_key
 
+    def joint(self, payer: bytes, request: bytes) -> None:
+        """Nobody signs together here."""
+        return None
+
     def live(self, id: bytes) -> Signed | None:
         return self._node.records.record(id)
 

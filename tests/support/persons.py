@@ -95,6 +95,11 @@ class PersonsTestNode(LedgerTestNode):
     def retention_settings(self) -> Retention:
         return self.retention
 
+    @property
+    def fundings(self) -> None:
+        """No exchanges here, so none asks a group for anything."""
+        return None
+
     def bound(self, author: bytes) -> int:
         return self.binding.get(author, 0)
 

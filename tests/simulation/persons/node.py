@@ -179,6 +179,11 @@ class SimHost:
     def holdings(self) -> Mapping[str, Holding]:
         return self.others
 
+    @property
+    def fundings(self) -> None:
+        """No exchanges here, so none asks a group for anything."""
+        return None
+
     def bound(self, author: bytes) -> int:
         return binding(self.node.store, author)
 

@@ -254,6 +254,25 @@ class Delivery(Struct):
     expired: int
 
 
+class JointOut(Struct):
+    """A payment of a group's account that is wanted: how much, for whom, until when, who signs.
+
+    `needed` of `members` have to; `approvals` are those who have, under `order` of the group.
+    `status` is open until it is ordered, then ordered.
+    """
+
+    request: str
+    payer: Party
+    payee: Party
+    amount: Money
+    until: int
+    status: str
+    needed: int
+    members: list[Party]
+    approvals: list[str]
+    order: str = ""
+
+
 class Exchange(Struct):
     """Everything of one exchange that those here may see."""
 
@@ -302,6 +321,8 @@ class Exchange(Struct):
     """What an acceptance of everything would make due now."""
     fee: Money | None = None
     """What whoever cancels now owes by the terms."""
+    joint: list[JointOut] = []
+    """What members of a group of this coop have to sign together, so that it pays for this."""
 
 
 class Transcript(Struct):

@@ -70,9 +70,16 @@ class ConsentRequest(Request):
 
 
 class GroupOrderRequest(Request):
-    to: Who
-    amount: Amount
+    """Propose a payment: `to` whom and which `amount`, or the `exchange` that asks for it.
+
+    With `exchange` (its id, the id of the request, or the beginning of one) payee, amount, unit and
+    `ref` are those that it asks for, and what is ordered counts there.
+    """
+
+    to: Who | None = None
+    amount: Amount | None = None
     unit: UnitCode | None = None
+    exchange: Annotated[str, Meta(pattern="^[0-9a-f]{8,64}$")] | None = None
     memo: Annotated[str, Meta(max_length=400)] = ""
     by: AuthorId | None = None
     """A member whose key is held here and who approves at once."""
@@ -113,10 +120,32 @@ class GroupOrder(Struct):
     transfer: str = ""
     reason: str = ""
     detail: str = ""
+    exchange: str = ""
+    """The exchange that it pays for, as its third-party payer: it is reserved for that first."""
+    request: str = ""
+
+
+class GroupWanted(Struct):
+    """An exchange asks the group to pay; `order` is what was proposed for it, if anything."""
+
+    exchange: str
+    request: str
+    to_coop: str
+    to_account: str
+    to_name: str
+    unit: int
+    code: str
+    amount: int
+    text: str
+    at: int
+    until: int
+    order: str = ""
 
 
 class GroupOrders(Struct):
     orders: list[GroupOrder]
+    wanted: list[GroupWanted] = []
+    """What exchanges ask of the group now."""
 
 
 class PerformedRequest(Request):

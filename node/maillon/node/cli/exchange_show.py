@@ -62,6 +62,7 @@ def _show(data: Json, *, why: bool) -> None:
     base.print_table(("", ""), rows, empty="")
     for payment in data["payments"]:
         click.echo(exchange_words.payment_in_words(payment))
+    _show_joint(data)
     _show_said(data)
     _show_proposals(data)
     _show_after(data)
@@ -126,6 +127,32 @@ def slot_in_words(slot: Json) -> str:
             n=slot["minutes"]
         )
     return f"{text}  {slot['slot'][:8]}".rstrip()
+
+
+def _show_joint(data: Json) -> None:
+    """Show what a group is to pay, and who of its members has to sign."""
+    for entry in data["joint"]:
+        group = exchange_words.party_name(entry["payer"])
+        who = ", ".join(exchange_words.party_name(member) for member in entry["members"])
+        click.echo(
+            _("{group} is to reserve {amount} for {name}, until {when}.").format(
+                group=group, amount=entry["amount"]["text"],
+                name=exchange_words.party_name(entry["payee"]), when=base.when(entry["until"]),
+            )
+        )  # fmt: skip
+        click.echo(
+            "  "
+            + _("{n} of these sign, {m} have: {who}").format(
+                n=entry["needed"], m=len(entry["approvals"]), who=who
+            )
+        )
+        if entry["status"] == "ordered":
+            continue
+        team = entry["payer"]["person"][:8]
+        if entry["order"]:
+            base.advise(f"  maillon group approve {team} {entry['order'][:8]} NAME")
+        else:
+            base.advise(f"  maillon group pay {team} --exchange {entry['request'][:8]} --by NAME")
 
 
 def _show_said(data: Json) -> None:

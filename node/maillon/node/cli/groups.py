@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from maillon.node.cli import base
-from maillon.node.cli.exchange_acting import author_of, known, wait_option
+from maillon.node.cli.exchange_acting import author_of, exchange_id, known, wait_option
 from maillon.node.cli.paths import path_part
 from maillon.node.cli.standing import how_it_stands
 from maillon.node.i18n import _
@@ -189,34 +189,43 @@ def consent(group_: str, member: str) -> None:
 
         \b
           maillon group pay "Les Jardiniers" "Chloé Exemple" 1h --by "Ana Exemple"
+          maillon group pay "Les Jardiniers" --exchange 5e20c4b1     what an exchange asks of it
         """
     ),
 )
 @click.argument("group_", metavar="GROUP")
-@click.argument("to")
-@click.argument("amount")
+@click.argument("to", required=False)
+@click.argument("amount", required=False)
+@click.option(
+    "--exchange", metavar="ID",
+    help=_("Pay for this exchange what it asks of the group; it says to whom and how much."),
+)  # fmt: skip
 @click.option("--unit", metavar="CODE", help=_("Which unit, where there are several."))
 @click.option("--memo", default="", help=_("What it was for; only the two parties can read it."))
 @click.option("--by", metavar="NAME", help=_("A member who approves it at once."))
 @wait_option
 def pay(
     group_: str,
-    to: str,
-    amount: str,
+    to: str | None,
+    amount: str | None,
+    exchange: str | None,
     unit: str | None,
     memo: str,
     by: str | None,
     wait_s: float,
 ) -> int:
-    names = known()
-    place = names.account(to)
-    body: Json = {
-        "to": place.account if place.here else place.address,
-        "amount": amount,
-        "unit": names.unit(unit, amount),
-        "memo": memo,
-        "wait_s": wait_s,
-    }
+    body: Json = {"memo": memo, "wait_s": wait_s}
+    if exchange is not None:
+        if to is not None or amount is not None or unit is not None:
+            base.fail("usage", _("The exchange says to whom and how much: give --exchange alone."))
+        body["exchange"] = exchange_id(exchange)
+    elif to is None or amount is None:
+        base.fail("usage", _("Say to whom and how much, or for which exchange: --exchange ID."))
+    else:
+        names = known()
+        place = names.account(to)
+        body["to"] = place.account if place.here else place.address
+        body |= {"amount": amount, "unit": names.unit(unit, amount)}
     if by is not None:
         body["by"] = author_of(by)
     client = base.state().client()
@@ -227,7 +236,10 @@ def pay(
 def _order(data: Json) -> int:
     def human() -> None:
         amount, to = data["text"], base.printable(data["to_name"] or data["to_account"][:8])
-        if data["status"] == "certified":
+        if data["status"] == "certified" and data["exchange"]:
+            told = _("Reserved for exchange {id}: {amount} for {name}.")
+            click.echo(told.format(id=data["exchange"][:8], amount=amount, name=to))
+        elif data["status"] == "certified":
             click.echo(_("Paid: {amount} to {name}.").format(amount=amount, name=to))
         elif data["status"] == "open":
             missing = data["needed"] - len(data["approvals"])
@@ -301,7 +313,59 @@ def payments(group_: str) -> None:
         for entry in data["orders"]
     ]
     columns = (_("id"), _("amount"), _("for"), _("approvals"), _("state"), _("memo"))
-    base.emit(data, lambda: base.print_table(columns, rows, empty=_("There is no payment.")))
+
+    def human() -> None:
+        base.print_table(columns, rows, empty=_("There is no payment."))
+        for entry in data["wanted"]:
+            if entry["order"]:
+                continue
+            click.echo(
+                _("Exchange {id} asks for {amount} for {name}, until {when}:").format(
+                    id=entry["exchange"][:8], amount=entry["text"],
+                    name=base.printable(entry["to_name"] or entry["to_account"][:8]),
+                    when=base.when(entry["until"]),
+                )
+            )  # fmt: skip
+            team = _group_id(group_)[:8]
+            base.advise(f"  maillon group pay {team} --exchange {entry['request'][:8]} --by NAME")
+
+    base.emit(data, human)
+
+
+@group.command(
+    "worked",
+    help=_(
+        """Say which member did the work of a payment that came in: they get all of it.
+
+        For a group that was founded with `--split performer`. The id of the payment is in its
+        statement. It is said once; in a group in which several sign, at the desk.
+
+        \b
+          maillon account statement "Les Jardiniers"
+          maillon group worked "Les Jardiniers" 61ab02c4 "Ana Exemple"
+        """
+    ),
+)
+@click.argument("group_", metavar="GROUP")
+@click.argument("transfer", metavar="PAYMENT")
+@click.argument("member", metavar="NAME")
+def worked(group_: str, transfer: str, member: str) -> None:
+    client = base.state().client()
+    whole = client.get(f"/v1/transfers/{path_part(transfer)}")["transfer"]["id"]
+    body = {"transfer": whole, "performer": author_of(member)}
+    data = client.post(f"{_path(group_)}/splits", body)
+
+    def human() -> None:
+        split = next(entry for entry in data["splits"] if entry["transfer"] == whole)
+        for part in split["parts"]:
+            told = (
+                _("{amount} to {name}: paid.")
+                if part["status"] == "certified"
+                else _("{amount} to {name}: kept, goes on by itself.")
+            )
+            click.echo(told.format(amount=part["text"], name=base.printable(member)))
+
+    base.emit(data, human)
 
 
 @group.command("splits", help=_("List what came in and how it was split."))

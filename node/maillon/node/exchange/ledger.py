@@ -304,7 +304,7 @@ class NodeLedger:
         if found.kind == GROUP:
             raise KeyElsewhere(
                 _("A group pays when enough of its members have approved."),
-                hint=_("Propose the payment with: maillon group pay"),
+                hint=_("Propose the payment with: maillon group pay GROUP --exchange ID"),
                 account=account,
             )
         if delegate is not None:
@@ -449,6 +449,9 @@ class NodeLedger:
         """Hand an order to its chain; return how it stands: status, reason, detail.
 
         Doing so again does nothing new. What cannot be reached is `ordered` still.
+        if coop == self._host.coop:
+            # Other parts of the node sign for the account before this one is placed.
+            self._runner.machine.queue.signed(account, order.seq)
         """
         form, encoded = _parts(note.data)
         elsewhere = Elsewhere(self._asking_host, self._runner)

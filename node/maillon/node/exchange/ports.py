@@ -13,6 +13,22 @@ from maillon.protocol.founding import Founding
 from maillon.protocol.keys import SigningKey
 
 
+class Standing(Protocol):
+    """How far a payment is for which several sign."""
+
+    @property
+    def needed(self) -> int: ...
+
+    @property
+    def members(self) -> tuple[bytes, ...]: ...
+
+    @property
+    def approvals(self) -> tuple[bytes, ...]: ...
+
+    @property
+    def order(self) -> bytes: ...
+
+
 class Host(Protocol):
     """The node."""
 
@@ -41,6 +57,10 @@ class Host(Protocol):
 
     def node_of(self, coop: bytes) -> bytes | None:
         """Return the key of the node that a coop announces now, or None."""
+        ...
+
+    def joint(self, payer: bytes, request: bytes) -> Standing | None:
+        """Return who signs together for a payer here, and for a request; None when one alone."""
         ...
 
     # public records

@@ -11,6 +11,7 @@ from maillon.node.api.caller import Caller
 from maillon.node.api.plain import payload_to_json, to_json
 from maillon.node.engine.exchange import notes
 from maillon.node.engine.exchange.addressing import is_person
+from maillon.node.engine.exchange.bounds import FUNDINGS_MAX
 from maillon.node.engine.exchange.core import ExchangeCore
 from maillon.node.engine.exchange.notes import FundingNote, OrderNote
 from maillon.node.engine.exchange.ports import ExchangeRow, SlotRow, Wanted
@@ -204,8 +205,40 @@ class Showing:
 
     def _quote(self, quote: Quote) -> shapes.QuoteOut:
         mediator = quote.terms.get("mediator")
+            joint=self._joint(state),
         return shapes.QuoteOut(
             quote.id.hex(), quote.at, quote.valid_until, quote.reserved, quote.status,
+    def _joint(self, state: Exchange) -> list[shapes.JointOut]:
+        """Show what a group here has to sign together, when it is to pay for the exchange."""
+        payer = state.payer
+        if payer == state.requester or not self._core.addressing.is_here(payer):
+            return []
+        if not is_person(payer) or self._host.joint(payer, b"") is None:
+            return []
+        found: list[shapes.JointOut] = []
+        for kept in self._core.store.notes(notes.FUNDING, limit=FUNDINGS_MAX):
+            note = notes.funding_note(kept)
+            waits = note.status == "ordered" or (
+                note.status == "open" and note.until >= self._host.time()
+            )
+            standing = self._host.joint(payer, note.id) if note.exchange == state.id else None
+            if note.payer == payer and waits and standing is not None:
+                found.append(
+                    shapes.JointOut(
+                        note.id.hex(),
+                        self.party(payer),
+                        self.party(note.payee),
+                        self.money(note.amount, note.unit),
+                        note.until,
+                        note.status,
+                        standing.needed,
+                        [self.party(member) for member in standing.members],
+                        [member.hex() for member in standing.approvals],
+                        standing.order.hex(),
+                    )
+                )
+        return found
+
             to_json(quote.terms), None if mediator is None else self.party(mediator),
         )  # fmt: skip
 

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
+from maillon.node.engine.exchange.notes import FundingNote
 from maillon.node.engine.view import IdentityView
 from maillon.node.ledger.host import Host
 from maillon.node.ledger.runner import LedgerRunner
@@ -103,6 +104,29 @@ class Register(Protocol):
     def scrub(self) -> None: ...
 
 
+class Fundings(Protocol):
+    """What exchanges ask of third-party payers here (spec/08-exchange, "A third party pays")."""
+
+    def asked(self, author: bytes, /) -> Sequence[FundingNote]:
+        """Return what a payer is asked, or was and is on its way."""
+        ...
+
+    def request(self, id: bytes, /) -> FundingNote | None:
+        """Return one request."""
+        ...
+
+    def refusal(self, note: FundingNote, /) -> tuple[str, str]:
+        """Return why the last order for a request was refused: code and words, or nothing."""
+        ...
+
+    async def fund(self, request: bytes, key: SigningKey, wait_s: float) -> None:
+        """Order what was asked with the key of a group's account, once enough have approved.
+
+        Raises: NotAllowed when it is not asked any more; what refuses the order.
+        """
+        ...
+
+
 class PersonsHost(Host, Protocol):
     """The node. `runner` is None in a federation without accounts."""
 
@@ -139,6 +163,11 @@ class PersonsHost(Host, Protocol):
 
     def bound(self, author: bytes, /) -> int:
         """Return how many exchanges a person has agreed to that are not over."""
+        ...
+
+    @property
+    def fundings(self) -> Fundings | None:
+        """Return what exchanges ask of accounts here, None where none are kept."""
         ...
 
     def author(self, draft: Draft, key: SigningKey) -> Signed:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from maillon.ledger.units import UnitTable
 from maillon.node.engine.exchange.core import ExchangeCore, Setup
 from maillon.node.exchange.desk import ExchangeDesk
+from maillon.node.exchange.joint import JointFundings
 from maillon.node.exchange.ledger import NodeLedger, NoLedgerHere
 from maillon.node.exchange.runner import ExchangeRunner
 from maillon.node.exchange.traces import Traces
@@ -24,6 +25,7 @@ from maillon.protocol.view import coop_author
 
 if TYPE_CHECKING:
     from maillon.node.engine.view import IdentityView
+    from maillon.node.exchange.ports import Standing
     from maillon.node.post.ports import Sending
     from maillon.node.run.node import Node
 
@@ -87,6 +89,11 @@ class ExchangeHost(LedgerHost):
     @property
     def directory(self) -> IdentityView:
         return self._node.engine.view
+
+    def joint(self, payer: bytes, request: bytes) -> Standing | None:
+        if payer[1:33] != self._node.coop:
+            return None
+        return self._node.persons.desk.teams.standing(payer[33:], request)
 
     def live(self, id: bytes) -> Signed | None:
         return NodeRecords(self._node).record(id)
@@ -166,6 +173,7 @@ class Exchanges:
             None if ledger is None else ledger.next_run,
         )
         self.desk = ExchangeDesk(host, self.runner, self._units)
+        self.fundings = JointFundings(self.core, host, self.runner)
         self._traces = Traces(self.core, self._disk.scrub)
 
     def _units(self) -> UnitTable | None:

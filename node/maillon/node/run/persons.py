@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from maillon.node import bounds, clock
 from maillon.node.persons import traces
 from maillon.node.persons.desk import PersonsDesk
-from maillon.node.persons.host import Holding
+from maillon.node.persons.host import Fundings, Holding
 from maillon.node.run.accounts import LedgerHost
 from maillon.protocol.voucherframes import PROTOCOL
 
@@ -95,6 +95,10 @@ class PersonsHostOf(LedgerHost):
 
     def bound(self, author: bytes) -> int:
         return self._node.exchanges.bound(author)
+
+    @property
+    def fundings(self) -> Fundings | None:
+        return self._node.exchanges.fundings if self._node.ledger.runner is not None else None
 
     def author(self, draft: Draft, key: SigningKey) -> Signed:
         return self._node.author(draft, key)

@@ -2,8 +2,9 @@
 
 The node of the requester's coop decides: commit when every part is agreed to and still reserved,
 abort when one cannot be, agreed to or not: whoever has reserved the others is free then, at once
-and not only when their own time is over. The decision stands in all transcripts in the same transaction that writes
-its letters; asked again it is the same, because it was written before anybody heard of it.
+and not only when their own time is over. The decision stands in all transcripts in the same
+transaction that writes its letters; asked again it is the same, because it was written before
+anybody heard of it.
 """
 
 from __future__ import annotations

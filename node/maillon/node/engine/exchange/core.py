@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from maillon.node.engine.exchange import bounds, notes
 from maillon.node.engine.exchange.intake import (
@@ -22,7 +22,7 @@ from maillon.node.engine.exchange.intake import (
     Taken,
     of_store,
 )
-from maillon.node.engine.exchange.notes import FundingNote, KeptAttestation
+from maillon.node.engine.exchange.notes import FundingNote, KeptAttestation, OrderNote
 from maillon.node.engine.exchange.ports import (
     Effect,
     Fault,
@@ -35,6 +35,9 @@ from maillon.protocol.envelope import Draft, Signed, decode_record, sign
 from maillon.protocol.errors import MaillonError, NotAllowed, RemoteError
 from maillon.protocol.keys import SigningKey
 from maillon.protocol.letters import ITEM_APP, ITEM_STEP, ITEM_VOUCHER, Item
+
+ORDER: Final = "order"
+"""What an order of an account is signed for (spec/06-accounts)."""
 
 
 class ExchangeCore(Intake):
@@ -230,6 +233,43 @@ class ExchangeCore(Intake):
             self.funding.consented(note, sign(made, key), now)
             self._effects.append(ask)
         return self._flush()
+
+    def fund_jointly(self, request: bytes, key: SigningKey, now: int) -> list[Effect]:
+        """Order what a group here was asked for, with the key of its account.
+
+        Whoever calls has counted the approvals of its members, which are the consent: no key speaks
+        for a group in records, so no `funding` is written.
+
+        Raises: NotAllowed when it is asked of nobody here or not any more, was ordered already, or
+        was refused so lately that it would be again; what signing an order raises.
+        """
+        with self._transaction():
+            note = self._asked(request, now)
+            one = self.funding.wanted(note, now)
+            if self.funding.is_there(one):
+                raise NotAllowed("That was paid or reserved already.", rule="payer")
+            refused = self.refused(note)
+            if refused is not None and refused.at + bounds.RETRY_S > now:
+                raise NotAllowed(refused.detail or refused.reason, rule="payer")
+            ledger = self.setup.ledger
+            after = self.settling.last_number(note.payer)
+            unsigned = ledger.unsigned(one, key.public, after=after)
+            signature = key.sign(ORDER, self.setup.fed + unsigned.body)
+            ordered = ledger.signed(one, key.public, unsigned.body, signature)
+            ask = self.settling.write_down(note.exchange, one, ordered, now)
+            self.funding.ordered(note, ask.order, now)
+            self._effects.append(ask)
+        return self._flush()
+
+    def refused(self, note: FundingNote) -> OrderNote | None:
+        """Return the last order for a request to a payer here, when it was refused."""
+        orders = [
+            order
+            for order in notes.orders_of(self.store, note.exchange)
+            if order.payer == note.payer and order.payee == note.payee
+        ]
+        last = max(orders, key=lambda order: (order.at, order.number), default=None)
+        return last if last is not None and last.status == "refused" else None
 
     def _asked(self, request: bytes, now: int) -> FundingNote:
         note = self.funding.note(request)

@@ -150,8 +150,11 @@ class Funding:
 
     def consented(self, note: FundingNote, consent: Signed, now: int) -> None:
         """Note that somebody who may act for the payer consented, and to which order."""
-        order = said(consent)["order"]
-        self.put(replace(note, status="ordered", order=order, consent=consent.encode()))
+        self.ordered(note, said(consent)["order"], now, consent.encode())
+
+    def ordered(self, note: FundingNote, order: bytes, now: int, consent: bytes = b"") -> None:
+        """Note the order for a request; of a group's account there is no consent in a record."""
+        self.put(replace(note, status="ordered", order=order, consent=consent))
         self._store.put_note(Note(notes.FUNDING_OPEN, note.id, b"", now, b""))
 
     def changed(self) -> list[bytes]:
@@ -183,6 +186,9 @@ class Funding:
         if became in _UNDONE:
             self.put(replace(note, status="open", order=b"", consent=b""))
             self._store.drop_note(notes.FUNDING_OPEN, request)
+        if became in _DONE and not note.consent:
+            # Nobody has to be told: the ledger shows it to whoever asked.
+            self.answered(note, b"")
         if became not in _DONE or not note.consent:
             return None
         return decode_record(note.consent), note
