@@ -47,7 +47,7 @@ interop: dev $(NODE_MODULES) ## Run the tests against other implementations (fet
 browser: dev $(WEB_MODULES) ## Run the tests of the pages in Chromium (needs the distribution's chromium)
 	$(PY) -m pytest -m browser tests/web/browser $(ARGS)
 
-screens: dev ## Make the pictures of all pages anew (docs/screens/)
+screens: dev $(WEB_MODULES) ## Make the pictures of all pages anew (docs/screens/)
 	PYTHONPATH=tests $(PY) -m support.screens $(ARGS)
 
 lint: dev ## Check style and the order of imports

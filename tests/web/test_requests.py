@@ -331,6 +331,11 @@ def test_an_offer_under_the_address_of_a_demand_is_found(node: PagesNode, visito
     assert "Cours de guitare" in visitor.get(f"/offers/{id[:10]}").text
 
 
+def test_no_filter_has_to_be_filled_in(visitor: Visitor) -> None:
+    form = visitor.get("/search").text.partition('<form id="search"')[2].partition("</form>")[0]
+    assert "<select" in form and " required" not in form
+
+
 def test_the_reason_of_a_rank_is_said(visitor: Visitor) -> None:
     page = visitor.get("/search?q=guitare").text
     assert "Why it is here:" in page and "guitare" in page and "1 result<" in page
