@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from copy import copy
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 
@@ -12,7 +13,7 @@ from maillon.ledger.limits import SEQ_GAP_MAX
 from maillon.ledger.orders import PayAction
 from maillon.ledger.state import Account
 from maillon.node.ledger import bounds
-from support.ledgernet import LedgerNet, LedgerTestNode, ledger_net
+from support.ledgernet import LedgerNet, LedgerTestNode, agreed, ledger_net
 
 
 @pytest.fixture
@@ -67,3 +68,34 @@ async def test_a_number_that_led_nowhere_takes_no_room(
     for n, other in enumerate(others):
         other.id, other.seq = n.to_bytes(16, "big"), 0
     assert [queue.next_seq(other) for other in others] == [1, 2]
+
+
+async def test_a_copy_that_was_put_back_signs_anew_what_its_account_ordered_since(
+    tmp_path: Path, autojump_clock: object
+) -> None:
+    async with ledger_net(tmp_path, 4, quorum=3) as net:
+        a, b, *_ = net.nodes
+        ana, bo = await a.member("Ana"), await b.member("Bo")
+        await agreed(net.nodes)
+        b.stop()
+        # As a backup does: all but the votes, which an older copy would give twice.
+        copytree(b.home, tmp_path / "copy", ignore=lambda _folder, names: {
+            name for name in names if name.startswith("votes")
+        })  # fmt: skip
+        await net.restart(b)
+        for amount in (5, 6):
+            assert (await b.pay(bo, ana, amount)).status == "certified"
+        b.stop()
+        copied = LedgerTestNode(net, net.federation.coops[1], tmp_path / "copy", clone="copy")
+        net.nodes.append(copied)
+        net.by_node[b.wire.own] = copied
+        await net.start(copied)
+        # Before anything of its own chain was read on: the number that it gives is taken.
+        assert account_of(copied, bo).seq < account_of(b, bo).seq
+        paid = await copied.pay(bo, ana, 7, key="6b" * 32)
+        assert paid.status == "certified", paid
+        assert account_of(copied, bo).seq == account_of(b, bo).seq + 1
+        assert copied.balance(bo) == -18
+        # Under its key it is the same one, and nobody pays twice.
+        again = await copied.pay(bo, ana, 7, key="6b" * 32)
+        assert (again.id, again.status) == (paid.id, "certified") and copied.balance(bo) == -18

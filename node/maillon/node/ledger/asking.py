@@ -275,6 +275,15 @@ class Asking:
             self._machine.setup.signed(order.check(self._machine.fed))
         return order
 
+    def anew(self, order: Order) -> Order:
+        """Sign the same as an order says with the next number of its account.
+
+        Only for one whose number another order of the account has taken: it can never count, so
+        nobody pays twice. Raises: NoSuchAccount, RegisterError.
+        """
+        account = self.account(order.account.hex())
+        return self.sign(account, order.action, self.held(order.key), order.mandate)
+
     def wanted(self, request: shapes.TransferRequest) -> Wanted:
         """Return who is to give what to whom. Raises: NoSuchAccount, AmountText, UnitUnknown."""
         unit = self.unit(request.unit)

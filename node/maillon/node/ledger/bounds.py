@@ -108,3 +108,6 @@ KEYS_DROPPED_MAX = 64
 
 SIGNED_NUMBERS_MAX = 16_384
 """Accounts whose last number is remembered, signed and not placed yet: 100 bytes each."""
+
+SIGNED_ANEW_MAX = 3
+"""How often a payment is signed anew whose number was taken: more of the chain is known then."""

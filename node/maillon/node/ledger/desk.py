@@ -15,6 +15,7 @@ from maillon.ledger.entries import (
     Post,
     PreimageConfirmation,
     Recover,
+    Settle,
     Void,
     sign_confirmation,
     sign_release,
@@ -59,6 +60,8 @@ from maillon.protocol.errors import BadSignature, LocalError, MaillonError, Malf
 from maillon.protocol.keys import SigningKey
 
 PREFIX_CHARACTERS_MIN = 6
+STALE = "stale_sequence"
+"""Why an order is refused whose number another order of the account has taken."""
 
 
 class NoSuchTransfer(AskingError):
@@ -295,14 +298,25 @@ class Desk:
         else:
             with self._facts_in_words():
                 wish = self.asking.payment(request)
-            if request.key is not None:
-                machine = self._runner.machine
-                id = wish_id(wish, machine.fed)
-                what = self._what(request)
-                # Staged with the order itself: nothing is awaited in between.
-                Repeats(machine.disk).remember(request.key, what, id, self._host.time())
-            placed = await self.outcomes.wish(wish, request.wait_s)
+            placed = await self._asked(request, wish)
+            for _try in range(bounds.SIGNED_ANEW_MAX):
+                if placed.reason != STALE or not isinstance(wish, Order):
+                    break
+                # Signed before this node had read what its account ordered elsewhere, as after a
+                # copy was put back: that number is taken, and this order can never count.
+                wish = self.asking.anew(wish)
+                placed = await self._asked(request, wish)
         return await self.outcomes.arrives(placed, request.arrival, request.wait_s)
+
+    async def _asked(self, request: shapes.TransferRequest, wish: Order | Settle) -> shapes.Placed:
+        """Ask what was made of a request, and remember it under its key."""
+        if request.key is not None:
+            machine = self._runner.machine
+            id = wish_id(wish, machine.fed)
+            what = self._what(request)
+            # Staged with the order itself: nothing is awaited in between.
+            Repeats(machine.disk).remember(request.key, what, id, self._host.time())
+        return await self.outcomes.wish(wish, request.wait_s)
 
     def _what(self, request: shapes.TransferRequest) -> list[Value]:
         """Return what tells a transfer from another under the same key."""
