@@ -8,6 +8,8 @@ import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+import pytest
+
 from support.tree import TOP
 
 LOCKS = ("build", "base", "node", "dev")
@@ -88,8 +90,9 @@ def test_libp2p_is_the_only_exact_pin_of_the_project() -> None:
     assert exact == ["libp2p==0.8.1"]
 
 
-def test_npm_packages_are_exact_and_locked_by_content() -> None:
-    folder = TOP / "tests" / "interop"
+@pytest.mark.parametrize("where", ["interop", "web"])
+def test_npm_packages_are_exact_and_locked_by_content(where: str) -> None:
+    folder = TOP / "tests" / where
     wanted = json.loads((folder / "package.json").read_text())["dependencies"]
     packages = json.loads((folder / "package-lock.json").read_text())["packages"]
     assert {name: packages[f"node_modules/{name}"]["version"] for name in wanted} == wanted

@@ -285,6 +285,12 @@ def test_this_device_signs_what_was_said_and_nothing_else(
         )
         shown = node.http.get(f"/v1/records/{made['id']}").json()
         assert shown["payload"]["title"] == "Cours d'échecs" and shown["kind"] == "offer"
+        # The same by a form of a page, with all that could break its attribute.
+        page.goto("/kit")
+        page.click("form[data-sign] button")
+        page.wait_for_url("**/offers/*")
+        assert page.locator("h1").inner_text() == 'L\'heure "calme" <pour tous>'
+        page.goto("/devices")
         for field, lie in LIES:
             asked: dict[str, Any] = {**request, **lie, "payload": {
                 k: v for k, v in {**request["payload"], **lie.get("payload", {})}.items()  # type: ignore[dict-item]

@@ -206,6 +206,14 @@ class Frame:
         """Return the id of whose affairs the page shows, hexadecimal. Raises: NotSignedIn."""
         return self.author[33:].hex()
 
+    @property
+    def signs_here(self) -> bool:
+        """Tell whether the person signed in with a key of their own, which this device has.
+
+        Then pages have the browser sign (`kit.signing`); otherwise the node signs, when a form comes.
+        """
+        return self.signed_in and self.caller.key is not None
+
     # --- tokens of forms ------------------------------------------------------------------------
 
     @cached_property

@@ -36,9 +36,7 @@ def make_environment(assets: Assets) -> Environment:
     environment.policies["ext.i18n.trimmed"] = True
     # Its type is that of the library's own globals.
     known: Any = environment.globals
-    known.update(
-        asset=assets.url, fields=fields, language=language, nbsp=NBSP, safe_url=safe_url
-    )
+    known.update(asset=assets.url, fields=fields, language=language, nbsp=NBSP, safe_url=safe_url)
     return environment
 
 

@@ -11,6 +11,20 @@ from maillon.node.web.forms import Form
 from maillon.node.web.routes import Framed, Page, action, page
 
 
+SAMPLE: Final = {
+    "kind": "offer",
+    "days": 30,
+    "payload": {
+        "title": 'L\'heure "calme" <pour tous>',
+        "text": "Échecs, dames & cartes.",
+        "lang": "fr",
+        "categories": ["jeux"],
+        "mode": ["on_site"],
+        "reciprocity": {"kind": "free"},
+    },
+}
+
+
 def _filled() -> Form:
     form = Form({"title": ["Aide au jardin"], "amount": ["dix"], "mode": ["at_home"]})
     form.wrong("amount", _("Write a whole number from {low} to {high}.").format(low=1, high=8))
@@ -21,7 +35,7 @@ def _filled() -> Form:
 @page("/kit")
 def kit(frame: Framed) -> Page:
     """Show the kit."""
-    return frame.render("kit_page.html", status=200, form=_filled(), fresh=Form())
+    return frame.render("kit_page.html", status=200, form=_filled(), sample=SAMPLE)
 
 
 @page("/kit/fault")
@@ -37,7 +51,7 @@ async def send(frame: Framed) -> Page:
     title = form.text("title", required=True)
     if form.ok:
         return frame.go("/kit", _("Your offer “{title}” is published.").format(title=title))
-    return frame.render("kit_page.html", form=form, fresh=Form())
+    return frame.render("kit_page.html", form=form, sample=SAMPLE)
 
 
 ROUTES: Final[tuple[HTTPRouteHandler, ...]] = (kit, fault, send)

@@ -1,10 +1,13 @@
-// Sign what a form is about with the key of this device.
+// Sign with the key of this device what a page has said in words.
 //
-//   <form data-sign="record" action="/offers/new" …>
+//   <form data-sign="record" data-request="{…}" data-done="/offers/{id}"> … <button>
 //
-// The form's fields are put together into a request by `requests[kind]` of the page, or by
-// data-draft, the address of a route of drafts. What comes back in bytes is read here, and signed
-// only when it says what the form says: the bytes are the contract, the page is only words.
+// The page shows what is to be signed; `data-request` is the same for the interface, as of
+// POST /v1/drafts. What comes back in bytes is read here, and signed only when it says what was
+// asked for: the bytes are what counts, the words of the answer are not looked at.
+//
+// A form without this script sends itself to its action, where the coop's computer signs, for
+// people whose key it holds.
 
 import { decoded, hex, sha256, unhex } from "./bytes.js";
 import { post } from "./asking.js";
@@ -85,3 +88,31 @@ export async function publish(request, once = "") {
   const draft = await post("/v1/drafts", whole);
   return post("/v1/records/signed", await signedRecord(draft, whole, keys), once);
 }
+
+/** How each kind of form is signed and sent: request, once → {id, …}. Areas add theirs. */
+export const kinds = { record: publish };
+
+async function sign(form) {
+  const fault = form.querySelector("[data-fault]");
+  const button = form.querySelector("button:not([type=button])");
+  fault.hidden = true;
+  button.disabled = true;
+  try {
+    const request = JSON.parse(form.dataset.request);
+    const once = form.elements.once?.value ?? "";
+    const done = await kinds[form.dataset.sign](request, once);
+    location.assign(form.dataset.done.replace("{id}", encodeURIComponent(done.id)));
+  } catch (error) {
+    const word = error instanceof Different ? "different" : error.status ? "refused" : "offline";
+    const said = form.querySelector(`[data-word="${word}"]`).content.textContent;
+    fault.textContent = error.status && error.told?.detail ? error.told.detail : said;
+    fault.hidden = false;
+    button.disabled = false;
+  }
+}
+
+for (const form of document.querySelectorAll("form[data-sign]"))
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    void sign(form);
+  });
