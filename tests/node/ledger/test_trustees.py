@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from maillon.ledger import bounds
-from maillon.node.api import ledger_shapes as shapes
+from maillon.node.api import charter_shapes
 from support.ledgernet import LedgerNet, LedgerTestNode, agreed, ledger_net, until
 
 
@@ -24,7 +24,7 @@ async def change(*nodes: LedgerTestNode, **entry: Any) -> None:
     """Propose at the first node, approve at the others, wait until all have the charter."""
     first, *others = nodes
     wanted = first.runner.machine.book.charter.height + 1
-    made = await first.desk.propose(shapes.ProposalRequest([entry]))
+    made = await first.desk.propose(charter_shapes.ProposalRequest([entry]))
     for node in others:
         await until(lambda node=node: node.desk.proposals().proposals, "it is known")  # type: ignore[misc]  # bound at once
         await node.desk.approve(made.proposal)

@@ -9,8 +9,8 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter, SkipValidation
 
 from maillon.node import bounds
+from maillon.node.api import charter_shapes, own
 from maillon.node.api import ledger_shapes as shapes
-from maillon.node.api import own
 from maillon.node.api.caller import OPERATOR, Who, needs
 from maillon.node.api.ledger_service import (
     AccountOptions,
@@ -255,25 +255,27 @@ async def export(service: Node, data: JSONBody[shapes.ExportRequest]) -> shapes.
 
 
 @get("/v1/charter", opt=needs("read"), sync_to_thread=False)
-def charter(service: Node) -> shapes.CharterOut:
+def charter(service: Node) -> charter_shapes.CharterOut:
     """Show the charter: who keeps the accounts, and by which rules."""
     return service.ledger.charter()
 
 
 @get("/v1/charter/proposals", opt=needs("read"), sync_to_thread=False)
-def proposals(service: Node) -> shapes.Proposals:
+def proposals(service: Node) -> charter_shapes.Proposals:
     """List the changes of the charter that are proposed."""
     return service.ledger.proposals()
 
 
 @post("/v1/charter/proposals", opt=needs("admin"), status_code=201)
-async def propose(service: Node, data: JSONBody[shapes.ProposalRequest]) -> shapes.ProposalOut:
+async def propose(
+    service: Node, data: JSONBody[charter_shapes.ProposalRequest]
+) -> charter_shapes.ProposalOut:
     """Propose a change of the charter and approve it for this coop."""
     return await service.ledger.propose(data)
 
 
 @post("/v1/charter/proposals/{hash:str}/approve", opt=needs("admin"), status_code=200)
-async def approve(service: Node, hash: FromPath[str]) -> shapes.ProposalOut:
+async def approve(service: Node, hash: FromPath[str]) -> charter_shapes.ProposalOut:
     """Approve a proposed change for this coop."""
     return await service.ledger.approve(hash)
 

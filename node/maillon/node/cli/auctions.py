@@ -24,7 +24,7 @@ from maillon.node.cli.auction_records import (
 )
 from maillon.node.cli.exchange_acting import amount_text, key_holder, known, minor
 from maillon.node.cli.offers import build_payload, publish_options
-from maillon.node.i18n import _
+from maillon.node.i18n import _, ngettext
 
 if TYPE_CHECKING:
     from maillon.protocol.auctions import Outcome
@@ -452,9 +452,11 @@ def _show(record: Json, data: Json, result: Outcome, by_id: dict[str, Json], uni
     base.print_table(columns, rows, empty=_("There is no bid yet."))
     if result.omitted:
         click.echo(
-            _("{n} bids that came in time by their own date were left out.").format(
-                n=len(result.omitted)
-            )
+            ngettext(
+                "{n} bid that is dated in time takes no part: it was kept out, or came late.",
+                "{n} bids that are dated in time take no part: they were kept out, or came late.",
+                len(result.omitted),
+            ).format(n=len(result.omitted))
         )
     if result.winner is not None:
         click.echo(

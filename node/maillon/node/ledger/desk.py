@@ -32,6 +32,7 @@ from maillon.ledger.orders import (
     PayAction,
     RevokeAction,
 )
+from maillon.node.api import charter_shapes
 from maillon.node.api import ledger_shapes as shapes
 from maillon.node.api.ledger_service import (
     AccountOptions,
@@ -566,17 +567,17 @@ class Desk:
     async def export(self, request: shapes.ExportRequest) -> shapes.LedgerExport:
         return await export(self._runner, Path(request.directory), self._founding_file())
 
-    def charter(self) -> shapes.CharterOut:
+    def charter(self) -> charter_shapes.CharterOut:
         return self._governing().show()
 
     def _governing(self) -> Governing:
         return Governing(self._host, self._runner, self.showing)
 
-    def proposals(self) -> shapes.Proposals:
+    def proposals(self) -> charter_shapes.Proposals:
         return self._governing().proposals()
 
-    async def propose(self, request: shapes.ProposalRequest) -> shapes.ProposalOut:
+    async def propose(self, request: charter_shapes.ProposalRequest) -> charter_shapes.ProposalOut:
         return await self._governing().propose(request)
 
-    async def approve(self, hash: str) -> shapes.ProposalOut:
+    async def approve(self, hash: str) -> charter_shapes.ProposalOut:
         return await self._governing().approve(hash)

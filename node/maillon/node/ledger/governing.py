@@ -22,7 +22,7 @@ from maillon.ledger.charter_entries import (
 from maillon.ledger.charter_proposals import Gathered
 from maillon.ledger.charter_rules import explain_quorum, heads_root, next_state
 from maillon.ledger.errors import LedgerError
-from maillon.node.api import ledger_shapes as shapes
+from maillon.node.api import charter_shapes
 from maillon.node.i18n import _
 from maillon.node.ledger.asking import Asking, AskingError, bytes_of
 from maillon.node.ledger.host import Host
@@ -52,13 +52,13 @@ class Governing:
 
     # --- showing --------------------------------------------------------------------------------
 
-    def show(self) -> shapes.CharterOut:
+    def show(self) -> charter_shapes.CharterOut:
         """Return the present charter."""
         book = self._runner.machine.book
         charter = book.charter.latest
         head = book.head(book.fed)
         committee = charter.committee()
-        return shapes.CharterOut(
+        return charter_shapes.CharterOut(
             enabled=True,
             height=charter.height,
             hash=head.hash.hex(),
@@ -78,7 +78,7 @@ class Governing:
                 for place, u in enumerate(charter.units)
             ],
             coops=[
-                shapes.CharterCoopOut(
+                charter_shapes.CharterCoopOut(
                     coop=coop.id.hex(),
                     name=coop.name,
                     node_key=coop.node_key.hex(),
@@ -100,13 +100,13 @@ class Governing:
             ended=self._ended(),
         )
 
-    def _ended(self) -> list[shapes.EndedOut]:
+    def _ended(self) -> list[charter_shapes.EndedOut]:
         """Return how the last proposals ended."""
         chain = self._runner.machine.book.charter
         ended = chain.ended()
         titles = {one.gathered.proposal.hash: one.gathered.proposal.title for one in ended}
         return [
-            shapes.EndedOut(
+            charter_shapes.EndedOut(
                 proposal=one.gathered.proposal.hash.hex(),
                 title=one.gathered.proposal.title,
                 entries=[self._words(entry) for entry in one.gathered.proposal.read()],
@@ -121,22 +121,22 @@ class Governing:
             for one in ended
         ]
 
-    def proposals(self) -> shapes.Proposals:
+    def proposals(self) -> charter_shapes.Proposals:
         """Return the open proposals."""
         charter = self._runner.machine.book.charter
-        return shapes.Proposals([self._shown(one, "open") for one in charter.proposals()])
+        return charter_shapes.Proposals([self._shown(one, "open") for one in charter.proposals()])
 
-    def _shown(self, gathered: Gathered, status: str) -> shapes.ProposalOut:
+    def _shown(self, gathered: Gathered, status: str) -> charter_shapes.ProposalOut:
         charter = self._runner.machine.book.charter.latest
         names = {coop.id: coop.name for coop in charter.coops.values()}
         coops = [approval.coop for approval in gathered.approvals]
-        return shapes.ProposalOut(
+        return charter_shapes.ProposalOut(
             proposal=gathered.proposal.hash.hex(),
             title=gathered.proposal.title,
             height=gathered.proposal.base + 1,
             entries=[self._words(entry) for entry in gathered.proposal.read()],
             approvals=[
-                shapes.ApprovalOut(coop.hex(), names.get(coop, coop.hex()[:8]))  # type: ignore[call-overload]  # ids are bytes
+                charter_shapes.ApprovalOut(coop.hex(), names.get(coop, coop.hex()[:8]))  # type: ignore[call-overload]  # ids are bytes
                 for coop in coops
             ],
             needed=gathered.needed,
@@ -228,7 +228,7 @@ class Governing:
 
     # --- proposing ------------------------------------------------------------------------------
 
-    async def propose(self, request: shapes.ProposalRequest) -> shapes.ProposalOut:
+    async def propose(self, request: charter_shapes.ProposalRequest) -> charter_shapes.ProposalOut:
         """Propose a change and approve it for this coop."""
         machine = self._runner.machine
         if machine.writer_key not in machine.book.charter.latest.writers(self._host.coop):
@@ -238,7 +238,7 @@ class Governing:
         await self._runner.stored()
         return self._after(gathered)
 
-    async def approve(self, text: str) -> shapes.ProposalOut:
+    async def approve(self, text: str) -> charter_shapes.ProposalOut:
         """Approve an open proposal for this coop."""
         machine = self._runner.machine
         known = [one.proposal.hash for one in machine.book.charter.proposals()]
@@ -252,7 +252,7 @@ class Governing:
         await self._runner.stored()
         return self._after(gathered)
 
-    def _after(self, before: Gathered) -> shapes.ProposalOut:
+    def _after(self, before: Gathered) -> charter_shapes.ProposalOut:
         """Return a proposal as it stands now: a lone coop's is certified at once."""
         charter = self._runner.machine.book.charter
         gathered = charter.proposal(before.proposal.hash)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NoReturn
 
 from maillon.ledger.errors import NoLedger
+from maillon.node.api import charter_shapes
 from maillon.node.api import ledger_shapes as shapes
 from maillon.node.api.ledger_service import AccountOptions, StatementOptions, TransferOptions
 from maillon.node.i18n import _
@@ -119,8 +120,8 @@ class NoDesk:
     async def export(self, request: shapes.ExportRequest) -> shapes.LedgerExport:
         self._refuse()
 
-    def charter(self) -> shapes.CharterOut:
-        return shapes.CharterOut(
+    def charter(self) -> charter_shapes.CharterOut:
+        return charter_shapes.CharterOut(
             enabled=False,
             height=0,
             hash="",
@@ -135,11 +136,11 @@ class NoDesk:
             sentences=[],
         )
 
-    def proposals(self) -> shapes.Proposals:
+    def proposals(self) -> charter_shapes.Proposals:
         self._refuse()
 
-    async def propose(self, request: shapes.ProposalRequest) -> shapes.ProposalOut:
+    async def propose(self, request: charter_shapes.ProposalRequest) -> charter_shapes.ProposalOut:
         self._refuse()
 
-    async def approve(self, hash: str) -> shapes.ProposalOut:
+    async def approve(self, hash: str) -> charter_shapes.ProposalOut:
         self._refuse()
