@@ -12,6 +12,7 @@ from typing import Any
 
 from exchange_crossings import CROSSINGS
 from exchange_endings import ENDINGS, Script
+from exchange_funded import FUNDED
 from maillon.protocol import encoding
 from maillon.protocol.envelope import Signed, decode_record, draft, sign
 from maillon.protocol.exchange import Exchange, Step, fold
@@ -21,6 +22,7 @@ from maillon.protocol.limits import MISSING_BYTES_MAX, SKEW_S_MAX
 from maillon.protocol.validation import check_stateless
 from support.transcripts import (
     COORDINATOR,
+    COUNTED,
     DAY,
     MEDIATOR,
     OTHER,
@@ -220,7 +222,7 @@ def _missing(
 
 
 def vectors(rng: random.Random) -> dict[str, object]:
-    cases = [case(name, script, rng) for name, script in (ENDINGS | CROSSINGS).items()]
+    cases = [case(name, script, rng) for name, script in (ENDINGS | FUNDED | CROSSINGS).items()]
     return {
         "exchange.json": {
             "spec": "08-exchange",
@@ -228,6 +230,7 @@ def vectors(rng: random.Random) -> dict[str, object]:
             " folding all of them in the order `arrival` gives the last.",
             "fed": FED,
             "people": PEOPLE,
+            "counted": list(COUNTED),
             "cases": cases,
             "questions": list(_questions(rng)),
             "missing": list(_missing(cases, rng)),

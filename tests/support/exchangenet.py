@@ -50,6 +50,7 @@ class Chains:
         """The number of the last order of an account: one that is not above it is stale."""
         self.unread = False
         """Nobody has read yet which numbers were taken."""
+        self.counting: tuple[str, ...] = ("savoir",)
         self.refuse: set[bytes] = set()
         """Payers whose orders are refused."""
 
@@ -89,11 +90,13 @@ class Chains:
         return done
 
     def paid(self, payer: bytes, payee: bytes) -> int:
-        """Return what went from one to the other for good."""
+        """Return what went from one to the other for good, what only counts apart."""
         return sum(
             t.amount
             for t in self.transfers.values()
-            if (t.payer, t.payee) == (payer, payee) and t.status in ("certified", "posted")
+            if (t.payer, t.payee) == (payer, payee)
+            and t.status in ("certified", "posted")
+            and t.unit not in self.counting
         )
 
 
@@ -111,6 +114,9 @@ class ModelLedger:
 
     def unit_kind(self, code: str) -> str | None:
         return {"heure": "hours", "graine": "credit", "savoir": "count"}.get(code)
+
+    def counting(self) -> tuple[str, ...]:
+        return self._chains.counting
 
     def under(self, payer: bytes, ref: bytes) -> list[Transfer]:
         every = self._chains.transfers.values()

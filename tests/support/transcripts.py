@@ -41,6 +41,8 @@ MEDIATOR = b"c" + bytes([6]) * 32
 COORDINATOR = b"c" + bytes([1]) * 32
 FALLBACK = {"name": "Desk", "phone": "+33 4 75 00 00 00"}
 SLOT = b"\x51" * 16
+COUNTED = ("savoir", "service")
+"""The units of the federation that only count."""
 LATER_SLOT = b"\x52" * 16
 
 
@@ -86,7 +88,7 @@ class Play:
 
     @property
     def facts(self) -> KnownTransfers:
-        return KnownTransfers(self.transfers)
+        return KnownTransfers(self.transfers, COUNTED)
 
     def state(self, now: int | None = None, steps: Iterable[Step] | None = None) -> Exchange:
         return fold(self.steps if steps is None else steps, self.facts, now or self.at)
@@ -185,6 +187,21 @@ class Play:
         self.transfers[order] = replace(known, **fact)
         author = payer if payer in (REQUESTER, state.payer, state.provider) else REQUESTER
         return self.do("payment", author, transfer=order, amount=due, unit=state.due.unit)
+
+    def acknowledged(self, amount: int = 1, unit: str = "savoir", **fact: Any) -> Step:
+        """Let the requester name a transfer of 1 in a unit that counts."""
+        order = self.thanked(amount, unit, **fact)
+        return self.do("payment", REQUESTER, transfer=order, amount=amount, unit=unit)
+
+    def thanked(self, amount: int = 1, unit: str = "savoir", **fact: Any) -> bytes:
+        """Let the ledger certify such a transfer; return its order."""
+        state = self.state()
+        order = hashlib.sha256(b"thanks" + bytes([len(self.transfers)])).digest()
+        known = TransferFact(
+            REQUESTER, state.provider, unit, amount, "certified", state.payment_ref or b""
+        )
+        self.transfers[order] = replace(known, **fact)
+        return order
 
 
 def why(play: Play, step: Step) -> str | None:

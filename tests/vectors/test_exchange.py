@@ -74,7 +74,8 @@ def test_each_transcript_folds_to_what_the_vector_says(case: dict[str, Any]) -> 
                 bytes.fromhex(entry["ref"]),
             )
             for entry in case["transfers"]
-        }
+        },
+        FILE["counted"],
     )
     for wanted in case["after"]:
         state = fold(steps[: wanted["count"]], facts, wanted["now"])

@@ -189,9 +189,9 @@ const no = (reason) => { throw new Void(reason) }
 class Void extends Error {}
 
 class State {
-  constructor(transcript, transfers) {
+  constructor(transcript, transfers, counted) {
     Object.assign(this, {
-      t: transcript, transfers, time: 0, requester: transcript.said.requester, provider: transcript.said.provider,
+      t: transcript, transfers, counted, thanks: [], time: 0, requester: transcript.said.requester, provider: transcript.said.provider,
       first: transcript.said.provider, quotes: new Map(), agreement: null, agreedQuote: null, terms: null, waits: false,
       decided: false, slots: new Map(), changes: new Map(), tasks: new Map(), handovers: new Map(), fixed: [], dispute: null,
       dissent: null, ended: null, firstFixed: null, payments: [], hold: null, evaluations: new Set(), claims: new Map(), void: [],
@@ -272,6 +272,15 @@ class State {
     return { paid, announced, begun }
   }
 
+  // Whether an acknowledgement is open to the requester.
+  thanksOpen() {
+    if (![this.requester, this.provider, this.first].includes(this.payer) && !this.ended && this.last && this.terms.unit !== undefined) {
+      return !this.thanks.some(({ transfer, provider: thanked }) =>
+        thanked === this.provider && this.transfers.get(transfer)?.status !== 'void')
+    }
+    return false
+  }
+
   saidOutside() { return this.payments.some(({ transfer }) => !transfer) }
   covered() { return this.terms.kind === 'outside' ? this.saidOutside() : this.flows().begun >= this.owed() }
 
@@ -279,12 +288,19 @@ class State {
     if (!this.terms || this.ended) return null
     const pair = [this.requester, this.provider]
     const times = []
+    let funded = Infinity
     for (const { transfer, moved, time, author } of this.payments) {
       const fact = transfer && this.transfers.get(transfer)
       if (!fact || fact.status !== 'certified' || fact.amount <= 0) continue
-      if (fact.payer === fact.payee || !pair.includes(fact.payer) || !pair.includes(fact.payee)) continue
-      if (!moved) times.push(time)
-      else if (this.firstFixed !== null && !this.t.providers.has(author)) times.push(Math.max(time, this.firstFixed))
+      const back = this.t.providers.has(author)
+      if (moved && (back || this.firstFixed === null)) continue
+      const when = moved ? Math.max(time, this.firstFixed) : time
+      if (fact.payer !== fact.payee && pair.includes(fact.payer) && pair.includes(fact.payee)) times.push(when)
+      else if (fact.payer === this.payer && !back) funded = Math.min(funded, when)
+    }
+    for (const { transfer, time, provider: thanked } of this.thanks) {
+      const certified = this.transfers.get(transfer)?.status === 'certified'
+      if (certified && thanked === this.provider && funded < Infinity) times.push(Math.max(time, funded))
     }
     return times.length ? Math.min(...times) + this.terms.evaluate_within_s : null
   }
@@ -470,7 +486,10 @@ class State {
     const why = gate(this, step.kind, step.author)
     if (why && !(why === 'phase' && this.crossed(step, place))) no(why)
     const eyes = place < t.steps.length ? t.seen[place] : ALL
+    const thanks = step.kind === 'payment' && isThanks(this, step)
+    if (step.kind === 'payment' && !thanks && step.author === this.requester && nothingDue(this, step.author)) no('nothing_due')
     if (NEEDS_AGREEMENT.has(step.kind) && !t.sees(eyes, this.agreement)) no('unknown_step')
+    if (thanks) return thank(this, step, place)
     RULES[step.kind](this, step, place, eyes, step.payload)
   }
 
@@ -533,8 +552,7 @@ const GATES = {
     const { paid, announced } = s.flows()
     const left = s.owed() - paid - announced
     if (!s.last && !(s.ended && left < 0 && who === s.provider)) return true
-    if (s.terms.kind !== 'amount' && s.owed() === 0) return s.saidOutside() && 'nothing_due'
-    return !(left > 0 || (left < 0 && who === s.provider)) && 'nothing_due'
+    return !(who === s.requester && s.thanksOpen()) && nothingDue(s, who)
   }],
   hold: [(s) => [s.requester, s.payer], (s, phase) => ![...WORK, 'disputed'].includes(phase)],
   cancellation: [either, (s, phase, who) => {
@@ -561,6 +579,13 @@ const GATES = {
   }],
   guarantee_closed: [(s) => [s.requester, s.mediator], (s) => ![...s.claims.values()].includes(false)],
   funding: [(s) => [s.t.said.payer], () => false],
+}
+
+function nothingDue(s, who) {
+  const { paid, announced } = s.flows()
+  const left = s.owed() - paid - announced
+  if (s.terms.kind !== 'amount' && s.owed() === 0) return s.saidOutside() && 'nothing_due'
+  return !(left > 0 || (left < 0 && who === s.provider)) && 'nothing_due'
 }
 
 function gate(state, kind, author) {
@@ -789,7 +814,7 @@ const RULES = {
       s.payments.push({ transfer: null, amount: 0, author, time: s.time })
       return
     }
-    if (s.payments.some((one) => one.transfer === transfer)) no('decided')
+    if (isNamed(s, transfer)) no('decided')
     if (namedBetter(s, author, transfer, place)) no('rival')
     if (s.last?.step && !s.t.sees(eyes, s.last.step)) no('unknown_step')
     if (unit !== s.terms.unit) no('unit')
@@ -844,6 +869,27 @@ const namedBetter = (s, author, transfer, place) => s.t.beaten(place, ({ kind, a
   kind === 'payment' && by === author && payload?.transfer === transfer && s.t.sees(s.t.seen[other], s.agreement))
 
 /** Whether a transfer is for this exchange, from the author's side to the other one. */
+const isNamed = (s, transfer) => [...s.payments, ...s.thanks].some((one) => one.transfer === transfer)
+
+/** Whether a payment is the requester's acknowledgement of what a third party pays. */
+function isThanks(s, { author, payload: { transfer, unit } }) {
+  return transfer !== undefined && author === s.requester && ![s.requester, s.provider, s.first].includes(s.payer)
+    && s.terms?.unit !== undefined && unit !== s.terms.unit && s.counted.includes(unit)
+}
+
+function thank(s, { author, payload: { transfer, amount, unit } }, place) {
+  if (s.ended) no('phase')
+  if (isNamed(s, transfer) || !s.thanksOpen()) no('decided')
+  if (namedBetter(s, author, transfer, place)) no('rival')
+  if (amount !== 1) no('amount')
+  const fact = s.transfers.get(transfer)
+  if (fact) {
+    const right = fact.payer === s.requester && fact.payee === s.provider && fact.unit === unit && fact.amount === 1
+    if (!right || !rightTransfer(s, author, fact)) no('transfer')
+  }
+  s.thanks.push({ transfer, time: s.time, provider: s.provider })
+}
+
 function rightTransfer(s, author, { ref, payer, payee }) {
   const back = author === s.provider
   const [to, from] = [[s.provider, ...(s.terms.split ?? []).map((one) => one.author)], [s.requester, s.payer]]
@@ -861,7 +907,7 @@ function moved(s, step, place, reason) {
   const { transfer } = payload
   const fact = s.transfers.get(transfer)
   if (fact?.status !== 'certified' || fact.unit !== s.terms.unit || ![...either(s), s.payer].includes(author)) return false
-  if (!rightTransfer(s, author, fact) || s.payments.some((one) => one.transfer === transfer)) return false
+  if (!rightTransfer(s, author, fact) || isNamed(s, transfer)) return false
   if (namedBetter(s, author, transfer, place)) return false
   s.payments.push({ transfer, amount: fact.amount, author, time: s.time, moved: true })
   return true
@@ -903,9 +949,9 @@ function beganAside(s, place) {
 // --- Folding -----------------------------------------------------------------------------------------
 
 /** Fold steps ({id, kind, by, author, role, at, refs, payload}, ids as text) at a time. */
-export function fold(steps, transfers, now) {
+export function fold(steps, transfers, now, counted = []) {
   const t = new Transcript(steps)
-  const state = new State(t, transfers)
+  const state = new State(t, transfers, counted)
   for (const [place, step] of t.steps.entries()) {
     state.goOn(t.time[place])
     try {

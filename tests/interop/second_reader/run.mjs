@@ -219,7 +219,7 @@ const FILES = {
       return [...each, { ...last, name: `${name}, as it arrived`, given: arrival.map((place) => read[place]), known }]
     })
     run(file, 'cases', runs, ({ given, known, now, next }) =>
-      exchange.told(exchange.fold(given, known, now), Object.keys(next), all.people))
+      exchange.told(exchange.fold(given, known, now, all.counted), Object.keys(next), all.people))
     run(file, 'questions', all.questions, ({ bytes: data }) => ({ question: exchange.readQuestion(bytes(data)) }))
     const stepsOf = (wanted) => all.cases.find(({ name }) => name === wanted).steps.map(({ record }) => {
       const { id, refs } = readRecord(bytes(record))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,55 @@ def test_a_service_is_agreed_given_paid_and_evaluated_blind(
     )
     assert any(entry["payload"].get("text") == SECRET for entry in attestations(coops[2]))
     reaches(asks, exchange, "evaluated")
+
+
+def acknowledged(who: Resident, exchange: str) -> list[Any]:
+    return [
+        payment
+        for payment in part(who, exchange, "payments")
+        if payment["what"] == "acknowledge" and payment["status"] == "certified"
+    ]
+
+
+@pytest.mark.capability("DOM-3")
+def test_what_a_third_coop_pays_is_evaluated_by_the_two_and_every_node_takes_it(
+    coops: list[TestNode], asks: Resident, gives: Resident
+) -> None:
+    payer = resident(coops[2], "Mairie", "40h")
+    before = [{entry["id"] for entry in attestations(node)} for node in coops]
+    exchange = agreed(asks, gives, opening={"payer": payer.author}, settle="after")
+    worked(asks, gives, exchange)
+    assert step(asks, exchange, "acceptance")["phase"] == "accepted"
+    problem = refused(
+        gives.node, f"/v1/exchanges/{exchange}/evaluation", by=gives.person,
+        criteria={"respect": 4},
+    )  # fmt: skip
+    assert problem["code"] == "nothing_to_evaluate"
+    (request,) = wait_for(
+        lambda: payer.node.get("/v1/fundings", person=payer.person)["fundings"],
+        "the payer is asked",
+    )
+    call(payer.node, f"/v1/fundings/{request['id']}", by=payer.person, wait_s=30)
+    for who in (asks, gives):
+        reaches(who, exchange, "paid")
+        found = wait_for(partial(acknowledged, who, exchange), "it is acknowledged")
+        assert [p["amount"]["unit"] for p in found] == ["savoir"]
+        assert (found[0]["payer"], found[0]["payee"]) == (asks.author, gives.author)
+    for who, mark in ((asks, 5), (gives, 4)):
+        call(
+            who.node, f"/v1/exchanges/{exchange}/evaluation", by=who.person,
+            criteria={"respect": mark},
+        )  # fmt: skip
+    reaches(asks, exchange, "evaluated")
+
+    def new(place: int) -> list[Any]:
+        return [e for e in attestations(coops[place]) if e["id"] not in before[place]]
+
+    # Each of them judges the attestations alone: also the payer's node, which has no transcript.
+    wait_for(lambda: all(len(new(place)) == 2 for place in range(3)), "all nodes take both")
+    assert {entry["payload"]["transfer"] for entry in new(2)} == {found[0]["order"]}
+    assert {entry["payload"]["exchange_kind"] for entry in new(2)} == {"count_only"}
+    assert show(payer, exchange) is None
 
 
 def test_a_step_that_does_not_fit_is_a_problem_that_says_what_does(

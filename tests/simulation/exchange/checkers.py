@@ -213,12 +213,20 @@ class Checkers:
 
     def _accounts_fit(self, refs: dict[bytes, Exchange]) -> None:
         spent: dict[bytes, int] = {}
+        thanks: set[tuple[bytes, bytes]] = set()
         for transfer in self._net.chains.transfers.values():
             if transfer.status not in ("certified", "posted"):
                 continue
             state = refs.get(transfer.ref)
             need(state is not None, "no payment without agreement", amount=transfer.amount)
             assert state is not None
+            if transfer.unit != state.due.unit and state.payer != state.requester:
+                # It pays nothing: what a third party pays was acknowledged.
+                thanked = (transfer.ref, transfer.payee)
+                need(thanked not in thanks, "acknowledged once", exchange=state.id)
+                thanks.add(thanked)
+                self._count("acknowledgements certified")
+                continue
             forth = transfer.payer != state.provider and transfer.payer != state.first_provider
             spent[transfer.ref] = spent.get(transfer.ref, 0) + (
                 transfer.amount if forth else -transfer.amount

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from maillon.node.engine.exchange import notes
+from maillon.node.engine.exchange.paying import funded
 from maillon.node.engine.exchange.ports import Query
 from maillon.node.engine.exchange.writing import Signer
 from maillon.protocol.encoding import decode
@@ -45,6 +46,7 @@ class Consents:
         self._seen: set[bytes] = set()
         self.orders = 0
         self.funded = 0
+        self.acknowledged = 0
 
     def given(self, order: Order) -> None:
         """Note that who may act for an account said yes to an order."""
@@ -76,10 +78,14 @@ class Consents:
         ]
         return [state for state in states if ref in state.folded.refs_known()]
 
-    @staticmethod
-    def _binds(state: Exchange, order: Order) -> bool:
+    def _binds(self, state: Exchange, order: Order) -> bool:
         """Tell whether the payer signed what binds to it: an agreement of theirs, or a quote."""
         if order.payer == state.requester:
+            if order.unit in self._net.chains.counting and state.payer != state.requester:
+                # Her acknowledgement of what a third party has paid, and it only counts.
+                right = order.amount == 1 and order.payee == state.provider and funded(state)
+                self.acknowledged += right
+                return right
             return state.payer == state.requester or state.due.payer == state.requester
         return order.payer in (state.provider, state.first_provider)
 
@@ -106,6 +112,7 @@ class PayersWorld(World):
             **super().figures(),
             "orders": self.consents.orders,
             "orders with consent": self.consents.funded,
+            "orders that acknowledge": self.consents.acknowledged,
         }
 
     def _opens(self, who: Member, asks: Member, gives: Member, **fields: Any) -> None:

@@ -164,6 +164,8 @@ class EvaluationRequest(Acting, kw_only=True):
     ]
     text: Annotated[str, Meta(max_length=2_000)] = ""
     lang: Lang = "fr"
+    wait_s: Wait = 10.0
+    """Wait so long for the acknowledgement of what a third party paid, where it is missing."""
 
 
 class EvaluationDraftRequest(Behalf, kw_only=True):

@@ -99,8 +99,8 @@ class QuoteOut(Struct):
 class PaymentOut(Struct):
     """A payment or reservation of an exchange, as this node and the ledger know it.
 
-    `what` is hold, pay, confirm or release; `status` is wanted (nothing was signed yet), ordered,
-    certified, held, void or refused, with `reason` and `detail`.
+    `what` is hold, pay, confirm, release or acknowledge; `status` is wanted (nothing was signed
+    yet), ordered, certified, held, void or refused, with `reason` and `detail`.
     """
 
     what: str

@@ -420,6 +420,7 @@ def payment_in_words(payment: Json) -> str:
         "pay": _("Payment of {amount}"),
         "confirm": _("Payment of {amount}, which was reserved"),
         "release": _("Giving {amount} back"),
+        "acknowledge": _("Acknowledgement of {amount}, on which the two evaluate each other"),
         "gift": _("A gift"),
         "count_only": _("Counted, nothing is owed"),
         "outside": _("Paid in money, outside of these accounts"),

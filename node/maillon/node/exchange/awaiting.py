@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from maillon.node.api import exchange_shapes as shapes
-from maillon.node.engine.exchange.paying import funding_wanted
+from maillon.node.engine.exchange.paying import acknowledging_unit, funded, funding_wanted
 from maillon.node.engine.exchange.projecting import waiting_for
 from maillon.node.i18n import _
 from maillon.protocol.exchange import Exchange
@@ -20,6 +20,8 @@ class Names(Protocol):
     def party(self, author: bytes) -> shapes.Party: ...
 
     def money(self, amount: int, unit: str) -> shapes.Money: ...
+
+    def counting(self) -> tuple[str, ...]: ...
 
 
 def who(names: Names, author: bytes) -> str:
@@ -55,6 +57,21 @@ def payer_notice(names: Names, state: Exchange) -> str:
             requester=who(names, state.requester)
         )
     return told
+
+
+def acknowledgement_notice(names: Names, state: Exchange) -> str:
+    """Return the sentence that says why what a third party paid is not evaluated, or nothing."""
+    if not funded(state) or not state.may_acknowledge or state.evaluate_until is not None:
+        return ""
+    if acknowledging_unit(state, names.counting()) is None:
+        return _(
+            "{payer} paid, and the two evaluate each other on a transfer between them: the"
+            " federation has no unit that only counts, in which there could be one."
+        ).format(payer=who(names, state.payer))
+    return _(
+        "{payer} paid: before the two evaluate each other, {requester} acknowledges it with a"
+        " transfer that only counts."
+    ).format(payer=who(names, state.payer), requester=who(names, state.requester))
 
 
 def next_ones(names: Names, state: Exchange) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from maillon.node.api import exchange_requests as requests
@@ -11,8 +11,11 @@ from maillon.node.api import exchange_shapes as shapes
 from maillon.node.api.caller import Caller
 from maillon.node.api.exchange_service import PersonOptions
 from maillon.node.api.paging import page
-from maillon.node.engine.exchange.ports import Query
+from maillon.node.engine.exchange.paying import funded
+from maillon.node.engine.exchange.ports import Effect, Query, Transfer
 from maillon.node.engine.exchange.writing import Signer
+from maillon.node.exchange.asking import Acting
+from maillon.node.exchange.awaiting import acknowledgement_notice
 from maillon.node.exchange.drafts import drafted
 from maillon.node.exchange.part import Part
 from maillon.node.i18n import _
@@ -58,6 +61,7 @@ class Evaluating(Part):
         asking = self.asking
         exchange = asking.exchange(id, caller)
         acting = asking.acting(request.by, request.as_, caller, "evaluation")
+        await self._acknowledge(exchange, acting, request.wait_s)
         now = self._host.time()
         state = self.core.state(exchange, now)
         made = self._attestation(state, acting.signer, acting.author, request)
@@ -68,6 +72,22 @@ class Evaluating(Part):
         taken, effects = self.core.take(sign(step, acting.key), now, attestation=attestation)
         self._runner.do(effects)
         return await self._done(taken, caller, 0.0)
+
+    async def _acknowledge(self, exchange: bytes, acting: Acting, wait_s: float) -> None:
+        """Order what the requester acknowledges with, when that is all that is missing."""
+        now = self._host.time()
+        state = self.core.state(exchange, now)
+        if acting.author != state.requester or state.evaluate_until is not None:
+            return
+        ledger = self.core.setup.ledger
+        effects: list[Effect] = []
+        with self.core.store.batch():
+            for one in self.core.settling.acknowledged(state):
+                delegate = None if ledger.may_sign(one) else acting.key.public
+                effects.append(self.core.settling.place(exchange, one, now, delegate=delegate))
+        self._runner.do(effects)
+        if wait_s and funded(state):
+            await self._runner.settled(exchange, wait_s)
 
     def draft_evaluation(
         self, id: str, request: requests.EvaluationDraftRequest, caller: Caller
@@ -106,7 +126,7 @@ class Evaluating(Part):
             "criteria": dict(request.criteria),
             "text": request.text or None,
             "lang": request.lang,
-            "exchange_kind": _kind(state.terms or {}),
+            "exchange_kind": _kind(state, transfer),
         }
         until = longest_until(
             "attestation",
@@ -132,20 +152,32 @@ class Evaluating(Part):
         return made
 
     def _transfer(self, state: Exchange, author: bytes, other: bytes) -> bytes:
-        for payment in reversed(state.payments):
-            found = None
-            if payment.transfer is not None:
-                found = self.core.setup.ledger.transfer(payment.transfer)
+        found = self._between(state)
+        if found is not None and {found.payer, found.payee} == {author, other}:
+            return found.id
+        raise NothingToEvaluate(
+            _("No certified transfer stands between the two of you."),
+            hint=acknowledgement_notice(self.showing, state)
+            or _("Gifts and what was called off are not evaluated."),
+        )
+
+    def _between(self, state: Exchange) -> Transfer | None:
+        """Return the certified transfer on which the two evaluate each other, the latest payment.
+
+        An acknowledgement only where no payment stands between them.
+        """
+        between = {state.requester, state.provider}
+        named = [payment.transfer for payment in reversed(state.payments) if payment.transfer]
+        named += [entry.transfer for entry in reversed(state.acknowledgements)]
+        for transfer in named:
+            found = self.core.setup.ledger.transfer(transfer)
             if (
                 found is not None
                 and found.status in ("certified", "posted")
-                and {found.payer, found.payee} == {author, other}
+                and {found.payer, found.payee} == between
             ):
-                return found.id
-        raise NothingToEvaluate(
-            _("No certified transfer stands between the two of you."),
-            hint=_("Gifts and what was called off are not evaluated."),
-        )
+                return found
+        return None
 
     def evaluations(self, options: PersonOptions, caller: Caller) -> shapes.PendingEvaluations:
         """List what people here can still evaluate."""
@@ -164,14 +196,14 @@ class Evaluating(Part):
                     continue
                 state = self.core.state(row.id, now)
                 other = state.provider if part.author == state.requester else state.requester
-                transfer = next((p.transfer for p in state.payments if p.transfer is not None), b"")
+                transfer = self._between(state)
                 found.append(
                     shapes.PendingEvaluation(
                         row.id.hex(),
                         row.title,
                         showing.party(part.author),
                         showing.party(other),
-                        transfer.hex(),
+                        "" if transfer is None else transfer.id.hex(),
                         part.evaluate_until,
                     )
                 )
@@ -206,6 +238,9 @@ class Evaluating(Part):
         )
 
 
-def _kind(terms: Mapping[str, Any]) -> str | None:
-    kind = terms.get("kind")
+def _kind(state: Exchange, transfer: bytes) -> str | None:
+    if any(entry.transfer == transfer for entry in state.acknowledgements):
+        # It was paid, but not between the two.
+        return "count_only"
+    kind = (state.terms or {}).get("kind")
     return kind if kind in ("amount", "count_only") else None

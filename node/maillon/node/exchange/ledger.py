@@ -85,6 +85,9 @@ class NoLedgerHere:
     def unit_kind(self, code: str) -> str | None:
         return None
 
+    def counting(self) -> tuple[str, ...]:
+        return ()
+
     def lapsed(self, data: bytes) -> bool:
         return False
 
@@ -207,6 +210,11 @@ class NodeLedger:
             if unit.code == code:
                 return unit.kind
         return None
+
+    def counting(self) -> tuple[str, ...]:
+        """Return the codes of the charter's units that only count, in its order."""
+        units = self._runner.machine.book.charter.latest.units
+        return tuple(unit.code for unit in units if unit.kind == "count")
 
     def lapsed(self, data: bytes) -> bool:
         """Tell whether an order that did not become certain can never do so any more."""
@@ -441,6 +449,9 @@ class NodeLedger:
             or said.amount != wanted.amount
         ):
             raise AskingError(_("This is not the order that the exchange needs."))
+        if coop == self._host.coop:
+            # Other parts of the node sign for the account before this one is placed.
+            self._runner.machine.queue.signed(account, order.seq)
         return self._ordered(order)
 
     # --- carrying out ---------------------------------------------------------------------------
@@ -449,9 +460,6 @@ class NodeLedger:
         """Hand an order to its chain; return how it stands: status, reason, detail.
 
         Doing so again does nothing new. What cannot be reached is `ordered` still.
-        if coop == self._host.coop:
-            # Other parts of the node sign for the account before this one is placed.
-            self._runner.machine.queue.signed(account, order.seq)
         """
         form, encoded = _parts(note.data)
         elsewhere = Elsewhere(self._asking_host, self._runner)

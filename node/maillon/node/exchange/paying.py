@@ -49,7 +49,7 @@ class Paying(Part):
         state = self.core.state(exchange, now)
         wanted = self._wanted(state, acting.author)
         if request.amount is not None:
-            wanted = self._part(wanted, request.amount)
+            wanted = self._part(wanted, request.amount, state.due.unit)
         ledger = self.core.setup.ledger
         effects: list[Effect] = []
         with self.core.store.batch():
@@ -101,9 +101,9 @@ class Paying(Part):
             phase=state.phase,
         )
 
-    def _part(self, wanted: Sequence[Wanted], text: str | int) -> list[Wanted]:
+    def _part(self, wanted: Sequence[Wanted], text: str | int, agreed: str) -> list[Wanted]:
         """Return orders over a part of what is due. Raises: LocalError when it is more."""
-        pays = [one for one in wanted if one.what == "pay"]
+        pays = [one for one in wanted if one.what == "pay" and one.unit == agreed]
         due = sum(one.amount for one in pays)
         if not pays:
             raise LocalError(_("What is reserved is paid whole, not in parts."))

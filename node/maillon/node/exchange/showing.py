@@ -14,9 +14,15 @@ from maillon.node.engine.exchange.addressing import is_person
 from maillon.node.engine.exchange.bounds import FUNDINGS_MAX
 from maillon.node.engine.exchange.core import ExchangeCore
 from maillon.node.engine.exchange.notes import FundingNote, OrderNote
+from maillon.node.engine.exchange.paying import told_by
 from maillon.node.engine.exchange.ports import ExchangeRow, SlotRow, Wanted
 from maillon.node.engine.exchange.projecting import summary_of, waiting_for
-from maillon.node.exchange.awaiting import check_in_from, is_settled_gift, payer_notice
+from maillon.node.exchange.awaiting import (
+    acknowledgement_notice,
+    check_in_from,
+    is_settled_gift,
+    payer_notice,
+)
 from maillon.node.exchange.filling import mediator_notice
 from maillon.node.exchange.ports import Host
 from maillon.node.exchange.saying import Saying
@@ -75,6 +81,10 @@ class Showing:
             slot.check_out,
             slot.minutes,
         )
+
+    def counting(self) -> tuple[str, ...]:
+        """Return the federation's units that only count."""
+        return self._core.setup.ledger.counting()
 
     # --- lists ----------------------------------------------------------------------------------
 
@@ -195,19 +205,9 @@ class Showing:
             if state.terms is None or not state.terms.get("unit")
             else self.money(state.expected, state.due.unit),
             fee=self._saying.fee(state),
+            joint=self._joint(state),
         )
 
-    def _opening(self, state: Exchange) -> Mapping[str, Any]:
-        for row, signed in self._core.transcripts.records(state.id):
-            if row.id == state.id:
-                return signed.payload or {}
-        return {}
-
-    def _quote(self, quote: Quote) -> shapes.QuoteOut:
-        mediator = quote.terms.get("mediator")
-            joint=self._joint(state),
-        return shapes.QuoteOut(
-            quote.id.hex(), quote.at, quote.valid_until, quote.reserved, quote.status,
     def _joint(self, state: Exchange) -> list[shapes.JointOut]:
         """Show what a group here has to sign together, when it is to pay for the exchange."""
         payer = state.payer
@@ -239,6 +239,16 @@ class Showing:
                 )
         return found
 
+    def _opening(self, state: Exchange) -> Mapping[str, Any]:
+        for row, signed in self._core.transcripts.records(state.id):
+            if row.id == state.id:
+                return signed.payload or {}
+        return {}
+
+    def _quote(self, quote: Quote) -> shapes.QuoteOut:
+        mediator = quote.terms.get("mediator")
+        return shapes.QuoteOut(
+            quote.id.hex(), quote.at, quote.valid_until, quote.reserved, quote.status,
             to_json(quote.terms), None if mediator is None else self.party(mediator),
         )  # fmt: skip
 
@@ -259,6 +269,9 @@ class Showing:
     ) -> list[str]:
         told: list[str] = []
         waits = payer_notice(self, state)
+        if waits:
+            told.append(waits)
+        waits = acknowledgement_notice(self, state)
         if waits:
             told.append(waits)
         offered = [quote.terms for quote in state.quotes if quote.status == "open"]
@@ -309,6 +322,7 @@ class Showing:
                 if kind not in NOT_OFFERED
                 and not (early and kind == "check_in")
                 and not (settled and kind == "payment")
+                and not (kind == "payment" and self._nothing_to_pay(state))
             ]
             if early:
                 told = why_not("early", state.phase)
@@ -335,7 +349,14 @@ class Showing:
             )
             for payment in state.payments
         ]
-        told = {payment.transfer for payment in state.payments}
+        found += [
+            shapes.PaymentOut(
+                "acknowledge", entry.transfer.hex(), self.money(1, entry.unit), entry.status,
+                entry.payer.hex(), entry.payee.hex(),
+            )
+            for entry in state.acknowledgements
+        ]  # fmt: skip
+        told = told_by(state)
         for order in orders:
             if order.what in ("pay", "confirm") and order.step:
                 continue
@@ -346,6 +367,13 @@ class Showing:
             if not any(o.what == one.what and o.status in ("ordered", "waiting") for o in orders):
                 found.append(self.wanted(one))
         return found
+
+    def _nothing_to_pay(self, state: Exchange) -> bool:
+        """Tell whether only an acknowledgement is open, and it is given, or cannot be yet."""
+        left = state.due.amount - state.announced
+        kind = (state.terms or {}).get("kind")
+        open_ = state.may_acknowledge and left <= 0 and kind == "amount"
+        return open_ and not self._core.settling.acknowledged(state)
 
     def order(self, order: OrderNote) -> shapes.PaymentOut:
         """Show an order."""

@@ -15,6 +15,7 @@ from maillon.protocol.exchange.steps import (
 )
 from maillon.protocol.exchange.view import (
     PHASES,
+    Acknowledgement,
     Agreement,
     Change,
     Deadline,
@@ -36,6 +37,7 @@ from maillon.protocol.exchange.view import (
 __all__ = [
     "NO_FACTS",
     "PHASES",
+    "Acknowledgement",
     "Agreement",
     "Change",
     "Deadline",

@@ -169,6 +169,16 @@ def _payment(state: State, author: bytes, phase: str) -> str | None:
         return "phase"
     if not state.fixed and not (back and state.ended):
         return "phase"
+    if author == state.requester and state.may_acknowledge():
+        # Whether it is one is in the step: the rule asks for anything else what is due.
+        return None
+    return nothing_due(state, author)
+
+
+def nothing_due(state: State, author: bytes) -> str | None:
+    """Return why there is nothing that an author could pay now, or None."""
+    owed = state.owed - sum(state.flows())
+    back = author == state.provider and owed < 0
     outside = state.terms is not None and state.terms["kind"] != "amount"
     if outside and state.owed == 0:
         return "nothing_due" if state.settled_outside() else None

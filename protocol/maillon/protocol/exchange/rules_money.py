@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from maillon.protocol.exchange.gates import No
+from typing import Final
+
+from maillon.protocol.exchange.gates import No, nothing_due
 from maillon.protocol.exchange.rules_change import after_agreement
-from maillon.protocol.exchange.state import PayState, State
+from maillon.protocol.exchange.state import Acknowledged, PayState, State
 from maillon.protocol.exchange.steps import Step, TransferFact, content
+
+ACKNOWLEDGED: Final = 1
+"""What an acknowledgement transfers, in minor units of a unit that only counts."""
 
 
 def hold(state: State, step: Step, place: int, known: int) -> None:
@@ -23,6 +28,15 @@ def hold(state: State, step: Step, place: int, known: int) -> None:
 def payment(state: State, step: Step, place: int, known: int) -> None:
     """Name the transfer that pays, or say how it was settled without one."""
     payload = content(step)
+    if _acknowledges(state, step):
+        after_agreement(state, known)
+        _acknowledgement(state, step, place)
+        return
+    if step.author == state.requester and state.may_acknowledge():
+        # The gate let it pass for an acknowledgement, which this is not.
+        reason = nothing_due(state, step.author)
+        if reason is not None:
+            raise No(reason)
     after_agreement(state, known)
     terms = state.terms or {}
     if "transfer" not in payload:
@@ -34,7 +48,7 @@ def payment(state: State, step: Step, place: int, known: int) -> None:
         state.payments.append(PayState(step.id, state.time, None, how, 0, step.author))
         return
     order = payload["transfer"]
-    if any(other.order == order for other in state.payments):
+    if _is_named(state, order):
         raise No("decided")
     if _named_better(state, step, place):
         raise No("rival")
@@ -56,6 +70,50 @@ def payment(state: State, step: Step, place: int, known: int) -> None:
     )
 
 
+def _acknowledges(state: State, step: Step) -> bool:
+    """Tell whether a payment is an acknowledgement of what a third party pays."""
+    payload, agreed = content(step), (state.terms or {}).get("unit")
+    return (
+        "transfer" in payload
+        and step.author == state.requester
+        and state.third_party
+        and agreed is not None
+        and payload["unit"] != agreed
+        and state.facts.counts(payload["unit"])
+    )
+
+
+def _acknowledgement(state: State, step: Step, place: int) -> None:
+    """Take the transfer on which the two evaluate each other; it pays nothing."""
+    payload = content(step)
+    order = payload["transfer"]
+    if state.ended:
+        raise No("phase")
+    if _is_named(state, order) or not state.may_acknowledge():
+        raise No("decided")
+    if _named_better(state, step, place):
+        raise No("rival")
+    if payload["amount"] != ACKNOWLEDGED:
+        raise No("amount")
+    fact = state.transfer(order)
+    said = (state.requester, state.provider, payload["unit"], ACKNOWLEDGED)
+    if fact is not None and (
+        (fact.payer, fact.payee, fact.unit, fact.amount) != said
+        or fact.ref not in state.refs_known()
+    ):
+        raise No("transfer")
+    state.acknowledged.append(
+        Acknowledged(step.id, state.time, order, payload["unit"], state.provider)
+    )
+
+
+def _is_named(state: State, order: bytes) -> bool:
+    """Tell whether a step that counts names a transfer already."""
+    return any(other.order == order for other in state.payments) or any(
+        other.order == order for other in state.acknowledged
+    )
+
+
 def moved(state: State, step: Step, place: int) -> bool:
     """Count money that the ledger moved, though the step that names it was not possible.
 
@@ -72,7 +130,7 @@ def moved(state: State, step: Step, place: int) -> bool:
         or step.author not in (state.requester, state.payer, state.provider)
         or fact.unit != (state.terms or {}).get("unit")
         or not _right(state, step.author, fact)
-        or any(other.order == order for other in state.payments)
+        or _is_named(state, order)
         or _named_better(state, step, place)
     ):
         return False

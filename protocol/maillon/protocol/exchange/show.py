@@ -5,6 +5,7 @@ from __future__ import annotations
 from maillon.protocol.exchange.clock import deadlines
 from maillon.protocol.exchange.state import State
 from maillon.protocol.exchange.view import (
+    Acknowledgement,
     Agreement,
     Change,
     Due,
@@ -87,6 +88,12 @@ def shown(state: State, now: int, folded: State) -> Exchange:
         due=_due(state, owed - paid),
         hold=_hold(state),
         payments=_payments(state),
+        acknowledgements=_acknowledgements(state),
+        may_acknowledge=(
+            state.agreement is not None
+            and not state.waits_for_bundle
+            and state.may_acknowledge()
+        ),
         deadlines=tuple(deadlines(state)),
         complaint=None if state.dispute is None else state.dispute.step,
         mediated=any(entry.how == "mediated" for entry in state.fixed),
@@ -184,6 +191,21 @@ def _payments(state: State) -> tuple[Payment, ...]:
         found.append(
             Payment(
                 payment.step, payment.order, payment.how, payment.amount, payer, payee, status
+            )
+        )
+    return tuple(found)
+
+
+def _acknowledgements(state: State) -> tuple[Acknowledgement, ...]:
+    found: list[Acknowledgement] = []
+    for entry in state.acknowledged:
+        fact = state.transfer(entry.order)
+        status = "announced"
+        if fact is not None and fact.status in ("certified", "void"):
+            status = fact.status
+        found.append(
+            Acknowledgement(
+                entry.step, entry.order, entry.unit, state.requester, entry.provider, status
             )
         )
     return tuple(found)

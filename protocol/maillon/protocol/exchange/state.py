@@ -129,6 +129,17 @@ class PayState:
 
 
 @dataclass(slots=True)
+class Acknowledged:
+    """An acknowledgement: the transfer `order` of 1 in a unit that counts, to `provider`."""
+
+    step: bytes
+    at: int
+    order: bytes
+    unit: str
+    provider: bytes
+
+
+@dataclass(slots=True)
 class HandoverState:
     """A handover; `status` is proposed, consented, done or gone."""
 
@@ -171,6 +182,7 @@ class State:
     dispute: Dispute | None = None
     dissent: bytes | None = None
     payments: list[PayState] = field(default_factory=list[PayState])
+    acknowledged: list[Acknowledged] = field(default_factory=list[Acknowledged])
     hold: tuple[bytes, int, str] | None = None
     handovers: dict[bytes, HandoverState] = field(default_factory=dict[bytes, HandoverState])
     evaluations: dict[bytes, tuple[bytes, bytes, int]] = field(
@@ -201,6 +213,7 @@ class State:
             fixed=[replace(value) for value in self.fixed],
             dispute=None if self.dispute is None else replace(self.dispute),
             payments=list(self.payments),
+            acknowledged=list(self.acknowledged),
             handovers={key: replace(value) for key, value in self.handovers.items()},
             evaluations=dict(self.evaluations),
             claims=dict(self.claims),
@@ -223,6 +236,11 @@ class State:
         """Return who pays: the third party the opening names, or the requester."""
         named: bytes = self.opening.get("payer", self.requester)
         return named
+
+    @property
+    def third_party(self) -> bool:
+        """Tell whether somebody pays who is neither of the two."""
+        return self.payer not in (self.requester, self.first_provider, self.provider)
 
     @property
     def mediator(self) -> bytes | None:
@@ -339,23 +357,51 @@ class State:
     def _back(self, payment: PayState) -> bool:
         return payment.author in self.arranged.providers
 
+    def may_acknowledge(self) -> bool:
+        """Tell whether the requester can acknowledge to the provider what a third party pays."""
+        return (
+            self.third_party
+            and not self.ended
+            and bool(self.fixed)
+            and "unit" in (self.terms or {})
+            and not any(
+                entry.provider == self.provider and not self._is_void(entry.order)
+                for entry in self.acknowledged
+            )
+        )
+
+    def _is_void(self, order: bytes) -> bool:
+        fact = self.transfer(order)
+        return fact is not None and fact.status == "void"
+
     def first_paid_at(self) -> int | None:
         """Return when the first certified transfer between requester and provider counted.
 
         One that moved before anything was due counts from when something was; one that moved to
-        the requester's side unasked does not.
+        the requester's side unasked does not. An acknowledgement counts once a third party paid.
         """
+        pair = {self.requester, self.provider}
         found: list[int] = []
+        funded: list[int] = []
         for payment in self.payments:
             fact = self.fact(payment)
             if fact is None or fact.status != "certified" or fact.amount <= 0:
                 continue
-            if {fact.payer, fact.payee} != {self.requester, self.provider}:
-                continue
-            if not payment.moved:
-                found.append(payment.at)
-            elif self.first_fixed_at is not None and not self._back(payment):
-                found.append(max(payment.at, self.first_fixed_at))
+            at = payment.at
+            if payment.moved:
+                if self.first_fixed_at is None or self._back(payment):
+                    continue
+                at = max(at, self.first_fixed_at)
+            if {fact.payer, fact.payee} == pair:
+                found.append(at)
+            elif fact.payer == self.payer and not self._back(payment):
+                funded.append(at)
+        if funded:
+            for entry in self.acknowledged:
+                fact = self.transfer(entry.order)
+                certified = fact is not None and fact.status == "certified"
+                if certified and entry.provider == self.provider:
+                    found.append(max(entry.at, min(funded)))
         return min(found, default=None)
 
     def evaluate_until(self) -> int | None:

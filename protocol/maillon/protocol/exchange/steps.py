@@ -7,7 +7,7 @@ before (spec/03); here only what it says, who says it, and what its author had s
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, cast
 
@@ -84,16 +84,27 @@ class TransferFact:
 class Facts(Protocol):
     """What is known outside of the transcript: transfers of the ledger, by their order's id."""
 
+    def counts(self, unit: str, /) -> bool:
+        """Tell whether a unit of the federation has the kind `count` (spec/04)."""
+        ...
+
     def transfer(self, order: bytes, /) -> TransferFact | None:
         """Return what the ledger says of an order (32-byte id), or None when it is not known."""
         ...
 
 
 class KnownTransfers:
-    """Facts out of a mapping from order ids to transfers."""
+    """Facts out of a mapping from order ids to transfers, and the units that only count."""
 
-    def __init__(self, transfers: Mapping[bytes, TransferFact]) -> None:
+    def __init__(
+        self, transfers: Mapping[bytes, TransferFact], counted: Collection[str] = ()
+    ) -> None:
         self._transfers = transfers
+        self._counted = frozenset(counted)
+
+    def counts(self, unit: str, /) -> bool:
+        """Tell whether a unit is one of those that only count."""
+        return unit in self._counted
 
     def transfer(self, order: bytes, /) -> TransferFact | None:
         """Return the transfer of this order, or None."""

@@ -129,6 +129,21 @@ class Payment:
 
 
 @dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """What the requester acknowledges with: a transfer of 1 of `unit`, which only counts.
+
+    `status` is announced, certified or void.
+    """
+
+    id: bytes
+    transfer: bytes
+    unit: str
+    payer: bytes
+    payee: bytes
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
 class Deadline:
     """Until when `what` is waited for (last second, Unix), and what silence means then."""
 
@@ -201,6 +216,7 @@ class Exchange:
 
     Amounts are minor units. `expected` is what an acceptance of everything would make due, `owed`
     what is fixed so far, `paid` what certified transfers gave, `announced` what is on the way.
+    `acknowledgements` pay nothing: the two evaluate each other on them where a third party pays.
     `folded` is what `at` and `next` go on from, of use to nobody else.
     """
 
@@ -234,6 +250,8 @@ class Exchange:
     due: Due
     hold: Hold | None
     payments: tuple[Payment, ...]
+    acknowledgements: tuple[Acknowledgement, ...]
+    may_acknowledge: bool
     deadlines: tuple[Deadline, ...]
     complaint: bytes | None
     mediated: bool

@@ -41,11 +41,13 @@ def wanted(
     own_coop: bytes,
     directory: Directory,
     now: int,
+    counting: Sequence[str] = (),
 ) -> list[Wanted]:
     """Return what is to be ordered now by this node, in order.
 
     `orders` are those of this exchange that were ordered here, `known` all transfers and
-    reservations that its steps or orders name, or that carry its `ref`, as the ledger has them.
+    reservations that its steps or orders name, or that carry its `ref`, as the ledger has them;
+    `counting` the units of the federation that only count.
     """
     if state.agreement is None or state.reserved or state.terms is None:
         return []
@@ -61,8 +63,55 @@ def wanted(
             found += _pay(state, orders, known)
     if state.mediator is not None and state.mediated and here(state.mediator):
         found += _confirm(state, orders, known)
+    if here(state.requester):
+        found += acknowledged(state, orders, known, counting)
     found += _give_back(state, orders, known, here)
     return list(dict.fromkeys(found))
+
+
+def funded(state: Exchange) -> bool:
+    """Tell whether a third party has paid something for the exchange, for certain."""
+    return state.payer not in (state.requester, state.provider) and any(
+        payment.payer == state.payer and payment.status == "certified" and payment.amount > 0
+        for payment in state.payments
+    )
+
+
+def acknowledging_unit(state: Exchange, counting: Sequence[str]) -> str | None:
+    """Return the unit in which what a third party pays is acknowledged, None when there is none."""
+    agreed = (state.terms or {}).get("unit")
+    return next((unit for unit in counting if unit != agreed), None)
+
+
+def acknowledged(
+    state: Exchange,
+    orders: Sequence[OrderNote],
+    known: Sequence[Transfer],
+    counting: Sequence[str],
+) -> list[Wanted]:
+    """Return the order with which the requester acknowledges what a third party has paid.
+
+    It pays nothing: the two evaluate each other on it (spec/08, "Acknowledgement").
+    """
+    unit = acknowledging_unit(state, counting)
+    if unit is None or state.payment_ref is None or state.reserved:
+        return []
+    if not state.may_acknowledge or not funded(state) or state.evaluate_until is not None:
+        return []
+    going = any(
+        (order.what, order.unit, order.payee) == ("pay", unit, state.provider)
+        and order.status in UNDER_WAY
+        for order in orders
+    )
+    there = any(
+        (found.unit, found.payer, found.payee, found.ref)
+        == (unit, state.requester, state.provider, state.payment_ref)
+        and found.status in ("waiting", *PAID)
+        for found in known
+    )
+    if going or there:
+        return []
+    return [Wanted("pay", state.requester, state.provider, unit, 1, state.payment_ref)]
 
 
 def third_party_owes(state: Exchange) -> bool:
@@ -106,14 +155,21 @@ def instead(
     return found
 
 
+def told_by(state: Exchange) -> set[bytes]:
+    """Return the transfers that a step which counts names."""
+    found = {payment.transfer for payment in state.payments if payment.transfer is not None}
+    return found | {entry.transfer for entry in state.acknowledgements}
+
+
 def untold(state: Exchange, known: Sequence[Transfer]) -> list[Transfer]:
     """Return what was paid for an exchange, for certain, and no step has told yet."""
-    told = {payment.transfer for payment in state.payments}
+    told = told_by(state)
     return [
         transfer
         for transfer in known
         if transfer.status in PAID
         and transfer.id not in told
+        and (transfer.unit == state.due.unit or state.may_acknowledge)
         and transfer.ref == state.payment_ref
         and transfer.payer in (state.payer, state.requester, state.provider)
     ]
@@ -198,11 +254,13 @@ def on_its_way(
     ids: dict[bytes, int] = {}
     for transfer in known:
         going = transfer.status in PAID or (transfer.status == "waiting" and not transfer.expiry)
-        if going and transfer.payee == payee and transfer.ref == state.payment_ref:
+        mine = transfer.payee == payee and transfer.unit == state.due.unit
+        if going and mine and transfer.ref == state.payment_ref:
             ids[transfer.id] = transfer.amount
     for order in orders:
         going = order.what in ("pay", "confirm") and order.status in UNDER_WAY
-        if going and not order.step and order.payee == payee:
+        mine = order.payee == payee and order.unit == state.due.unit
+        if going and mine and not order.step:
             ids.setdefault(order.transfer, order.amount)
     return sum(amount for id, amount in ids.items() if id not in told)
 

@@ -293,6 +293,10 @@ class Ledger(Protocol):
         """Return hours, credit or count; None for a unit that the charter does not have."""
         ...
 
+    def counting(self) -> tuple[str, ...]:
+        """Return the codes of the charter's units that only count, in its order."""
+        ...
+
     def lapsed(self, data: bytes) -> bool:
         """Tell whether an order that did not become certain can never do so any more.
 

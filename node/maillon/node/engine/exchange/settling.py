@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from maillon.node.engine.exchange import bounds, notes
 from maillon.node.engine.exchange.addressing import Addressing, coop_of, is_person
 from maillon.node.engine.exchange.notes import OrderNote
-from maillon.node.engine.exchange.paying import instead, untold, wanted
+from maillon.node.engine.exchange.paying import acknowledged, instead, untold, wanted
 from maillon.node.engine.exchange.ports import (
     Ask,
     Effect,
@@ -73,13 +73,16 @@ class Settling:
         known = self.known(state)
         for transfer in untold(state, known):
             told = signer if transfer.payer != state.provider else self.signer_for(state.provider)
+            if transfer.unit != state.due.unit:
+                # An acknowledgement is the requester's own.
+                told = self.signer_for(state.requester)
             if told is not None:
                 fields: dict[str, Any] = {
                     "transfer": transfer.id,
                     "amount": transfer.amount,
                     "unit": transfer.unit,
                 }
-                if transfer.amount < state.due.amount:
+                if transfer.amount < state.due.amount and transfer.unit == state.due.unit:
                     fields["part"] = True
                 yield ("payment", fields), told
         if signer is None:
@@ -141,7 +144,15 @@ class Settling:
             own_coop=self._setup.coop,
             directory=self._setup.directory,
             now=now,
+            counting=self._ledger.counting(),
         )
+
+    def acknowledged(self, state: Exchange) -> list[Wanted]:
+        """Return the order with which a requester acknowledges what a third party has paid."""
+        if not self._ledger.enabled:
+            return []
+        orders, known = notes.orders_of(self._store, state.id), self.known(state)
+        return acknowledged(state, orders, known, self._ledger.counting())
 
     def instead(self, state: Exchange) -> list[Wanted]:
         """Return what the requester can pay in place of a third party that has not funded it."""
@@ -210,7 +221,7 @@ class Settling:
             order
             for order in notes.orders_of(self._store, exchange)
             if order.what == one.what
-            and order.payee == one.payee
+            and (order.payee, order.unit) == (one.payee, one.unit)
             and order.at + bounds.RETRY_S > now
         ]
         lapsed = sum(order.status == "dead" and order.number > 0 for order in lately)

@@ -36,6 +36,10 @@ class LedgerFacts:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
+    def counts(self, unit: str, /) -> bool:
+        """Tell whether a unit is one of the charter's that only count."""
+        return unit in self._ledger.counting()
+
     def transfer(self, order: bytes, /) -> TransferFact | None:
         """Return what the chains say of an order; None while they say nothing."""
         found = self._ledger.transfer(order)
