@@ -123,8 +123,9 @@ def test_what_enough_members_sign_is_reserved_and_paid_by_itself(coop: Coop) -> 
     done = coop.approve(order["order"], "Pia")
     assert done["status"] in ("placed", "certified"), done
 
-    def held() -> Any:
-        return (coop.show(exchange)["hold"] or {}).get("status") == "held"
+    def held() -> bool:
+        hold: Any = coop.show(exchange)["hold"]
+        return hold is not None and hold["status"] == "held"
 
     wait_for(held, "the reservation counts as the exchange's")
     assert coop.show(exchange)["joint"] == []

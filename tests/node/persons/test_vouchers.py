@@ -79,6 +79,7 @@ async def test_a_cheque_is_paid_by_its_qr_or_by_what_is_typed(
     assert row is not None and row.ref.hex() == done.ref and row.category == ""
     paid = a.persons.vouchers(OPERATOR, VoucherOptions(status="paid", limit=1))
     assert paid.vouchers[0].written == "2026-03-14" and paid.vouchers[0].transfer == done.transfer
+    assert paid.next is not None
     rest = a.persons.vouchers(OPERATOR, VoucherOptions(status="paid", after=paid.next))
     assert [v.number for v in rest.vouchers] == [2] and rest.next is None
 

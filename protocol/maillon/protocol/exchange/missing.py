@@ -8,7 +8,7 @@ A question is the content of an item of type 4 of a letter:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, TypeGuard, cast
 
 from maillon.protocol.encoding import decode, encode
 from maillon.protocol.errors import RemoteError
@@ -38,14 +38,18 @@ def read_question(data: bytes) -> Question | None:
         return None
     if type(found) is not list:
         return None
-    parts = cast("list[Any]", found)
-    if len(parts) != 3 or parts[0] != WORD or not _is_id(parts[1]) or type(parts[2]) is not list:
+    parts = cast("list[object]", found)
+    if len(parts) != 3:
         return None
-    heads = cast("list[Any]", parts[2])
-    return Question(parts[1], tuple(heads)) if all(_is_id(head) for head in heads) else None
+    word, exchange, heads = parts
+    if word != WORD or not _is_id(exchange) or type(heads) is not list:
+        return None
+    given = cast("list[object]", heads)
+    known = tuple(head for head in given if _is_id(head))
+    return Question(exchange, known) if len(known) == len(given) else None
 
 
-def _is_id(value: object) -> bool:
+def _is_id(value: object) -> TypeGuard[bytes]:
     return type(value) is bytes and len(value) == ID_BYTES
 
 
