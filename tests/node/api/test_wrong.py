@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from maillon.node.api import ledger_shapes, shapes
+from maillon.node.api import charter_shapes, groups_shapes, ledger_shapes, shapes
 from maillon.node.api.wrong import in_words
 from maillon.node.i18n import speaking
 from support.nodes import TestNode
@@ -76,7 +76,7 @@ def _patterns(hint: Any) -> list[str]:
 def test_every_pattern_of_the_interface_has_words_of_its_own() -> None:
     patterns = {
         pattern
-        for module in (shapes, ledger_shapes)
+        for module in (shapes, ledger_shapes, charter_shapes, groups_shapes)
         for made in vars(module).values()
         if isinstance(made, type) and issubclass(made, msgspec.Struct)
         for hint in get_type_hints(made, include_extras=True).values()

@@ -23,6 +23,8 @@ def _of_pattern(pattern: str) -> str:
         return _("{low} to {high} characters 0-9 and a-f are expected").format(
             low=match[1], high=match[2]
         )
+    if pattern == "^70[0-9a-f]{96}$":
+        return _("a person as records name them is expected: 70, then 96 characters 0-9 and a-f")
     if re.fullmatch(r"\^\(\[0-9a-f\]\{2\}\)\{\d+,\d+\}\$", pattern):
         return _("bytes in hexadecimal are expected: pairs of characters 0-9 and a-f")
     if match := re.fullmatch(r"\^\(([a-z_|]+)\)\$", pattern):
