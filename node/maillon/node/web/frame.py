@@ -210,7 +210,7 @@ class Frame:
     def signs_here(self) -> bool:
         """Tell whether the person signed in with a key of their own, which this device has.
 
-        Then pages have the browser sign (`kit.signing`); otherwise the node signs, when a form comes.
+        Then pages have the browser sign (`kit.signing`); otherwise the node does, for a form.
         """
         return self.signed_in and self.caller.key is not None
 

@@ -10,7 +10,6 @@ from maillon.node.i18n import _
 from maillon.node.web.forms import Form
 from maillon.node.web.routes import Framed, Page, action, page
 
-
 SAMPLE: Final = {
     "kind": "offer",
     "days": 30,
