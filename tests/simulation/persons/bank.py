@@ -108,6 +108,8 @@ class BankMachine:
         # Who waits is told that the writer stopped: nothing more is known of witnesses here.
         self.writers = {coop: SimpleNamespace(status=SimpleNamespace(phase="stopped"))}
         self.witness = SimpleNamespace(frauds=SimpleNamespace(frozen=_never_frozen))
+        # Nothing is kept of what was signed here: no signature is checked a second time.
+        self.setup = SimpleNamespace(signed=None)
 
 
 @dataclass
