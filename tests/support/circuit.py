@@ -88,9 +88,11 @@ class Circuit:
 
 
 @contextlib.contextmanager
-def circuit(directory: Path, *, names: tuple[str, ...] = ("a", "b")) -> Generator[Circuit]:
+def circuit(
+    directory: Path, *, names: tuple[str, ...] = ("a", "b"), units: tuple[str, ...] = UNITS
+) -> Generator[Circuit]:
     """Give two coops whose people have accounts, and who know one another's profiles."""
-    with federation(directory, *names, units=UNITS) as coops:
+    with federation(directory, *names, units=units) as coops:
         for place, people in enumerate(PEOPLE[: len(names)]):
             coops.do(place, "account", "limit", "commons", "100h", "--unit", "heure")
             for name in people:
