@@ -11,11 +11,9 @@ import logging
 from typing import Any, Final, cast
 from urllib.parse import urlencode
 
-import msgspec
 from litestar import Litestar, Request, Response
 from litestar.di import Provide
 from litestar.enums import ScopeType
-from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -32,7 +30,6 @@ from maillon.node.web.house import House
 from maillon.node.web.pages import ROUTES, SAMPLES
 from maillon.node.web.rendering import make_environment
 from maillon.node.web.static import Assets
-from maillon.protocol.errors import MaillonError
 
 log = logging.getLogger("maillon.web")
 
@@ -62,13 +59,7 @@ class Pages:
             dependencies={"frame": Provide(frame), "assets": Provide(files)},
             guards=[guard],
             # As the interface tells them: `around` makes pages of them.
-            exception_handlers={
-                MaillonError: problems.on_maillon_error,
-                problems.OrderRefused: problems.on_order_refused,
-                HTTPException: problems.on_http_error,
-                msgspec.MsgspecError: problems.on_decode_error,
-                Exception: problems.on_any_error,
-            },
+            exception_handlers=problems.HANDLERS,
             openapi_config=None,
             request_max_body_size=FORM_BYTES_MAX,
             logging_config=None,
