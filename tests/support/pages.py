@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
-import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 from support.api import ApiNode
-from support.nodes import TestNode, environment, free_port, wait_for
+from support.nodes import TestNode, free_port, wait_for
 
 COOP = """
 [coop.place]
@@ -113,24 +111,13 @@ class PagesNode(ApiNode):
         return str(answer.json()["code"])
 
 
-class _Samples(TestNode):
-    def spawn(self) -> subprocess.Popen[bytes]:
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "maillon.node.cli", "--home", str(self.home), "run"],
-                stdout=log,
-                stderr=log,
-                env=environment(MAILLON_SAMPLES="1"),
-            )
-        return self.process
-
-
 @contextlib.contextmanager
 def pages_node(
     directory: Path, *, people: bool = True, name: str = "Coop du Bugey", **settings: Any
 ) -> Generator[PagesNode]:
     """Give a running node of one coop that serves pages; `settings` are of [api]."""
-    one = _Samples(directory / "a", name)
+    one = TestNode(directory / "a", name)
+    one.variables["MAILLON_SAMPLES"] = "1"
     port = free_port()
     chosen = {"listen": f"127.0.0.1:{port}", "requests_per_minute": 1_000_000, **settings}
     written = "".join(
