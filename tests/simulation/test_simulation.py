@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from simulation.federation import Federation
 from simulation.run import many, replay, simulate
-
-TOP = Path(__file__).resolve().parents[2]
+from support.seeds import assert_one_history
 
 # A few hundred take about two minutes on two cores. More of them: `python -m simulation.run`.
 SEEDS = int(os.environ.get("MAILLON_SIMULATION_SEEDS", "240"))
@@ -36,21 +32,7 @@ def test_federations_heal_whatever_happened_and_hold_what_the_oracle_says() -> N
 
 
 def test_one_seed_is_one_history_whatever_the_order_of_hashes() -> None:
-    digests: list[str] = []
-    for hash_seed in ("0", "4242"):
-        done = subprocess.run(
-            [sys.executable, "-m", "simulation.run", "--seed", "7", "--seeds", "3", "--jobs", "1",
-             "--digests"],
-            cwd=TOP,
-            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(TOP / "tests")},
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=120,
-        )  # fmt: skip
-        digests.append("\n".join(done.stdout.splitlines()[:3]))
-    assert digests[0] == digests[1]
-    assert "0 failed" in done.stdout
+    assert_one_history("simulation.run", 7, 3)
 
 
 def test_another_seed_is_another_history() -> None:

@@ -88,6 +88,8 @@ class TestNode:
         self.process: subprocess.Popen[bytes] | None = None
         self.ahead_s = 0
         """How far the clock of the next process is ahead of the machine's."""
+        self.variables: dict[str, str] = {}
+        """What the environment of the next process has besides."""
         self.log = home.parent / f"{home.name}.log"
         self.http = httpx.Client(
             transport=httpx.HTTPTransport(uds=str(home / "api.sock")),
@@ -124,7 +126,7 @@ class TestNode:
                 [sys.executable, "-m", "maillon.node.cli", "--home", str(self.home), "run"],
                 stdout=log,
                 stderr=log,
-                env=environment(**ahead(self.ahead_s)),
+                env=environment(**self.variables, **ahead(self.ahead_s)),
             )
         return self.process
 

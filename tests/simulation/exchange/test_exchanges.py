@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,24 +12,15 @@ import pytest
 from maillon.node.engine.exchange.settling import Settling
 from simulation.exchange.run import many, replay, simulate
 from support.exchangenet import ModelLedger
-
-TOP = Path(__file__).resolve().parents[3]
+from support.seeds import JOBS, assert_enough, assert_one_history, totals
 
 # A seed takes half a second. More of them: `make simulate EXCHANGE_SEEDS=500`.
 SEEDS = int(os.environ.get("MAILLON_EXCHANGE_SEEDS", "24"))
 
 
 def test_exchanges_stay_one_and_are_paid_once_whatever_happened() -> None:
-    results = list(many(range(SEEDS), jobs=min(2, os.cpu_count() or 1)))
-    failed = [result for result in results if result.broken]
-    told = "\n".join(f"{replay(r.seed)}\n{r.broken[:800]}" for r in failed[:3])
-    assert not failed, f"{len(failed)} of {SEEDS} seeds fail:\n{told}"
-    totals: dict[str, int] = {}
-    for result in results:
-        for what, count in result.figures.items():
-            totals[what] = totals.get(what, 0) + count
-    # The runs are worth nothing if nothing happens in them.
-    for what, least in (
+    happened = totals(many(range(SEEDS), jobs=JOBS), replay)
+    wanted = (
         ("letters", 10 * SEEDS),
         ("letters that come twice", SEEDS),
         ("nodes died in the middle of something", SEEDS // 2),
@@ -45,8 +33,8 @@ def test_exchanges_stay_one_and_are_paid_once_whatever_happened() -> None:
         ("steps: complaint", 1),
         ("steps: cancellation", 1),
         ("ended as cancelled", 1),
-    ):
-        assert totals.get(what, 0) >= least, (what, totals.get(what, 0))
+    )
+    assert_enough(happened, wanted)
 
 
 def test_what_long_runs_found_stays_mended() -> None:
@@ -57,21 +45,7 @@ def test_what_long_runs_found_stays_mended() -> None:
 
 
 def test_one_seed_is_one_history_whatever_the_order_of_hashes() -> None:
-    digests: list[list[str]] = []
-    for hash_seed in ("0", "4242"):
-        done = subprocess.run(
-            [sys.executable, "-m", "simulation.exchange.run", "--first-seed", "40", "--seeds", "3",
-             "--jobs", "1", "--digests"],
-            cwd=TOP,
-            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(TOP / "tests")},
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=240,
-        )  # fmt: skip
-        digests.append([line for line in done.stdout.splitlines() if len(line.split()[-1]) == 64])
-    assert len(digests[0]) == 3
-    assert digests[0] == digests[1]
+    assert_one_history("simulation.exchange.run", 40, 3)
 
 
 # --- rules that are broken on purpose: the checkers have to notice --------------------------------

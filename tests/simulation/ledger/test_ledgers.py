@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -13,8 +10,7 @@ from simulation.ledger.explorer import Explorer
 from simulation.ledger.plan import default_quorum, tolerated
 from simulation.ledger.run import many, replay, simulate
 from simulation.ledger.world import World
-
-TOP = Path(__file__).resolve().parents[3]
+from support.seeds import JOBS, assert_enough, assert_one_history, totals
 
 # A seed takes a tenth of a second. More of them: `make simulate LEDGER_SEEDS=2000`.
 SEEDS = int(os.environ.get("MAILLON_LEDGER_SEEDS", "150"))
@@ -37,16 +33,8 @@ def test_what_long_runs_found_stays_mended() -> None:
 
 
 def test_ledgers_stay_right_and_get_well_whatever_happened() -> None:
-    results = list(many(range(SEEDS), jobs=min(2, os.cpu_count() or 1)))
-    failed = [result for result in results if result.broken]
-    told = "\n".join(f"{replay(r.seed)}\n{r.broken[:800]}" for r in failed[:3])
-    assert not failed, f"{len(failed)} of {SEEDS} seeds fail:\n{told}"
-    totals: dict[str, int] = {}
-    for result in results:
-        for what, count in result.figures.items():
-            totals[what] = totals.get(what, 0) + count
-    # The runs are worth nothing if nothing happens in them.
-    for what, least in (
+    happened = totals(many(range(SEEDS), jobs=JOBS), replay)
+    wanted = (
         ("blocks certified", 10 * SEEDS),
         ("heights certified after a race of terms", SEEDS // 2),
         ("power cuts", SEEDS),
@@ -63,26 +51,12 @@ def test_ledgers_stay_right_and_get_well_whatever_happened() -> None:
         ("certified entries: return", 1),
         ("certified entries: post", 1),
         ("certified entries: void", 1),
-    ):
-        assert totals.get(what, 0) >= least, (what, totals.get(what, 0))
+    )
+    assert_enough(happened, wanted)
 
 
 def test_one_seed_is_one_history_whatever_the_order_of_hashes() -> None:
-    digests: list[list[str]] = []
-    for hash_seed in ("0", "4242"):
-        done = subprocess.run(
-            [sys.executable, "-m", "simulation.ledger.run", "--first-seed", "40", "--seeds", "6",
-             "--jobs", "1", "--digests"],
-            cwd=TOP,
-            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(TOP / "tests")},
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=120,
-        )  # fmt: skip
-        digests.append([line for line in done.stdout.splitlines() if line[:1] == "4"])
-    assert len(digests[0]) == 6
-    assert digests[0] == digests[1]
+    assert_one_history("simulation.ledger.run", 40, 6)
 
 
 def test_another_seed_is_another_history() -> None:

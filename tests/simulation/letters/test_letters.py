@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -16,24 +13,15 @@ from simulation.letters.checkers import Broken
 from simulation.letters.disk import SimDisk
 from simulation.letters.run import many, replay, simulate
 from simulation.letters.world import World
-
-TOP = Path(__file__).resolve().parents[3]
+from support.seeds import JOBS, assert_enough, assert_one_history, totals
 
 # A seed takes a sixth of a second. More of them: `make simulate LETTER_SEEDS=2000`.
 SEEDS = int(os.environ.get("MAILLON_LETTER_SEEDS", "40"))
 
 
 def test_letters_arrive_once_and_in_order_and_none_is_lost_whatever_happened() -> None:
-    results = list(many(range(SEEDS), jobs=min(2, os.cpu_count() or 1)))
-    failed = [result for result in results if result.broken]
-    told = "\n".join(f"{replay(r.seed)}\n{r.broken[:800]}" for r in failed[:3])
-    assert not failed, f"{len(failed)} of {SEEDS} seeds fail:\n{told}"
-    totals: dict[str, int] = {}
-    for result in results:
-        for what, count in result.figures.items():
-            totals[what] = totals.get(what, 0) + count
-    # The runs are worth nothing if nothing happens in them.
-    for what, least in (
+    happened = totals(many(range(SEEDS), jobs=JOBS), replay)
+    wanted = (
         ("messages delivered", 30 * SEEDS),
         ("power cuts", SEEDS),
         ("frames lost", SEEDS),
@@ -45,26 +33,12 @@ def test_letters_arrive_once_and_in_order_and_none_is_lost_whatever_happened() -
         ("disks restored from a backup", SEEDS // 10),
         ("disks put back by hand", SEEDS // 10),
         ("letters sent again to who was restored", 1),
-    ):
-        assert totals.get(what, 0) >= least, (what, totals.get(what, 0))
+    )
+    assert_enough(happened, wanted)
 
 
 def test_one_seed_is_one_history_whatever_the_order_of_hashes() -> None:
-    digests: list[list[str]] = []
-    for hash_seed in ("0", "4242"):
-        done = subprocess.run(
-            [sys.executable, "-m", "simulation.letters.run", "--first-seed", "40", "--seeds", "4",
-             "--jobs", "1", "--digests"],
-            cwd=TOP,
-            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(TOP / "tests")},
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=120,
-        )  # fmt: skip
-        digests.append([line for line in done.stdout.splitlines() if len(line.split()[-1]) == 64])
-    assert len(digests[0]) == 4
-    assert digests[0] == digests[1]
+    assert_one_history("simulation.letters.run", 40, 4)
 
 
 def test_real_seals_change_nothing_that_is_promised() -> None:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,24 +16,15 @@ from maillon.node.persons.vouchers import Vouchers
 from maillon.protocol.splitting import group_shares
 from simulation.persons.node import SimHost
 from simulation.persons.run import many, replay, simulate
-
-TOP = Path(__file__).resolve().parents[3]
+from support.seeds import JOBS, assert_enough, assert_one_history, totals
 
 # A seed takes two seconds. More of them: `make simulate EXCHANGE_SEEDS=500`.
 SEEDS = int(os.environ.get("MAILLON_PERSONS_SEEDS", "8"))
 
 
 def test_cheques_groups_and_moves_come_out_right_whatever_happened() -> None:
-    results = list(many(range(SEEDS), jobs=min(2, os.cpu_count() or 1)))
-    failed = [result for result in results if result.broken]
-    told = "\n".join(f"{replay(r.seed)}\n{r.broken[:800]}" for r in failed[:3])
-    assert not failed, f"{len(failed)} of {SEEDS} seeds fail:\n{told}"
-    totals: dict[str, int] = {}
-    for result in results:
-        for what, count in result.figures.items():
-            totals[what] = totals.get(what, 0) + count
-    # The runs are worth nothing if nothing happens in them.
-    for what, least in (
+    happened = totals(many(range(SEEDS), jobs=JOBS), replay)
+    wanted = (
         ("cheques paid", SEEDS // 2),
         ("cheques paid to another coop", SEEDS // 4),
         ("cheques brought twice at once", SEEDS // 2),
@@ -50,8 +38,8 @@ def test_cheques_groups_and_moves_come_out_right_whatever_happened() -> None:
         ("done: leave", 1),
         ("moves at their end", SEEDS // 4),
         ("agreements known to both", 1),
-    ):
-        assert totals.get(what, 0) >= least, (what, totals.get(what, 0))
+    )
+    assert_enough(happened, wanted)
 
 
 def test_what_long_runs_found_stays_mended() -> None:
@@ -65,21 +53,7 @@ def test_what_long_runs_found_stays_mended() -> None:
 
 
 def test_one_seed_is_one_history_whatever_the_order_of_hashes() -> None:
-    digests: list[list[str]] = []
-    for hash_seed in ("0", "4242"):
-        done = subprocess.run(
-            [sys.executable, "-m", "simulation.persons.run", "--first-seed", "3", "--seeds", "1",
-             "--jobs", "1", "--digests"],
-            cwd=TOP,
-            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(TOP / "tests")},
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=240,
-        )  # fmt: skip
-        digests.append([line for line in done.stdout.splitlines() if len(line.split()[-1]) == 64])
-    assert len(digests[0]) == 1
-    assert digests[0] == digests[1]
+    assert_one_history("simulation.persons.run", 3, 1)
 
 
 # --- rules that are broken on purpose: the checkers have to notice --------------------------------

@@ -11,7 +11,6 @@ import msgspec
 from litestar import Litestar, MediaType, Request, get, post
 from litestar.datastructures import State
 from litestar.di import NamedDependency, Provide
-from litestar.exceptions import HTTPException
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter, SkipValidation
@@ -436,13 +435,7 @@ def make_app(service: Service, *, version: str) -> Litestar:
         before_request=refuse_unknown_parameters,
         dependencies={"service": Provide(provide_service), "caller": provide_caller},
         guards=[guard],
-        exception_handlers={
-            MaillonError: problems.on_maillon_error,
-            problems.OrderRefused: problems.on_order_refused,
-            HTTPException: problems.on_http_error,
-            msgspec.MsgspecError: problems.on_decode_error,
-            Exception: problems.on_any_error,
-        },
+        exception_handlers=problems.HANDLERS,
         openapi_config=OpenAPIConfig(
             title="Maillon node, local interface",
             version=version,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import msgspec
 from litestar import Request, Response
@@ -204,6 +204,16 @@ def on_any_error(request: Request[Any, Any, Any], fault: Exception) -> Response[
         _("Something broke in the node; its log says more."),
         _("Please report it with the lines of the log."),
     )
+
+
+# What an application of Litestar does with each kind of error.
+HANDLERS: Final[dict[int | type[Exception], Any]] = {
+    MaillonError: on_maillon_error,
+    OrderRefused: on_order_refused,
+    HTTPException: on_http_error,
+    msgspec.MsgspecError: on_decode_error,
+    Exception: on_any_error,
+}
 
 
 def explain(fault: BaseException) -> tuple[str, str, str | None] | None:

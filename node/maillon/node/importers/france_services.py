@@ -29,6 +29,7 @@ from maillon.node.importers.base import (
     table,
 )
 from maillon.node.importers.hours import parse_ranges
+from maillon.node.zones import zone_of_territory
 from maillon.protocol.records.fields import AREA_CODE, POSTCODE
 
 SOURCE = Source(
@@ -160,29 +161,9 @@ def _offer(row: Row, source: Source) -> tuple[Payload, list[Fault]]:
     when: Payload = {}
     if hours:
         when["hours"] = hours
-        when["tz"] = _zone(row.get("insee_dep"))
+        when["tz"] = zone_of_territory([row.get("insee_dep")])
     if comment or unread:
         when["text"] = cut(". ".join(filter(None, (*unread, comment))), 400)
     if when:
         payload["when"] = when
     return payload, fields.faults
-
-
-_ZONES = {
-    "971": "America/Guadeloupe",
-    "972": "America/Martinique",
-    "973": "America/Cayenne",
-    "974": "Indian/Reunion",
-    "975": "America/Miquelon",
-    "976": "Indian/Mayotte",
-    "977": "America/St_Barthelemy",
-    "978": "America/Marigot",
-    "986": "Pacific/Wallis",
-    "987": "Pacific/Tahiti",
-    "988": "Pacific/Noumea",
-}
-
-
-def _zone(departement: str) -> str:
-    """Return the time zone of a département or territory."""
-    return _ZONES.get(departement, "Europe/Paris")
