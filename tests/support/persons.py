@@ -45,6 +45,8 @@ class PersonsTestNode(LedgerTestNode):
 
     def __init__(self, net: LedgerNet, coop: LedgerCoop, home: Path, *, clone: str = "") -> None:
         self.verify = Counting()
+        self.binding: dict[bytes, int] = {}
+        """By author: exchanges agreed to that are not over, on disk like all that is signed."""
         super().__init__(net, coop, home, clone=clone)
 
     def load(self) -> None:
@@ -62,8 +64,6 @@ class PersonsTestNode(LedgerTestNode):
         self.retention = Retention()
         self.others: dict[str, Holding] = {}
         self.signed_out: list[bytes] = []
-        self.binding: dict[bytes, int] = {}
-        """By author: exchanges that they have agreed to and that are not over."""
         self.desk: Desk = RuledDesk(
             self,
             self.runner,

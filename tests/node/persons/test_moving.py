@@ -12,6 +12,7 @@ from maillon.node.api import persons_shapes as shapes
 from maillon.node.persons.errors import NotPossible
 from maillon.protocol.cards import TextDamaged
 from maillon.protocol.errors import MaillonError
+from maillon.protocol.keys import SealingKey, SigningKey
 from maillon.protocol.moving import past, present
 from maillon.protocol.records import DAY_S
 from support.ledgernet import LedgerNet, agreed, until
@@ -273,6 +274,82 @@ async def test_a_coop_that_forgot_an_arrival_takes_the_same_ticket_for_the_same_
     assert [person.id for person in b.register.people() if person.name == "Ana Nouvelle"] == [
         bytes.fromhex(there.person)
     ]
+
+
+@pytest.mark.parametrize("copy", ["knew nothing", "knew of another", "had her cancelled"])
+async def test_a_copy_that_has_forgotten_a_declared_move_brings_it_to_its_end(
+    net: Net, copy: str, autojump_clock: object
+) -> None:
+    world, (a, b, c) = net
+    ana, pat = await a.holder("Ana"), await a.holder("Pat")
+    await a.pay(pat, ana, 30)
+    await agreed([a, b])
+    a.binding[a.author_of(ana)] = 1
+    there = await arrive(b, ticket(a, b, ana))
+    await until(lambda: a.persons.moves(OPERATOR).moves[0].detail == "exchanges", "declared")
+    # As after a copy was put back that is older than the ticket.
+    if copy == "knew nothing":
+        a.persons.disk.run("DELETE FROM move")
+    else:
+        before = "prepared" if copy == "knew of another" else "cancelled"
+        a.persons.disk.run(
+            "UPDATE move SET status = ?, to_coop = ?, to_author = ?", before, c.coop, b""
+        )
+    a.stop()
+    await restart(world, a)
+    a.catch_up()
+    await until(
+        lambda: [move.status for move in a.persons.moves(OPERATOR).moves] == ["declared"],
+        "the record is public",
+    )
+    assert a.balance(ana) == 30
+    a.binding.clear()
+    await until(lambda: status(a) == "closed", "she goes")
+    await until(lambda: b.balance(there.account) == 30, "with what she has")
+    key = a.view.membership(a.coop, bytes.fromhex(there.keys[0]))
+    assert key is not None and key.status == "revoked"
+    assert len(list(a.store.by_kinds(("move",)))) == 1
+
+
+async def test_a_key_that_a_copy_brings_back_of_who_has_left_is_forgotten_again(
+    net: Net, autojump_clock: object
+) -> None:
+    world, (a, b, _c) = net
+    ana = await a.holder("Ana")
+    person = bytes.fromhex(person_of(ana))
+    await agreed([a, b])
+    (key,) = a.register.keys_of(person)
+    secrets = a.register.held_secrets(key.public)
+    await arrive(b, ticket(a, b, ana))
+    await until(lambda: status(a) == "closed", "moved")
+    a.persons.disk.run("DELETE FROM move")
+    a.register.forget_person(person)
+    a.register.add_person(person, "Ana", "", a.time())
+    seeds = SigningKey.from_seed(secrets[:32]), SealingKey.from_seed(secrets[32:])
+    a.register.add_key(person, key.public, key.sealing, "node", a.time(), seeds)
+    a.stop()
+    await restart(world, a)
+    await until(lambda: bool(a.persons.moves(OPERATOR).moves), "found")
+    await until(lambda: status(a) == "closed", "and done")
+    assert not a.register.keys_of(person)[0].held
+
+
+async def test_a_finished_move_is_not_taken_up_again_and_nobody_else_moves(
+    net: Net, autojump_clock: object
+) -> None:
+    world, (a, b, _c) = net
+    ana = await a.holder("Ana")
+    await agreed([a, b])
+    there = await arrive(b, ticket(a, b, ana))
+    await until(lambda: status(a) == "closed", "moved")
+    a.persons.disk.run("DELETE FROM move")
+    for node in (a, b):
+        node.stop()
+        await restart(world, node)
+        await node.persons.work()
+        assert node.persons.moves(OPERATOR).moves == []
+    info = b.view.membership(b.coop, bytes.fromhex(there.keys[0]))
+    assert info is not None and info.status == "active"
 
 
 def _bin(data: bytes) -> bytes:

@@ -263,13 +263,18 @@ class PersonsCheckers(Checkers):
         row = here.host.disk.row("SELECT * FROM move WHERE person = ?", leaving.who.person)
         if row is None:
             need(place in self._forgetful, "a move is known where it began")
+            declared = {valid.author for valid in here.rig.store.by_kinds(("move",))}
+            need(old not in declared, "a declared move is taken up again")
             return
         self._count(f"moves: {row['status']} {row['detail']}".strip())
         if not leaving.person:
             return
         new = person_author(there.coop.id, leaving.person)
         keys = [r.person for r in self._people_with(there, leaving.who.key.public)]
-        need(keys == [leaving.person], "who moved is one person at the new coop", n=len(keys))
+        # Whoever has left a coop too that was put back since may be unknown there.
+        unknown = not keys and new in self.left and leaving.there in self._forgetful
+        need(keys == [leaving.person] or unknown, "who moved is one person at the new coop",
+             n=len(keys))  # fmt: skip
         if row["status"] != "closed":
             waits = row["detail"] in ("exchanges", "owes")
             forgot = {place, leaving.there} & self._forgetful
@@ -288,7 +293,9 @@ class PersonsCheckers(Checkers):
                  "the new identity counts everywhere")  # fmt: skip
             moves = list(node.rig.store.by_kinds(("move",)))
             need(present(old, moves) == present(new, moves), "who somebody was is who they are")
-            need(new in self.left or present(new, moves) == new, "nobody moves by themselves")
+            # Who has asked to move on may be on the way: declared, and waiting for what is owed.
+            asked = any(each.who.author == new for each in self.people.leaving)
+            need(asked or present(new, moves) == new, "nobody moves by themselves")
             self._silent(node, old)
         account = self._net.bank.book.state(here.coop.id).account(leaving.who.person)
         need(account is not None and not account.open, "the old account is closed")

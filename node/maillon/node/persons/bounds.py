@@ -76,6 +76,9 @@ MOVES_OPEN_MAX = 1_000
 TICKET_S = 90 * 86_400
 """How long a ticket opens the door of the new coop."""
 
+MOVES_LOOK_S = 3_600
+"""Pause between two looks at all declared moves for one that the node's own files do not know."""
+
 JOBS_PAUSE_S = 5.0
 """Pause between two looks at what goes on by itself; each look is a query by an index."""
 

@@ -28,6 +28,7 @@ from maillon.node.persons import bounds, sheets
 from maillon.node.persons.accounts import Accounts
 from maillon.node.persons.errors import NotFound, NotPossible
 from maillon.node.persons.host import PersonsHost
+from maillon.node.persons.moved import unfinished
 from maillon.node.persons.once import Payments, Wanted
 from maillon.node.persons.records import Writer
 from maillon.node.persons.storage import PersonsDisk, Row
@@ -77,6 +78,8 @@ class Moving:
         self._accounts = accounts
         self._payments = payments
         self._writer = writer
+        self._looked: int | None = None
+        """When the public records were compared with the moves of the files."""
 
     # --- leaving --------------------------------------------------------------------------------
 
@@ -205,12 +208,32 @@ class Moving:
 
     async def work(self) -> None:
         """Go on with every move as far as it can."""
+        self._take_up()
         rows = self._disk.rows("SELECT * FROM move WHERE status NOT IN ('closed', 'cancelled')")
         for row in rows:
             try:
                 await self._go_on(row)
             except MaillonError as fault:
                 self._note(row["person"], self._row(row["person"])["status"], fault.code)
+
+    def _take_up(self) -> None:
+        """Go on with moves that are declared, and that a copy of the files knows nothing of.
+
+        Soon after a start, and again later: other nodes send what the copy lacks.
+        """
+        now = self._host.time()
+        if self._looked is not None and 0 <= now - self._looked < bounds.MOVES_LOOK_S:
+            return
+        self._looked = now
+        for move in unfinished(self._host, self._writer):
+            known = self._disk.row("SELECT status FROM move WHERE person = ?", move.person)
+            if known is not None and known["status"] not in (PREPARED, ARRIVED, CANCELLED):
+                continue  # under way; or closed, and here again since
+            self._disk.run("DELETE FROM move WHERE person = ?", move.person)
+            self._disk.add(
+                "move", person=move.person, to_coop=move.to_author[1:33], key=move.key,
+                to_author=move.to_author, status=DECLARED, at=move.at, detail="", record=b"",
+            )  # fmt: skip
 
     async def _go_on(self, row: Row) -> None:
         host, person = self._host, row["person"]
