@@ -39,7 +39,7 @@ dev: ## Install the development tools as well
 	@tools/bootstrap dev
 
 test: dev ## Run the tests, a file at a time on every core (ARGS="-k name" chooses some)
-	$(PY) -m pytest -n auto --dist loadfile $(ARGS)
+	$(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 interop: dev $(NODE_MODULES) ## Run the tests against other implementations (fetches npm packages)
 	$(PY) -m pytest -m interop tests/interop $(ARGS)
