@@ -125,9 +125,7 @@ def reputation(service: Node, caller: Who, author: FromPath[str]) -> shapes.Repu
 
 
 @get("/v1/auctions/openings", opt=needs("publish"), sync_to_thread=False)
-def openings(
-    service: Node, caller: Who, person: Text = "", hash: Hashes = None
-) -> shapes.Openings:
+def openings(service: Node, caller: Who, person: Text = "", hash: Hashes = None) -> shapes.Openings:
     """Give what opens sealed bids and lots: of some hashes, else all of `person`.
 
     A hash that nothing is kept of, or that is somebody else's, is left out.

@@ -63,17 +63,6 @@ class Members:
                     return until
         return None
 
-    def awaited(self, key: bytes) -> int | None:
-        """Return from when on a key counts that the coop vouches for, in place of a lost one."""
-        node, now = self._node, clock.now()
-        for valid in node.store.by_kinds(("vouching",)):
-            payload: Any = valid.signed.payload
-            if valid.signed.header.coop == node.coop and payload["new_key"] == key:
-                until: int = payload["contest_until"]
-                if until > now:
-                    return until
-        return None
-
     def by_author(self, author: bytes) -> Person | None:
         """Return a person who has a key that counts."""
         node = self._node
