@@ -305,9 +305,9 @@ def test_what_has_become_of_a_record_is_told_by_its_short_id_too(node: TestNode)
 def test_a_unit_that_the_federation_does_not_have_is_refused(
     node: TestNode, tmp_path: Path
 ) -> None:
-    common = ("offer", "publish", "--title", "T", "--category", "x", "--amount", "5")
+    common = ("offer", "publish", "--title", "T", "--category", "x", "--amount", "5h")
     code, error = refused(node, *common, "--unit", "franc")
-    assert (code, error["code"]) == (1, "field") or error["code"] == "field"
+    assert (code, error["code"]) == (2, "usage")
     assert "heure" in error["hint"]
     assert node.cli(*common, "--unit", "heure")["id"]
     path = tmp_path / "liste.csv"
