@@ -7,6 +7,7 @@ import pytest
 from maillon.node.engine.exchange import notes
 from maillon.node.engine.exchange.ports import Wanted
 from maillon.node.engine.exchange.writing import Signer
+from maillon.protocol.envelope import decode_record
 from maillon.protocol.records import DAY_S
 from support.exchangenet import CoopNode, ModelLedger, Net
 from support.world import Member
@@ -18,6 +19,12 @@ def phases(net: Net, exchange: bytes, *places: int) -> list[str]:
 
 def two(net: Net) -> tuple[Member, Member]:
     return net.member(0, "asks"), net.member(1, "gives")
+
+
+def kinds_of(net: Net, exchange: bytes) -> list[str]:
+    """Return the kinds of the steps that the provider's node has."""
+    steps = net.nodes[1].store.transcript(exchange)
+    return [decode_record(step.record).header.kind for step in steps]
 
 
 def nothing_failed(net: Net) -> bool:
@@ -194,6 +201,29 @@ def test_a_third_party_pays_and_reads_nothing_of_what_for() -> None:
     assert phases(net, exchange, 0, 1) == ["paid"] * 2
     assert net.chains.paid(payer.author, gives.author) == 60
     assert net.chains.paid(asks.author, gives.author) == 0 and nothing_failed(net)
+
+
+def test_what_a_third_party_reserves_after_the_acceptance_pays_and_no_step_names_it() -> None:
+    net = Net()
+    asks, gives = two(net)
+    payer = net.member(2, "pays")
+    exchange = net.accepted(asks, gives, opening={"payer": payer.author}, settle="after")
+    assert phases(net, exchange, 0, 1) == ["accepted"] * 2
+    funded(net, net.nodes[2], payer)
+    assert phases(net, exchange, 0, 1) == ["paid"] * 2
+    assert net.chains.paid(payer.author, gives.author) == 60 and nothing_failed(net)
+    assert "hold" not in kinds_of(net, exchange)
+
+
+def test_what_a_third_party_reserves_while_the_work_goes_on_is_told_in_a_step() -> None:
+    net = Net()
+    asks, gives = two(net)
+    payer = net.member(2, "pays")
+    exchange = net.done(asks, gives, opening={"payer": payer.author})
+    funded(net, net.nodes[2], payer)
+    assert kinds_of(net, exchange).count("hold") == 1 and nothing_failed(net)
+    hold = net.nodes[1].state(exchange).hold
+    assert hold is not None and hold.status == "held"
 
 
 @pytest.mark.parametrize("kind", ["gift", "free"])

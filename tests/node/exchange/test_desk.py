@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from maillon.node.api import exchange_requests as requests
@@ -71,6 +72,23 @@ async def test_what_can_only_be_meant_need_not_be_said(two: Two) -> None:
     assert shown.phase == "paid" and shown.slots[0].minutes == 60
     assert shown.paid is not None and shown.paid.amount == 60
     assert shown.terms is not None and shown.terms["accept_within_s"] == 7 * DAY_S
+
+
+async def test_who_is_paid_cannot_be_who_pays(two: Two) -> None:
+    with pytest.raises(Who, match="cannot be the one who pays"):
+        await two.opened(payer=two.gives.author.hex())
+    about = {
+        "with": two.gives.author.hex(), "role": "requester", "title": "Garden",
+        "payer": two.gives.author.hex(),
+    }  # fmt: skip
+    opening = msgspec.convert(about, requests.OpenRequest)
+    key = two.asks.key.public.hex()
+    device = requests.DraftRequest(kind="opening", key=key, open=opening)
+    with pytest.raises(Who, match="cannot be the one who pays"):
+        two.here.desk.draft("", device, CoopDesk.caller(two.asks))
+    assert two.here.desk.exchanges(ExchangeOptions(), THE_OPERATOR).exchanges == []
+    # The requester as payer is what is meant without saying it.
+    assert await two.opened(payer=two.asks.author.hex())
 
 
 async def test_people_see_their_own_exchanges_and_no_others(two: Two) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from maillon.node.engine.exchange.core import NotConcerned
+from maillon.node.engine.exchange.ports import Query
 from maillon.node.engine.exchange.transcripts import NoSuchExchange
 from maillon.node.engine.exchange.writing import Signer
 from maillon.protocol.envelope import Signed, sign
@@ -176,6 +177,20 @@ def test_an_exchange_is_opened_by_one_of_the_two(net: Net, asks: Member, gives: 
             eve, "opening", requester=asks.author, provider=gives.author, title="T", lang="en"
         ),
     )
+
+
+def test_the_provider_is_not_named_as_the_payer(net: Net, asks: Member, gives: Member) -> None:
+    for place, who in ((0, asks), (1, gives)):
+        node = net.nodes[place]
+        refused(
+            node,
+            NotAllowed,
+            lambda node=node, who=who: node.act(  # type: ignore[misc]
+                who, "opening", requester=asks.author, provider=gives.author,
+                payer=gives.author, title="T", lang="en",
+            ),
+        )  # fmt: skip
+        assert not node.store.find(Query(limit=10))
 
 
 def test_a_step_of_an_exchange_that_is_not_here_is_refused(

@@ -146,6 +146,11 @@ class ExchangeDesk(Evaluating, Paying, Agendas, Bundles):
                 hint=_("Name an offer or a demand, or give `with` and `role`."),
             )
         requester, provider = (author, other) if role == "requester" else (other, author)
+        if fields["payer"] == provider:
+            raise Who(
+                _("Who gives the service is paid for it, and cannot be the one who pays."),
+                hint=_("Name a third party as `payer`, or nobody: then who asks pays."),
+            )
         fields |= {"requester": requester, "provider": provider}
         fields["lang"] = fields["lang"] or "fr"
         if not fields["title"]:

@@ -258,6 +258,8 @@ class Intake:
         """Refuse what there is no room for; tell whether it concerns nobody here yet."""
         payload = cast("Mapping[str, Any]", signed.payload)
         self._require_party("opening", payload, standing)
+        if own and payload.get("payer") == payload["provider"]:
+            raise NotAllowed("Who is paid cannot be who pays.", rule="payer")
         if sum(self.store.counts().values()) >= bounds.EXCHANGES_MAX:
             raise ExchangesFull("The node keeps as many exchanges as it can.")
         if own:
