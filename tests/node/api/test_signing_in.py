@@ -147,8 +147,8 @@ def test_a_key_of_nobody_and_a_wrong_signature_are_told_alike(node: ApiNode, ada
 
 def test_a_key_in_place_of_a_lost_one_hears_from_when_on_it_counts(node: ApiNode) -> None:
     person, old = node.device("Nora", 43)
-    new = SigningKey.from_seed(bytes([44]) * 32)
-    sealing = SealingKey.from_seed(bytes([44]) * 32)
+    new = SigningKey.from_seed(bytes([45]) * 32)
+    sealing = SealingKey.from_seed(bytes([45]) * 32)
     begun = node.operator.post(
         f"/v1/persons/{person['person']}/recoveries",
         json={
