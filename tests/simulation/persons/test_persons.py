@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from maillon.node.persons import groups
+from maillon.node.persons import groups, joint
 from maillon.node.persons.moving import Moving
 from maillon.node.persons.once import Payments
 from maillon.node.persons.vouchers import Vouchers
@@ -107,7 +107,7 @@ MOVES = {
             "a cheque",
         ),
         ([(groups, "group_shares", every_share_rounded_up)], GROUPS, "split"),
-        ([(groups, "approved", one_is_enough)], GROUPS, "approved"),
+        ([(joint, "approved", one_is_enough)], GROUPS, "approved"),
         ([(Moving, "_left", signs_on)], MOVES, "the old identity"),
         ([(SimHost, "bound", never_bound)], MOVES, "nobody disappears|a move goes on"),
     ],
