@@ -109,6 +109,7 @@ def test_what_a_third_coop_pays_is_evaluated_by_the_two_and_every_node_takes_it(
     exchange = agreed(asks, gives, opening={"payer": payer.author}, settle="after")
     worked(asks, gives, exchange)
     assert step(asks, exchange, "acceptance")["phase"] == "accepted"
+    reaches(gives, exchange, "accepted")
     problem = refused(
         gives.node, f"/v1/exchanges/{exchange}/evaluation", by=gives.person,
         criteria={"respect": 4},
