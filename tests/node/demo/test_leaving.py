@@ -28,6 +28,8 @@ from maillon.node.demo.leaving import Directory, heard_signals
 from maillon.node.demo.nodes import Node, running, wait_until
 from maillon.node.demo.people import AREAS
 
+# A shell has what it runs in the background ignore it: a terminal's demonstration does not.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 own = Directory.make()
 node = Node(AREAS[0], Path(sys.argv[1]))
 try:
