@@ -490,3 +490,22 @@ def test_of_a_service_that_recurs_each_session_is_asked_for_and_consented_to() -
         assert [note.status for note in third.asked()] == ["funded"] * n + ["open"]
         third.consent(third.asked()[-1])
         assert net.chains.paid(third.author, third.gives.author) == 60 * (n + 1)
+
+
+def test_a_payer_who_is_not_known_yet_is_asked_as_soon_as_they_are() -> None:
+    net = Net()
+    asks, gives = net.member(0, "Ana"), net.member(1, "Bo")
+    payer = net.world.make_member(2, "Mairie")
+    net.nodes[2].keys.add(payer)
+    membership = net.world.membership(payer, custody="node")
+    net.nodes[2].rig.submit(membership)
+    # The word on the payer's key has not come to the node of who asks.
+    net.accepted(asks, gives, opening={"payer": payer.author}, settle="after")
+    assert not net.nodes[2].store.notes(notes.FUNDING)
+    net.publish(membership)
+    net.run()
+    (asked,) = net.nodes[2].store.notes(notes.FUNDING)
+    assert notes.funding_note(asked).status == "open"
+    net.publish(membership)
+    net.run()
+    assert len(net.nodes[2].store.notes(notes.FUNDING)) == 1

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, Final, cast
 
 from maillon.node.engine.exchange import bounds, notes
+from maillon.node.engine.exchange.addressing import concerned
 from maillon.node.engine.exchange.intake import (
     KNOWN,
     NEW,
@@ -332,7 +333,12 @@ class ExchangeCore(Intake):
             with self._transaction():
                 for note in unreached:
                     state = self.state(note.exchange, now)
-                    if self.outbox.reach(state, note.value, now):
+                    if note.value == state.payer and note.value not in concerned(state):
+                        # A third-party payer, who is asked for an amount and reads nothing.
+                        if any(self.addressing.of(note.value, now)):
+                            self.store.drop_note(notes.UNREACHED, note.key)
+                            self._look(note.exchange, now)
+                    elif self.outbox.reach(state, note.value, now):
                         self.store.drop_note(notes.UNREACHED, note.key)
         return self._flush()
 

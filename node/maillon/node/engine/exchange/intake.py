@@ -411,6 +411,12 @@ class Intake:
         self._take(signed, now, own=True)
 
     def _ask_payer(self, state: Exchange, fields: Mapping[str, Any], now: int) -> None:
+        here = self.addressing.is_here(state.payer)
+        if not here and not any(self.addressing.of(state.payer, now)):
+            # A payer whose keys are not known here yet is asked when they are.
+            key = state.id + state.payer
+            self.store.put_note(Note(notes.UNREACHED, key, state.id, now, state.payer))
+            return
         signer = self.settling.signer_for(state.requester)
         secret = None if signer is None else self.setup.keys.held(signer.key)
         if signer is None or secret is None:
@@ -425,7 +431,7 @@ class Intake:
             return
         signed = sign(made, secret)
         self.funding.asked(state, fields, signed.id, now)
-        if self.addressing.is_here(state.payer):
+        if here:
             self.funding.requested(signed, standing, state.payer, now)
         self.outbox.send_to((state.payer,), state.id, (signed,), standing.author, now)
 
