@@ -14,6 +14,7 @@ from maillon.node.matching import bounds
 from maillon.node.matching.relays import Answered, NoRelay, NoSuchRequest
 from maillon.protocol.envelope import Signed, draft, sign
 from maillon.protocol.letters import ITEM_APP, ITEM_STEP, Item
+from maillon.protocol.limits import RELAY_SLACK_S
 from maillon.protocol.records import build
 from maillon.protocol.records.kind import derived_series, random_series
 from support.matchnet import MatchNet
@@ -174,7 +175,7 @@ def test_what_nobody_answers_is_missed_and_the_desk_told_and_a_late_answer_still
     name_relay(net, DAYTIME)
     night_demand(net)
     net.deliver()
-    net.now += WITHIN + bounds.RELAY_SLACK_S
+    net.now += WITHIN + RELAY_SLACK_S
     net.look()
     assert rows(net, 0)[0].status == "asked"
     net.now += 1
@@ -211,7 +212,7 @@ def test_the_report_says_how_a_relay_kept_to_the_time_agreed(net: MatchNet) -> N
         net.deliver()
         came = rows(net, 1, status="asked")[0]
         if taken is None:
-            net.now += WITHIN + bounds.RELAY_SLACK_S + 1
+            net.now += WITHIN + RELAY_SLACK_S + 1
             net.look()
             continue
         net.now += wait

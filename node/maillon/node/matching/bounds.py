@@ -75,8 +75,5 @@ RELAY_TEXT_MAX: Final = 2_000
 RELAY_TICK_S: Final = 5.0
 """Longest pause between two looks at the deadlines."""
 
-RELAY_SLACK_S: Final = 120
-"""An answer that was given in time may arrive so much later and still count as in time."""
-
 RELAYED_AGE_S: Final = 3_600
 """A demand that was made longer ago is not handed to a relay: it came from a backup."""

@@ -31,6 +31,7 @@ from maillon.node.search.timefit import open_at
 from maillon.protocol.envelope import Signed, decode_record, draft, sign
 from maillon.protocol.errors import LocalError, MaillonError, NotAllowed, RemoteError
 from maillon.protocol.letters import ITEM_STEP, Item
+from maillon.protocol.limits import RELAY_SLACK_S
 from maillon.protocol.records import DAY_S, build
 from maillon.protocol.records.kind import derived_series, random_series
 from maillon.protocol.relays import check_answer, check_request, in_time
@@ -295,7 +296,7 @@ class Relaying:
         for row in self._disk.unsent(16):
             self._post(row)
         now = self._host.time()
-        for row in self._disk.overdue(now - bounds.RELAY_SLACK_S, 64):
+        for row in self._disk.overdue(now - RELAY_SLACK_S, 64):
             self._disk.answered(row.id, MISSED, None, b"", late=True, sent=row.sent)
             self._tell("relay_missed", row)
 
